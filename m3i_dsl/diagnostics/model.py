@@ -1,0 +1,112 @@
+"""The diagnostic: what every phase says about a recipe, as data.
+
+Takes: a code of the catalogue, spans and words. Gives: `Diagnostic`, which a renderer shows as text, one line or JSON.
+Guarantees: an error always has a place; the headline stands alone; only a `help` says how to fix it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from m3i_dsl.source import Span
+
+
+class Severity(enum.Enum):
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place that contributed, with a few words on what it is there."""
+
+    span: Span
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A replacement of `span` by `text`. Only a `safe` fix is applied without being asked for by name."""
+
+    span: Span
+    text: str
+    safe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault or remark.
+
+    `message` starts in lower case, has no final period, and says what is wrong, with code and names in backticks.
+    `primary` is the smallest span that shows it; `secondary` the other places that contributed.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    primary: Label
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+    fix: Fix | None = None
+
+    @property
+    def span(self) -> Span:
+        return self.primary.span
+
+
+def error(
+    code: str,
+    message: str,
+    span: Span,
+    label: str = "",
+    *,
+    secondary: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+    helps: Iterable[str] = (),
+    fix: Fix | None = None,
+    severity: Severity = Severity.ERROR,
+) -> Diagnostic:
+    """A diagnostic at `span`; an error unless `severity` says otherwise."""
+    return Diagnostic(code, severity, message, Label(span, label), tuple(secondary), tuple(notes), tuple(helps), fix)
+
+
+class RecipeError(Exception):
+    """Ends a phase that cannot go on; carries every diagnostic found, never shown as a traceback."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("; ".join(f"{d.code}: {d.message} at {d.span}" for d in self.diagnostics))
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """Collects what the phases find. Independent faults are all reported, in the order of their places."""
+
+    _found: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        if diagnostic not in self._found:
+            self._found.append(diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        for diagnostic in diagnostics:
+            self.add(diagnostic)
+
+    @property
+    def has_errors(self) -> bool:
+        return any(d.severity is Severity.ERROR for d in self._found)
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(sorted(self._found, key=lambda d: d.span.sort_key()))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def raise_errors(self) -> None:
+        """Raises RecipeError with everything collected if any of it is an error."""
+        if self.has_errors:
+            raise RecipeError(self)

@@ -1,0 +1,74 @@
+"""Randomness of data as a pure function.
+
+Takes: (seed, epoch, sample ids, slot). Gives: uniform numbers for each sample that depend on nothing else: not on the
+batch, the order, the process or the number of workers. Guarantees: the same four give the same bits on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The random numbers of one slot ("view1/crop", "view1/mask") for a batch of samples.
+
+    `samples` holds the B sample ids (positions in the source, not in the batch).
+    """
+
+    seed: int
+    epoch: int
+    samples: NDArray[np.int64]
+    slot: str
+
+    def at(self, slot: str) -> Draws:
+        """The draws of a slot inside this one."""
+        return Draws(self.seed, self.epoch, self.samples, f"{self.slot}/{slot}")
+
+    def uniform(self, *shape: int) -> NDArray[np.float64]:
+        """float64 [B, *shape] in [0, 1). Each call with the same shape returns the same numbers: use slots to differ.
+
+        SplitMix64 in counter mode: the key mixes seed, epoch and slot, then the sample id; the counter is the index of
+        the number within the sample.
+        """
+        import numpy as np
+
+        count = int(np.prod(shape, dtype=np.int64)) if shape else 1
+        with np.errstate(over="ignore"):
+            keys = _mix(np.uint64(self._key()) ^ _mix(self.samples.astype(np.uint64) + _GOLDEN()))
+            counters = (np.arange(1, count + 1, dtype=np.uint64)) * _GOLDEN()
+            bits = _mix(keys[:, None] + counters[None, :])
+        return ((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(len(self.samples), *shape)
+
+    def generators(self) -> list[np.random.Generator]:
+        """One numpy Generator for each sample, for the few draws that need a loop (block-wise masks)."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            keys = _mix(np.uint64(self._key()) ^ _mix(self.samples.astype(np.uint64) + _GOLDEN()))
+        return [np.random.Generator(np.random.Philox(key=int(key))) for key in keys]
+
+    def _key(self) -> int:
+        digest = hashlib.blake2b(f"{self.seed}\0{self.epoch}\0{self.slot}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little")
+
+
+def _GOLDEN() -> np.uint64:  # noqa: N802  # a constant of SplitMix64, kept lazy so that numpy is not imported by `check`
+    import numpy as np
+
+    return np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    import numpy as np
+
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

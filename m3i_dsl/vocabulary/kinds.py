@@ -1,0 +1,296 @@
+"""The kinds of words: what each column of the instantiation table must be able to do.
+
+Takes: nothing. Gives: one abstract class for each kind, with the methods that the phases call. Guarantees: no torch at
+import; the methods named `build` (they return an `nn.Module`) and `apply` import it when called.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from m3i_dsl.vocabulary.word import Word
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from m3i_dsl.vocabulary.draws import Draws
+
+Modality = Literal["image", "text", "category"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Rows x columns of tokens, row-major when flattened to L = rows * columns."""
+
+    rows: int
+    columns: int
+
+    @property
+    def tokens(self) -> int:
+        return self.rows * self.columns
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureShape:
+    """What an image encoder yields: `[B, prefix + grid.tokens, width]`; `prefix` class/register tokens come first.
+
+    `depth` is the number of blocks whose outputs can be tapped; `stride` the pixels per token.
+    `image` is the (height, width) that it accepts.
+    """
+
+    width: int
+    grid: Grid
+    prefix: int
+    depth: int
+    stride: int
+    image: tuple[int, int]
+
+
+class WordError(Exception):
+    """A word whose arguments do not fit what they are used on; becomes a diagnostic at the argument's span.
+
+    `argument` names the argument at fault (None: the word itself), `message` follows the style of diagnostics.
+    """
+
+    def __init__(self, message: str, *, argument: str | None = None, help: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.argument = argument
+        self.help = help
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDescription:
+    """What a source turned out to hold when it was opened (at `compile`; recorded in `m3i.lock`).
+
+    `fingerprint` is a hash over the content or, for large sources, over names, sizes and modification-independent
+    metadata; `categories` the class names in label order, empty without a category field.
+    """
+
+    samples: int
+    categories: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One decoded sample: `image` uint8 [H, W, 3] RGB, `text`, `category` index; None for a field not asked for."""
+
+    image: NDArray[np.uint8] | None = None
+    text: str | None = None
+    category: int | None = None
+
+
+class BrokenSample(Exception):
+    """One sample that cannot be decoded; `name` is what a user can look up (file name, row)."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class Dataset:
+    """Random access to an opened source."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        """Decodes only `fields`. Raises BrokenSample."""
+
+    def evaluation(self) -> Dataset:
+        """The held-out part to evaluate on (a test split); raises WordError when the source has none."""
+        raise WordError("source has no held-out split to evaluate on")
+
+
+class Source(Word):
+    """Where samples come from."""
+
+    kind: ClassVar[Literal["source"]] = "source"
+
+    @abstractmethod
+    def fields(self) -> dict[str, Modality]:
+        """The fields it is declared to have, by name, without opening anything."""
+
+    @abstractmethod
+    def describe(self, base: Path) -> SourceDescription:
+        """Opens the source (paths are relative to `base`, the recipe's folder). Raises WordError."""
+
+    @abstractmethod
+    def open(self, base: Path) -> Dataset:
+        """Raises WordError."""
+
+
+class Transform(Word):
+    """One step of a view: drawn for each sample, applied to the batch on the device."""
+
+    kind: ClassVar[Literal["transform"]] = "transform"
+
+    def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """(height, width) after this step given that before it; None while it is not known (source-sized)."""
+        return size
+
+    @abstractmethod
+    def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
+        """images f32 [B, 3, H, W] in [0, 1] -> the same with this step done; geometric steps update `state`."""
+
+
+class ViewState:
+    """What geometric steps know and leave behind; see `data/views.py`."""
+
+
+class Mask(Word):
+    """Which tokens of a view are hidden from the encoder (True = hidden)."""
+
+    kind: ClassVar[Literal["mask"]] = "mask"
+    tokens: Literal["drop", "mask"]
+    """`drop`: hidden tokens do not enter the encoder. `mask`: a learned mask token replaces them."""
+
+    @abstractmethod
+    def hidden(self, grid: Grid, stride: int) -> int:
+        """The exact number of hidden tokens, the same for every sample. Raises WordError if the mask cannot fit."""
+
+    @abstractmethod
+    def sample(self, draws: Draws, grid: Grid, stride: int) -> NDArray[np.bool_]:
+        """bool [B, L], True = hidden, exactly `hidden(grid, stride)` True in each row."""
+
+
+# --- encoders and predictors ------------------------------------------------------------------------------------------
+
+
+class Predictor(Word):
+    """f_psi: from the input representation to the prediction of the target representation.
+
+    `pool` (an argument of the global ones: `mean` or `class`) says how tokens become one vector when the target is
+    global; `needs_positions` predictors query positions, so they can predict hidden tokens and other views.
+    """
+
+    kind: ClassVar[Literal["predictor"]] = "predictor"
+    queries: ClassVar[bool] = False
+    """True: the module itself asks for the wanted positions (a decoder). False: it maps each token (or the pool)."""
+    pools: ClassVar[bool] = False
+    """True: the module takes tokens and returns one vector (attention pool)."""
+
+    def relative(self) -> bool:
+        """Whether it can place a dense target of another view."""
+        return False
+
+    def output_width(self, wanted: int) -> int:
+        """The width it yields when the target representation is `wanted` wide."""
+        return wanted
+
+    @abstractmethod
+    def build(self, shape: PredictorShape) -> nn.Module: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorShape:
+    """What a predictor is built for.
+
+    `input_width` D of what it is given (after the projector, if any); `output_width` of the target; `prefix` tokens
+    before the grid tokens; `input_grid` of the input view; `target_grid` of a dense target, None for a global one;
+    `wanted` the number of target tokens to predict (L, or the hidden count); `sources` 2 when the tokens of a mix come in
+    all together and must be told apart, else 1.
+    """
+
+    input_width: int
+    output_width: int
+    prefix: int
+    input_grid: Grid
+    target_grid: Grid | None
+    wanted: int
+    sources: int = 1
+
+
+class Encoder(Word):
+    """f_theta or f_phi."""
+
+    kind: ClassVar[Literal["encoder"]] = "encoder"
+    modality: ClassVar[Literal["image", "text"]]
+
+    @abstractmethod
+    def build(self) -> nn.Module: ...
+
+
+class ImageEncoder(Encoder):
+    """An encoder that yields a dense grid of features."""
+
+    modality = "image"
+    projector: Predictor | None
+
+    @abstractmethod
+    def shape(self) -> FeatureShape:
+        """Raises WordError (name unknown, patch does not divide the image, ...). Never imports torch."""
+
+    @abstractmethod
+    def drops_tokens(self) -> bool:
+        """Whether hidden tokens may be dropped (a ViT), or only replaced by mask tokens (hierarchical)."""
+
+    def couples_batch(self) -> bool:
+        """Whether one sample's features depend on the others' (batch norm)."""
+        return False
+
+    def projected_width(self) -> int:
+        """The width after the projector, or the encoder's own."""
+        width = self.shape().width
+        return width if self.projector is None else self.projector.output_width(width)
+
+
+class TextEncoder(Encoder):
+    """An encoder of token ids to one vector for each text."""
+
+    modality = "text"
+    width: int
+    context: int
+
+    @abstractmethod
+    def tokenize(self, texts: list[str], base: Path) -> NDArray[np.int64]:
+        """int64 [B, context] token ids, 0 = padding. Pure."""
+
+    @abstractmethod
+    def vocabulary_size(self, base: Path) -> int: ...
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+class Optimizer(Word):
+    """How parameters move."""
+
+    kind: ClassVar[Literal["optimizer"]] = "optimizer"
+
+    @abstractmethod
+    def build(self, module: nn.Module, batch: int) -> torch.optim.Optimizer:
+        """Over the parameters of `module` that require gradients, in groups with and without weight decay; each group
+        has `initial_lr`, the peak rate at global batch `batch`, already layer-decayed."""
+
+
+class Schedule(Word):
+    """The factor on the learning rate after warmup."""
+
+    kind: ClassVar[Literal["schedule"]] = "schedule"
+
+    @abstractmethod
+    def factor(self, progress: float) -> float:
+        """The factor in [0, 1] at `progress` in [0, 1] of the steps after warmup."""
+
+
+class Evaluator(Word):
+    """A measurement of a frozen encoder. The measuring itself is in `evaluation/<name>.py`."""
+
+    kind: ClassVar[Literal["evaluator"]] = "evaluator"
+    needs: ClassVar[frozenset[Modality]] = frozenset({"category"})

@@ -1,0 +1,107 @@
+"""The values that arguments take: their Python types, units and canonical text.
+
+Takes: nothing. Gives: the annotations that a word's arguments are declared with (`Count`, `Fraction`, `Pixels`, ...) and
+the small value classes behind `a -> b cosine`, `x per 256`, `learned x` and `10 epochs`. Guarantees: `text(value)` written
+in a recipe reads back as the same value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+Unit = Literal["", "%", "px", "epochs", "steps", "samples"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """How a number is written: its unit, and whether it must be whole. A value in `%` is stored as a fraction of 1."""
+
+    unit: Unit
+    whole: bool = False
+
+
+Number = Annotated[float, Quantity("")]
+Count = Annotated[int, Quantity("", whole=True)]
+Fraction = Annotated[float, Quantity("%")]
+Pixels = Annotated[int, Quantity("px", whole=True)]
+FractionRange = Annotated[tuple[float, float], Quantity("%")]
+NumberRange = Annotated[tuple[float, float], Quantity("")]
+Numbers = Annotated[tuple[float, ...], Quantity("")]
+"""A parenthesised list of plain numbers, `(0.9, 0.95)`."""
+
+
+RampShape = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A scalar that moves from `start` to `stop` over training: `0.996 -> 1 cosine`. A plain number is constant."""
+
+    start: float
+    stop: float
+    shape: RampShape
+
+    @classmethod
+    def constant(cls, value: float) -> Ramp:
+        return cls(value, value, "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A learning rate: `1.5e-4 per 256` is multiplied by global batch / 256; a plain number is absolute (`per` None)."""
+
+    value: float
+    per: int | None
+
+    def at_batch(self, batch: int) -> float:
+        return self.value if self.per is None else self.value * batch / self.per
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A positive number that may be a trained parameter: `0.2` or `learned 0.07`."""
+
+    value: float
+    learned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of training: `10 epochs`, `400k steps`, `50M samples`, or a share of the whole, `10%` (stored as 0.1)."""
+
+    value: float
+    unit: Literal["epochs", "steps", "samples", "%"]
+
+
+def number_text(value: float, unit: str = "") -> str:
+    """The shortest decimal text that reads back as `value`: whole numbers without a point, units attached or spaced."""
+    scaled = value * 100 if unit == "%" else value
+    if unit == "%":
+        scaled = round(scaled, 10)
+    text = str(int(scaled)) if scaled == int(scaled) and abs(scaled) < 1e15 else repr(float(scaled))
+    text = text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    return f"{text} {unit}" if unit in ("epochs", "steps", "samples") else f"{text}{unit}"
+
+
+def string_text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+def ramp_text(ramp: Ramp) -> str:
+    if ramp.shape == "constant":
+        return number_text(ramp.start)
+    return f"{number_text(ramp.start)} -> {number_text(ramp.stop)} {ramp.shape}"
+
+
+def rate_text(rate: Rate) -> str:
+    return number_text(rate.value) if rate.per is None else f"{number_text(rate.value)} per {rate.per}"
+
+
+def scalar_text(scalar: Scalar) -> str:
+    return f"learned {number_text(scalar.value)}" if scalar.learned else number_text(scalar.value)
+
+
+def duration_text(duration: Duration) -> str:
+    return number_text(duration.value, duration.unit)
