@@ -294,3 +294,91 @@ class Evaluator(Word):
 
     kind: ClassVar[Literal["evaluator"]] = "evaluator"
     needs: ClassVar[frozenset[Modality]] = frozenset({"category"})
+
+
+# --- the columns of the instantiation table ---------------------------------------------------------------------------
+
+Form = Literal["dense", "global", "categories", "texts"]
+"""What a target representation is made of: L vectors, one vector, the rows of a class table, text embeddings."""
+
+Candidates = Literal["samples", "categories", "texts"]
+"""What a Boltzmann distribution is normalised over."""
+
+
+class Mix(Word):
+    """How several inputs become one (X = {x_1, ..., x_N}, encoded jointly)."""
+
+    kind: ClassVar[Literal["mix"]] = "mix"
+
+
+class Representation(Word):
+    """z_x or z_y.
+
+    `form` is what it is made of, `reads` the modality of the data that it represents, `encoder` the modality of the
+    encoder that it is `of` (None: it has none), `trained` whether it has trained parameters of its own.
+    """
+
+    kind: ClassVar[Literal["representation"]] = "representation"
+    form: ClassVar[Form]
+    reads: ClassVar[Modality]
+    encoder: ClassVar[Literal["image", "text"] | None]
+    trained: ClassVar[bool] = False
+    table: ClassVar[str]
+    """The cell of the instantiation table."""
+
+    @abstractmethod
+    def width(self, encoder: Encoder | None, stride: int) -> int:
+        """The channels of z_y: of `encoder`'s features, or of a patch of `stride` pixels."""
+
+    def build(self, input_width: int, width: int, categories: int) -> nn.Module:
+        """The module of a representation that is `trained`: from `input_width` channels to `width`."""
+        raise NotImplementedError(self.name)
+
+
+class Regularization(Word):
+    """What keeps z_y from collapsing: the H(p(z_y|t_y)) of the bound.
+
+    `certificate` says in one clause why the entropy of z_y cannot vanish ("" if this word alone does not ensure it).
+    """
+
+    kind: ClassVar[Literal["regularization"]] = "regularization"
+    certificate: ClassVar[str] = ""
+    detaches: ClassVar[bool] = False
+    """Whether z_y enters the loss without gradient."""
+    candidates: ClassVar[Candidates | None] = None
+    """The candidate set that it gives a Boltzmann distribution."""
+    penalizes: ClassVar[bool] = False
+    """Whether it adds a term to the loss; then `build` returns its module: (prediction, target) -> scalar."""
+    standardizes: ClassVar[bool] = False
+    """Whether prediction and target are standardised over the batch before the loss."""
+
+    def build(self) -> nn.Module:
+        raise NotImplementedError(self.name)
+
+
+class Distribution(Word):
+    """P^(z_y | zh): the likelihood family.
+
+    `contrasts` families are normalised over a candidate set; the others compare prediction and target only.
+    """
+
+    kind: ClassVar[Literal["distribution"]] = "distribution"
+    contrasts: ClassVar[bool] = False
+    family: ClassVar[Literal["gaussian", "boltzmann"]]
+    """The paper's name for it: the two columns "Gaussian" and "Boltzmann" of the instantiation table."""
+    tokens: Literal["all", "hidden"]
+    """Which tokens of a dense target count."""
+
+    @abstractmethod
+    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> nn.Module:
+        """The module of -log P^; its arguments are those of the `likelihood` operation (ir/operations.py)."""
+
+
+class Weighting(Word):
+    """How the targets of one objective are balanced."""
+
+    kind: ClassVar[Literal["weighting"]] = "weighting"
+
+    @abstractmethod
+    def build(self, families: tuple[str, ...], weights: tuple[float, ...]) -> nn.Module:
+        """Module: (losses, shared z_x) -> (total, weights [K] detached)."""

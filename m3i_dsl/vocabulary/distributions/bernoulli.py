@@ -1,0 +1,31 @@
+"""`bernoulli`: each category by itself."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.values import Fraction
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Bernoulli(Distribution):
+    """An independent yes or no for each category: binary cross-entropy, mean over categories (DeiT-III).
+
+    The table files it under Boltzmann. Only for category targets.
+    """
+
+    name = "bernoulli"
+    family = "boltzmann"
+    contrasts = True
+    tokens: ClassVar[Literal["all", "hidden"]] = "all"
+
+    label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
+
+    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+        from m3i_dsl.modules.likelihoods import Bernoulli as BernoulliLikelihood
+
+        return BernoulliLikelihood(self.label_smoothing)

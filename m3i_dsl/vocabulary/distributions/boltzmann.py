@@ -1,0 +1,55 @@
+"""`boltzmann`: softmax over a candidate set."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
+from m3i_dsl.vocabulary.values import Fraction, Scalar
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Boltzmann(Distribution):
+    """P^(z_y | zh) proportional to exp(zh . z_y / temperature) over the candidates that the regularization names.
+
+    L = mean of -zh . z_y / temperature + log sum_a exp(zh . a / temperature). A learned temperature is trained as the log
+    of its inverse, which is held at 100 or less (CLIP). `symmetric` also asks each text for its image (CLIP), or each
+    target for its prediction, and takes the mean of both.
+    """
+
+    name = "boltzmann"
+    family = "boltzmann"
+    contrasts = True
+    effects = frozenset({Effect.BATCH_COUPLED})
+
+    temperature: Scalar = argument(Scalar(1.0, False), doc="of the softmax", above=0)
+    symmetric: bool = argument(False, doc="whether candidates also choose among predictions")
+    label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
+    tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+        from m3i_dsl.modules import likelihoods
+        from m3i_dsl.modules.queue import Queue
+
+        match candidates:
+            case "categories":
+                return likelihoods.CategoryBoltzmann(
+                    self.temperature.value, learned=self.temperature.learned, label_smoothing=self.label_smoothing
+                )
+            case "texts":
+                return likelihoods.TextBoltzmann(
+                    self.temperature.value, learned=self.temperature.learned, symmetric=self.symmetric
+                )
+            case _:
+                negatives = next((word for word in regularizations if isinstance(word, NegativeSamples)), NegativeSamples())
+                return likelihoods.SampleBoltzmann(
+                    self.temperature.value,
+                    learned=self.temperature.learned,
+                    symmetric=self.symmetric,
+                    tokens_per_image=negatives.tokens,
+                    queue=Queue(negatives.queue, width) if negatives.queue else None,
+                )

@@ -1,0 +1,33 @@
+"""`gaussian`: squared error."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian(Distribution):
+    """N(zh, sigma^2 I): L = mean over tokens of ||zh - z_y||^2, as the mean or the sum over channels.
+
+    The mean over channels is sigma^2 = n / 2 (SiameseIM, MAE); the sum is sigma^2 = 1/2, which on unit vectors is
+    2 - 2 cos (BYOL). Beside `decorrelation` it is Barlow Twins' sum_i (1 - C_ii)^2 on batch-standardised features.
+    """
+
+    name = "gaussian"
+    family = "gaussian"
+
+    reduction: Literal["mean", "sum"] = argument("mean", doc="over channels", origin="SiameseIM")
+    tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+        from m3i_dsl.modules.likelihoods import Gaussian as GaussianLikelihood
+        from m3i_dsl.modules.penalties import Invariance
+
+        if any(word.standardizes for word in regularizations):
+            return Invariance()
+        return GaussianLikelihood(self.reduction)

@@ -1,0 +1,27 @@
+"""`huber`: squared error near zero, absolute beyond."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.values import Number
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Huber(Distribution):
+    """L = mean of d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond (data2vec, Feature Distillation)."""
+
+    name = "huber"
+    family = "gaussian"
+
+    beta: Number = argument(2.0, doc="where the square ends", origin="data2vec", above=0)
+    tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+        from m3i_dsl.modules.likelihoods import Huber as HuberLikelihood
+
+        return HuberLikelihood(self.beta)

@@ -1,0 +1,25 @@
+"""`laplace`: absolute error."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Laplace(Distribution):
+    """Laplace(zh, b = 1): L = mean |zh - z_y| (SimMIM). The table files it under Gaussian."""
+
+    name = "laplace"
+    family = "gaussian"
+
+    tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+        from m3i_dsl.modules.likelihoods import Laplace as LaplaceLikelihood
+
+        return LaplaceLikelihood()

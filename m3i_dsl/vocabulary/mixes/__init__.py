@@ -1,0 +1,6 @@
+"""Ways to make one input of several."""
+
+from m3i_dsl.vocabulary.kinds import Mix
+from m3i_dsl.vocabulary.mixes.mix import PatchMix
+
+WORDS: tuple[type[Mix], ...] = (PatchMix,)

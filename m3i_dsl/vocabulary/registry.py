@@ -1,0 +1,31 @@
+"""All words, by kind and name.
+
+Takes: a kind and a name. Gives: the word class, or the names that would have been legal there. Guarantees: a kind's folder
+is imported only when a word of that kind is looked up. Packages of users will add words here by entry point.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import import_module
+from types import MappingProxyType
+from typing import get_args
+
+from m3i_dsl.vocabulary.word import Kind, Word
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+FOLDERS: MappingProxyType[Kind, str] = MappingProxyType({kind: f"{kind}s" for kind in KINDS} | {"mix": "mixes"})
+
+
+@functools.cache
+def words(kind: Kind) -> MappingProxyType[str, type[Word]]:
+    """The words of `kind` by name, in the order in which the folder lists them."""
+    package = import_module(f"m3i_dsl.vocabulary.{FOLDERS[kind]}")
+    listed: tuple[type[Word], ...] = package.WORDS
+    return MappingProxyType({word.name: word for word in listed})
+
+
+def kind_of(base: type[Word]) -> Kind:
+    """The kind that an abstract word class stands for (`Mask` -> "mask")."""
+    return base.kind

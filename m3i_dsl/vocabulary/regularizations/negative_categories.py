@@ -1,0 +1,15 @@
+"""`negative categories`: the other categories are the candidates."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+
+
+@dataclass(frozen=True, slots=True)
+class NegativeCategories(Regularization):
+    """All rows of the class table are candidates: softmax classification."""
+
+    name = "negative categories"
+    candidates: ClassVar[Candidates | None] = "categories"
+    certificate = "a constant class table cannot tell the categories apart"

@@ -1,0 +1,24 @@
+"""`negative samples`: other images are the candidates."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import argument
+
+
+@dataclass(frozen=True, slots=True)
+class NegativeSamples(Regularization):
+    """The targets of the other images of the global batch are candidates, or those of a queue of earlier ones (MoCo).
+
+    For a dense target the candidates of a token are its own target and, of every image of the batch, `tokens` evenly
+    strided tokens (all B * L would be a (B L) x (B L) matrix); a queue holds the mean of each image's tokens (DenseCL).
+    """
+
+    name = "negative samples"
+    candidates: ClassVar[Candidates | None] = "samples"
+    certificate = "a constant target cannot be told from its negatives"
+
+    queue: Count | None = argument(None, doc="how many earlier targets are kept as the only negatives", minimum=1)
+    tokens: Count = argument(8, doc="candidate tokens of each image for a dense target", minimum=1)

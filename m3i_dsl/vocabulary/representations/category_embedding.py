@@ -1,0 +1,38 @@
+"""`category embedding`: a trained vector for each category."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from m3i_dsl.vocabulary.kinds import Encoder, Representation
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryEmbedding(Representation):
+    """The row W[c] of a trained class table, C x E: the weights of a linear classifier.
+
+    With `bias` each category also has a bias, which is one more coordinate of its embedding.
+    """
+
+    name = "category embedding"
+    form = "categories"
+    reads = "category"
+    encoder = None
+    trained = True
+    table = "category embedding"
+
+    size: Count | None = argument(None, doc="channels E; as wide as the predictor's input when left out", minimum=1)
+    bias: bool = argument(True, doc="whether each category has a bias", origin="timm")
+
+    def width(self, encoder: Encoder | None, stride: int) -> int:
+        """E, or 0 when it follows the predictor's input."""
+        return self.size or 0
+
+    def build(self, input_width: int, width: int, categories: int) -> "nn.Module":
+        from m3i_dsl.modules.tables import ClassTable
+
+        return ClassTable(categories, width, bias=self.bias)

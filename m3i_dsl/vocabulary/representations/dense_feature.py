@@ -1,0 +1,40 @@
+"""`dense feature`: one vector for each token."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Representation
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import argument
+
+
+@dataclass(frozen=True, slots=True)
+class DenseFeature(Representation):
+    """The grid of features of an image encoder, B x L x D.
+
+    As an input representation it is the encoder's output. As a target it is normalised: `layer` is LN0, layer norm over
+    channels without affine (SiameseIM, Feature Distillation); `l2` puts prediction and target on the unit sphere.
+    With `layers: K` > 1 the target is the mean of the last K block outputs, each layer-normalised (data2vec).
+    """
+
+    name = "dense feature"
+    form = "dense"
+    reads = "image"
+    encoder = "image"
+    table = "dense feature"
+
+    layers: Count = argument(1, doc="how many of the last blocks are averaged", origin="paper", minimum=1)
+    normalize: Literal["layer", "l2", "none"] = argument(
+        "layer", doc="normalisation of a target; an input representation has none", origin="SiameseIM"
+    )
+    projected: bool = argument(True, doc="whether the encoder's projector, if it has one, comes after the features")
+    match: Literal["position", "feature"] = argument(
+        "position",
+        doc="which target token belongs to a prediction: the one at its position, or the most similar by the encoders' "
+        "features (DenseCL)",
+        origin="SiameseIM",
+    )
+
+    def width(self, encoder: Encoder | None, stride: int) -> int:
+        assert isinstance(encoder, ImageEncoder)
+        return encoder.projected_width() if self.projected else encoder.shape().width
