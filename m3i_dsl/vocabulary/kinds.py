@@ -86,11 +86,16 @@ class SourceDescription:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One decoded sample: `image` uint8 [H, W, 3] RGB, `text`, `category` index; None for a field not asked for."""
+    """One decoded sample; None for a field not asked for.
+
+    `image` is uint8 [H, W, 3] RGB: the picture itself, or all of it resampled to a square canvas. `size` is the
+    (height, width) in pixels of the picture as stored, which crops are drawn in. `category` is a class index.
+    """
 
     image: NDArray[np.uint8] | None = None
     text: str | None = None
     category: int | None = None
+    size: tuple[int, int] | None = None
 
 
 class BrokenSample(Exception):
@@ -141,7 +146,10 @@ class Transform(Word):
     kind: ClassVar[Literal["transform"]] = "transform"
 
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
-        """(height, width) after this step given that before it; None while it is not known (source-sized)."""
+        """(height, width) after this step given that before it; None while it is not known (source-sized).
+
+        Raises WordError when the arguments do not fit each other or the size.
+        """
         return size
 
     @abstractmethod
@@ -149,8 +157,32 @@ class Transform(Word):
         """images f32 [B, 3, H, W] in [0, 1] -> the same with this step done; geometric steps update `state`."""
 
 
+@dataclass(slots=True, eq=False)
 class ViewState:
-    """What geometric steps know and leave behind; see `data/views.py`."""
+    """Where the pixels of B images come from; geometric steps read it and move it on.
+
+    `sizes` int64 [B, 2]: (height, width) of the source images. `boxes` int64 [B, 4]: (top, left, height, width) of the
+    part that the images now show, in source pixels after the flip. `flipped` bool [B]: mirrored left to right, before
+    any crop.
+    """
+
+    sizes: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    flipped: NDArray[np.bool_]
+
+    @classmethod
+    def whole(cls, sizes: NDArray[np.int64]) -> ViewState:
+        """The state before any step: whole images of `sizes`, not flipped."""
+        import numpy as np
+
+        return cls(sizes, np.concatenate([np.zeros_like(sizes), sizes], axis=1), np.zeros(len(sizes), dtype=np.bool_))
+
+    def geometry(self) -> NDArray[np.float32]:
+        """float32 [B, 6]: (top, left, height, width, flip, image width), what `GeometryInput` holds."""
+        import numpy as np
+
+        columns = [self.boxes, self.flipped[:, None], self.sizes[:, 1:]]
+        return np.concatenate(columns, axis=1).astype(np.float32)
 
 
 class Mask(Word):
