@@ -1,0 +1,230 @@
+"""-log P^(z_y | zh) for the Boltzmann family: exp(zh . z_y / tau) over a candidate set that contains z_y.
+
+Takes: predictions and what the candidates are made of: the class table, the texts or the samples of the batch, a queue.
+Gives: the mean cross-entropy over rows. Guarantees: logits in float32 at least; every candidate counts once; nothing is
+normalised here (l2 is the representation's business).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from m3i_dsl.modules.clamp import projected_clamp
+from m3i_dsl.modules.normalize import l2
+from m3i_dsl.modules.precision import wide, without_autocast
+from m3i_dsl.modules.queue import Queue
+from m3i_dsl.modules.tokens import partner
+
+MAXIMUM_SCALE = 100.0
+"""CLIP's ceiling of 1 / tau (Radford et al. 2021)."""
+
+LARGEST_BLOCK = 1 << 26
+"""Logits held at a time by the dense sample loss; beyond it, blocks are recomputed in the backward pass."""
+
+
+class Temperature(nn.Module):
+    """tau, given as 1 / tau. A learned one is stored as log(1 / tau), and 1 / tau never exceeds 100 (as CLIP)."""
+
+    def __init__(self, value: float, learned: bool = False) -> None:
+        super().__init__()
+        self.value = value
+        self.log_inverse = nn.Parameter(torch.tensor(-math.log(value))) if learned else None
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """`logits` / tau."""
+        if self.log_inverse is None:
+            return logits / self.value
+        return logits * projected_clamp(self.log_inverse, -math.inf, math.log(MAXIMUM_SCALE)).exp()
+
+
+class CategoryBoltzmann(nn.Module):
+    """Candidates: all rows of the class table (negative categories). The classification loss."""
+
+    def __init__(self, temperature: float = 1.0, *, learned: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.temperature = Temperature(temperature, learned)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, prediction: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor) -> Tensor:
+        """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar."""
+        logits = self.temperature(category_logits(prediction, table, bias))
+        return cross_entropy(logits, labels, None, self.label_smoothing)
+
+
+class TextBoltzmann(nn.Module):
+    """Candidates: the texts of the batch, each different caption once (negative texts). The CLIP loss.
+
+    `symmetric` adds the other direction, images for a text, in which the other images with the same caption are no
+    candidates, and takes the mean of both.
+    """
+
+    def __init__(
+        self, temperature: float = 1.0, *, learned: bool = False, symmetric: bool = True, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.temperature = Temperature(temperature, learned)
+        self.symmetric = symmetric
+        self.label_smoothing = label_smoothing
+
+    def forward(self, prediction: Tensor, texts: Tensor, tokens: Tensor, partnered: bool = False) -> Tensor:
+        """`prediction` [B, E], `texts` [B, E] of the captions `tokens` i64 [B, T] -> scalar.
+
+        Row i is to find its own caption or, if `partnered`, that of its partner in the mix.
+        """
+        first_B = first_occurrences(tokens)
+        labels_B = partner(first_B) if partnered else first_B
+        rows_B = torch.arange(len(first_B), device=first_B.device)
+        with without_autocast(prediction):
+            logits_BB = self.temperature(wide(prediction) @ wide(texts).T)
+        loss = cross_entropy(logits_BB, labels_B, (first_B == rows_B).unsqueeze(0), self.label_smoothing)
+        if not self.symmetric:
+            return loss
+        per_text_BB = logits_BB.T[labels_B]
+        others_BB = labels_B.unsqueeze(1) == labels_B.unsqueeze(0)
+        candidates_BB = ~others_BB | torch.eye(len(rows_B), dtype=torch.bool, device=rows_B.device)
+        return (loss + cross_entropy(per_text_BB, rows_B, candidates_BB, self.label_smoothing)) / 2
+
+
+class SampleBoltzmann(nn.Module):
+    """Candidates: the targets of the batch (negative samples), or the own target and a queue of past ones.
+
+    Global `[B, E]`: row i is to find target i among all targets of the batch. Dense `[B, Q, d]`: token q of image i is
+    to find target token q of image i among itself and `tokens_per_image` (None: all) evenly strided target tokens of
+    every image in the batch. With a `queue` its keys are the only negatives (MoCo v1, v2); it holds the targets or,
+    when they are dense, their means over tokens, l2-normalised (DenseCL), and in training mode takes those of the batch
+    after the loss. `symmetric` adds the choice among predictions for a target, and takes the mean of both.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        *,
+        learned: bool = False,
+        symmetric: bool = False,
+        label_smoothing: float = 0.0,
+        tokens_per_image: int | None = None,
+        queue: Queue | None = None,
+    ) -> None:
+        super().__init__()
+        if queue is not None and symmetric:
+            raise ValueError("a queue holds no predictions, so the loss cannot be symmetric")
+        self.temperature = Temperature(temperature, learned)
+        self.symmetric = symmetric
+        self.label_smoothing = label_smoothing
+        self.tokens_per_image = tokens_per_image
+        self.queue = queue
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """`prediction` and `target` both [B, E] or both [B, Q, d] -> scalar."""
+        with without_autocast(prediction):
+            loss = self._one_way(wide(prediction), wide(target))
+            if self.symmetric:
+                loss = (loss + self._one_way(wide(target), wide(prediction))) / 2
+        if self.queue is not None and self.training:
+            self.queue.push(target if target.dim() == 2 else l2(target.mean(dim=1)))
+        return loss
+
+    def _one_way(self, prediction: Tensor, target: Tensor) -> Tensor:
+        if prediction.dim() == 3:
+            return self._dense(prediction, target)
+        rows_B = torch.arange(len(target), device=target.device)
+        if self.queue is None:
+            logits_BB = self.temperature(prediction @ target.T)
+            return cross_entropy(logits_BB, rows_B, None, self.label_smoothing)
+        own_B1 = (prediction * target).sum(dim=-1, keepdim=True)
+        logits_BA = self.temperature(torch.cat([own_B1, prediction @ self._past(prediction).T], dim=1))
+        return cross_entropy(logits_BA, torch.zeros_like(rows_B), None, self.label_smoothing)
+
+    def _dense(self, prediction_BQD: Tensor, target_BQD: Tensor) -> Tensor:
+        batch, queries, width = target_BQD.shape
+        if self.queue is None:
+            strided_T = strided(queries, self.tokens_per_image, target_BQD.device)
+            negatives_AD = target_BQD[:, strided_T].reshape(-1, width)
+        else:
+            strided_T = strided(queries, 0, target_BQD.device)
+            negatives_AD = self._past(target_BQD)
+        block = max(1, LARGEST_BLOCK // (queries * len(negatives_AD)))
+        if block >= batch:
+            return self._dense_sum(prediction_BQD, target_BQD, negatives_AD, strided_T, 0) / (batch * queries)
+        sums: list[Tensor] = []
+        for start in range(0, batch, block):
+            rows = slice(start, start + block)
+            chunk = (prediction_BQD[rows], target_BQD[rows], negatives_AD, strided_T, start)
+            sums.append(checkpoint(self._dense_sum, *chunk, use_reentrant=False))  # type: ignore[arg-type]  # untyped
+        return torch.stack(sums).sum() / (batch * queries)
+
+    def _dense_sum(
+        self, prediction_BQD: Tensor, target_BQD: Tensor, negatives_AD: Tensor, strided_T: Tensor, start: int
+    ) -> Tensor:
+        """The sum of the cross-entropies of some images, the first of which is image `start` of the batch."""
+        batch, queries, _ = prediction_BQD.shape
+        own_BQ1 = (prediction_BQD * target_BQD).sum(dim=-1, keepdim=True)
+        logits_BQA = self.temperature(torch.cat([own_BQ1, prediction_BQD @ negatives_AD.T], dim=-1))
+        # The own positive is already the first candidate: strike it out where the strided tokens hold it again.
+        column_A = torch.arange(len(negatives_AD), device=strided_T.device)
+        image_B = start + torch.arange(batch, device=strided_T.device)
+        per_image = max(1, len(strided_T))
+        token_A = strided_T[column_A % per_image] if len(strided_T) else torch.full_like(column_A, -1)
+        same_token_QA = torch.arange(queries, device=strided_T.device).unsqueeze(1) == token_A
+        same_image_BA = image_B.unsqueeze(1) == column_A // per_image
+        own_again_BQA = same_token_QA.unsqueeze(0) & same_image_BA.unsqueeze(1)
+        candidates_BQA = torch.cat([torch.ones_like(own_again_BQA[..., :1]), ~own_again_BQA], dim=-1)
+        labels = torch.zeros(batch * queries, dtype=torch.int64, device=strided_T.device)
+        flat = cross_entropy(logits_BQA.flatten(0, 1), labels, candidates_BQA.flatten(0, 1), self.label_smoothing)
+        return flat * (batch * queries)
+
+    def _past(self, like: Tensor) -> Tensor:
+        assert self.queue is not None
+        # A copy: the queue changes after the loss, before the backward pass reads what the product saved.
+        return self.queue.keys.to(like.dtype, copy=True)
+
+
+def category_logits(prediction: Tensor, table: Tensor, bias: Tensor | None) -> Tensor:
+    """[B, C]: zh W^T + b for `prediction` [B, E] and the class `table` W [C, E]; the bias is an extra coordinate."""
+    with without_autocast(prediction):
+        logits = wide(prediction) @ wide(table).T
+        return logits if bias is None else logits + wide(bias)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, candidates: Tensor | None, label_smoothing: float) -> Tensor:
+    """Mean over rows of the cross-entropy of `logits` [N, A] with `labels` i64 [N].
+
+    `candidates` bool, broadcast to [N, A], says which columns a row chooses from (None: all); each row's label must be
+    one. `label_smoothing` spreads its share evenly over the row's candidates, the label included.
+    """
+    if candidates is not None:
+        logits = logits.masked_fill(~candidates, -math.inf)
+    log_probabilities = logits.log_softmax(dim=-1)
+    loss = -log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+    if label_smoothing:
+        if candidates is None:
+            spread = -log_probabilities.mean(dim=-1)
+        else:
+            masked = log_probabilities.masked_fill(~candidates, 0.0)
+            spread = -masked.sum(dim=-1) / candidates.expand_as(logits).sum(dim=-1)
+        loss = (1 - label_smoothing) * loss + label_smoothing * spread
+    return loss.mean()
+
+
+def first_occurrences(tokens: Tensor) -> Tensor:
+    """i64 [B]: for each row of `tokens` i64 [B, T], the first row that is equal to it.
+
+    Rows are compared by their squared distance: whole numbers below 2^53, hence exact in float64, and a matrix product
+    instead of a B x B x T comparison.
+    """
+    values = tokens.double()
+    squares = values.square().sum(dim=1)
+    with without_autocast(values):
+        distance = squares.unsqueeze(1) + squares.unsqueeze(0) - 2 * values @ values.T
+    rows = torch.arange(len(tokens), device=tokens.device)
+    return torch.where(distance == 0, rows, len(tokens)).amin(dim=1)
+
+
+def strided(queries: int, count: int | None, device: torch.device) -> Tensor:
+    """i64 [min(count, queries)]: evenly spaced token positions, 0 first; all of them when `count` is None."""
+    count = queries if count is None else min(count, queries)
+    return torch.arange(count, device=device) * queries // max(1, count)

@@ -1,0 +1,80 @@
+"""Terms added to a loss so that representations do not collapse.
+
+Takes: predictions and targets of a batch. Gives: scalars. Guarantees: float32 at least and
+autocast off, for the sums are long.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from m3i_dsl.modules.precision import wide, without_autocast
+
+
+def unigrad(prediction: Tensor, target: Tensor) -> Tensor:
+    """mean over rows of zh^T C zh / d, for `prediction` [..., d] and `target` [..., d].
+
+    C = mean of t t^T over the target's rows, uncentred and without gradient (Tao et al. 2022; SiameseIM adds it with
+    weight 0.02). It is the diagonal of P C P^T, computed row by row, so that no rows x rows matrix is made.
+    """
+    with without_autocast(prediction):
+        prediction_ND = wide(prediction).flatten(0, -2)
+        target_ND = wide(target.detach()).flatten(0, -2)
+        moment_DD = target_ND.T @ target_ND / target_ND.shape[0]
+        return ((prediction_ND @ moment_DD) * prediction_ND).sum(dim=-1).mean() / prediction.shape[-1]
+
+
+def correlation(first: Tensor, second: Tensor) -> Tensor:
+    """[E, E]: z1^T z2 / rows for standardized `first` and `second` [..., E]."""
+    with without_autocast(first):
+        first_NE, second_NE = wide(first).flatten(0, -2), wide(second).flatten(0, -2)
+        return first_NE.T @ second_NE / first_NE.shape[0]
+
+
+def invariance_of(correlation: Tensor) -> Tensor:
+    """sum of (1 - C_ii)^2 of a correlation matrix C [E, E]."""
+    return (1 - correlation.diagonal()).square().sum()
+
+
+def decorrelation_of(correlation: Tensor) -> Tensor:
+    """sum of C_ij^2 over i != j of a correlation matrix C [E, E]."""
+    return correlation.square().sum() - correlation.diagonal().square().sum()
+
+
+def invariance(first: Tensor, second: Tensor) -> Tensor:
+    """Barlow Twins' pull of standardized `first` and `second` [..., E] (Zbontar et al. 2021): sum of (1 - C_ii)^2."""
+    return invariance_of(correlation(first, second))
+
+
+def decorrelation(first: Tensor, second: Tensor) -> Tensor:
+    """Barlow Twins' redundancy term of standardized `first` and `second` [..., E]: sum of C_ij^2 over i != j."""
+    return decorrelation_of(correlation(first, second))
+
+
+class UniGrad(nn.Module):
+    """weight * `unigrad`: (prediction, target) -> scalar."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.weight * unigrad(prediction, target)
+
+
+class Decorrelation(nn.Module):
+    """weight * `decorrelation`: (prediction, target), both standardized, -> scalar."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.weight * decorrelation(prediction, target)
+
+
+class Invariance(nn.Module):
+    """`invariance` as a likelihood: (prediction, target), both standardized, -> scalar."""
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return invariance(prediction, target)

@@ -1,0 +1,35 @@
+"""A first-in first-out queue of past keys: more negatives than a batch holds (MoCo, He et al. 2020).
+
+Takes: keys `[B, width]` of each step. Gives: the last `size` keys. Guarantees: the start content is a function of
+`seed`; it is part of the state dict; `push` never makes the device wait. Not pure: it must see each step once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Queue(nn.Module):
+    """`keys` [size, width], l2-normalised random rows at the start; `pointer` is the row that is replaced next."""
+
+    keys: Tensor
+    pointer: Tensor
+
+    def __init__(self, size: int, width: int, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        random = torch.randn(size, width, generator=generator, dtype=torch.float64)
+        self.register_buffer("keys", F.normalize(random, dim=-1).to(torch.get_default_dtype()))
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def push(self, keys: Tensor) -> None:
+        """Replaces the oldest rows by `keys` [B, width], as given. Raises ValueError unless B divides the size."""
+        size, count = self.keys.shape[0], keys.shape[0]
+        if size % count:
+            raise ValueError(f"a queue of {size} keys cannot take batches of {count}: the batch must divide the queue")
+        rows = self.pointer + torch.arange(count, device=keys.device)
+        self.keys.index_copy_(0, rows, keys.detach().to(self.keys.dtype))
+        self.pointer.copy_((self.pointer + count) % size)

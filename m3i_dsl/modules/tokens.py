@@ -1,0 +1,71 @@
+"""Pure functions that choose, swap, blend and pool tokens.
+
+Takes: features `[B, prefix + L, D]`, boolean grids `[B, L]` in row-major order, images `[B, 3, H, W]`. Gives: tensors
+of static shape: how many tokens are chosen is an argument, never read from the data. Guarantees: differentiable in the
+features, the same result for every batch split that keeps pairs of rows together, no random numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+PoolMode = Literal["mean", "class"]
+
+
+def chosen_positions(which: Tensor, count: int) -> Tensor:
+    """i64 [B, count]: the positions at which `which` bool [B, L] is True, ascending.
+
+    Every row must have exactly `count` True. A stable sort keeps the order and, unlike `nonzero`, a static shape.
+    """
+    return torch.argsort((~which).to(torch.uint8), dim=1, stable=True)[:, :count]
+
+
+def gather_tokens(x: Tensor, which: Tensor, count: int, prefix: int = 0) -> Tensor:
+    """[B, prefix + count, D]: the prefix of `x` [B, prefix + L, D], then its tokens where `which` [B, L] is True.
+
+    Tokens come in ascending position. Every row of `which` must have exactly `count` True.
+    """
+    index = chosen_positions(which, count)
+    grid = torch.gather(x[:, prefix:], 1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+    return torch.cat([x[:, :prefix], grid], dim=1) if prefix else grid
+
+
+def partner(x: Tensor) -> Tensor:
+    """`x` with rows 2k and 2k + 1 swapped: what belongs to the other image of each mix. B must be even."""
+    return x.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+
+
+def invert(mask: Tensor) -> Tensor:
+    """The complement of a boolean mask: what is hidden of the second image of a mix, or visible instead of hidden."""
+    return ~mask
+
+
+def blend(first: Tensor, second: Tensor, hidden: Tensor, rows: int, columns: int) -> Tensor:
+    """[B, 3, H, W]: `first`, with the patches of `second` where `hidden` bool [B, rows * columns] is True.
+
+    The grid is upsampled to pixels without interpolation; it must divide the image.
+    """
+    return torch.where(upsample(hidden, rows, columns, first.shape[-2], first.shape[-1]), second, first)
+
+
+def upsample(mask: Tensor, rows: int, columns: int, height: int, width: int) -> Tensor:
+    """[B, 1, height, width]: `mask` [B, rows * columns] with each cell repeated over its block of pixels."""
+    cells = mask.unflatten(1, (rows, columns)).unsqueeze(1)
+    return cells.repeat_interleave(height // rows, dim=2).repeat_interleave(width // columns, dim=3)
+
+
+def patches(x: Tensor, prefix: int) -> Tensor:
+    """[B, N, D]: the grid tokens of `x` [B, prefix + N, D]."""
+    return x[:, prefix:]
+
+
+def pool(x: Tensor, prefix: int, mode: PoolMode) -> Tensor:
+    """[B, D]: the mean of the grid tokens of `x` [B, prefix + N, D], or its class token (needs prefix >= 1)."""
+    if mode == "class":
+        if prefix < 1:
+            raise ValueError("there is no class token to pool: prefix is 0")
+        return x[:, 0]
+    return x[:, prefix:].mean(dim=1)
