@@ -12,10 +12,11 @@ from m3i_dsl.vocabulary.word import argument
 class Linear(Evaluator):
     """Accuracy of a logistic regression on frozen, standardised features (the linear probe).
 
-    The weights minimise |W|^2 / 2 + C * sum_i CE(W z_i + b, y_i), with every channel of z brought to mean 0 and standard
-    deviation 1 over the training split. C is chosen from `c` by accuracy on a `held_out` share of the *training* split,
-    the same share of every category; then W is fitted to the whole training split. The test split is used once, for the
-    accuracy. Source: logistic regression swept over C, as in CLIP (Radford et al. 2021), appendix A.3.
+    The weights minimise |W|^2 / 2 + C * sum_i CE(W z_i + b, y_i), with every channel of z brought to mean 0 and
+    standard deviation 1 over the training split. C is chosen from `c` by accuracy on a `held_out` share of the
+    *training* split, the same share of every category; then W is fitted to the whole training split. The test split is
+    used once, for the accuracy. Source: logistic regression swept over C, as in CLIP (Radford et al. 2021), appendix
+    A.3.
     """
 
     name: ClassVar[str] = "linear"
@@ -23,9 +24,7 @@ class Linear(Evaluator):
     c: Numbers = argument(
         (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0), doc="the candidates for C, the inverse of the l2 penalty", above=0
     )
-    held_out: Fraction = argument(
-        0.2, doc="the share of the training split on which C is chosen", above=0, maximum=0.5
-    )
+    held_out: Fraction = argument(0.2, doc="the share of the training split on which C is chosen", above=0, maximum=0.5)
     pool: Literal["mean", "class"] = argument(
         "mean", doc="the feature of an image: the mean of its grid tokens, or its class token", origin="MAE"
     )

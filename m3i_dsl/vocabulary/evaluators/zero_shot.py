@@ -11,19 +11,24 @@ from m3i_dsl.vocabulary.word import argument
 class ZeroShot(Evaluator):
     """Accuracy of naming the category whose prompts lie nearest to the image, without any labelled example.
 
-    Every category name is put in place of `{}` in each prompt; the l2-normalised text embeddings of a category's prompts
-    are averaged and normalised again; an image takes the category of the largest cosine with its predicted text
-    embedding. Needs a target with text embeddings. Several prompts are written in one string with `|` between them:
-    `"a photo of a {}. | a drawing of a {}."`. Source: CLIP (Radford et al. 2021), section 3.1.
+    Every category name is put in place of `{}` in each prompt; the l2-normalised text embeddings of a category's
+    prompts are averaged and normalised again; an image takes the category of the largest cosine with its predicted
+    text embedding. Needs a target with text embeddings. Several prompts are written in one string with `|` between
+    them: `"a photo of a {}. | a drawing of a {}."`. Source: CLIP (Radford et al. 2021), section 3.1.
     """
 
     name: ClassVar[str] = "zero_shot"
     needs: ClassVar[frozenset[Modality]] = frozenset({"category", "text"})
 
-    prompts: str = argument("a photo of a {}.", doc="prompts with `{}` for the category name, `|` between", origin="CLIP")
+    prompts: str = argument(
+        "a photo of a {}.", doc="prompts with `{}` for the category name, `|` between", origin="CLIP"
+    )
 
     def templates(self) -> tuple[str, ...]:
-        """The prompts one by one, each with one `{}`. Raises WordError at `prompts` for one without a place for the name."""
+        """The prompts one by one, each with one `{}`.
+
+        Raises WordError at `prompts` for one without a place for the name.
+        """
         templates = tuple(part.strip() for part in self.prompts.split("|"))
         for template in templates:
             if template.count("{}") != 1:

@@ -1,0 +1,218 @@
+"""The linear probe: logistic regression on frozen, standardised features.
+
+Takes: features and labels of both splits. Gives: the accuracy on the test split and the C that was chosen. Guarantees:
+C is chosen on a part of the training split; nothing but the final accuracy looks at the test split. The two solvers
+minimise the same function: scikit-learn's on a CPU, torch's L-BFGS on a GPU and for problems large enough to gain.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from m3i_dsl.evaluation import errors
+from m3i_dsl.evaluation.result import Result, accuracy
+
+Solver = Literal["scikit-learn", "torch"]
+
+LARGE = 30_000_000
+"""N * D from which torch's solver is taken on a CPU too."""
+
+ITERATIONS = 1000
+TOLERANCE = 1e-6
+"""Largest gradient of the mean loss at which a solver stops."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """scores = standardised features @ weight.T + bias, one for each of the `categories` that occurred in training.
+
+    `converged` is False when the solver stopped at its limit of iterations.
+    """
+
+    categories: Tensor
+    mean: Tensor
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
+    converged: bool
+
+    def predict(self, features: Tensor) -> Tensor:
+        """i64 [N]: the category of the largest score for features [N, D]."""
+        standardised = (features.to(self.mean) - self.mean) / self.scale
+        return self.categories[(standardised @ self.weight.T + self.bias).argmax(dim=1)]
+
+
+def held_out_part(labels: Tensor, share: float, seed: int = 0) -> Tensor:
+    """bool [N]: True for the samples on which C is chosen, the same share of every category.
+
+    At least one sample of each category, but a category's only sample stays in the fitted part. Depends on nothing but `labels`, `share` and `seed`.
+    """
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    generator = np.random.default_rng(seed)
+    for category in labels.unique().tolist():
+        members = torch.nonzero(labels == category).flatten()
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        chosen[members[torch.from_numpy(generator.permutation(len(members))[:count])]] = True
+    return chosen
+
+
+def choose_solver(features: Tensor, device: torch.device | str) -> Solver:
+    """Where the fit is fastest; both solvers give the same classifier."""
+    return "torch" if torch.device(device).type != "cpu" or features.numel() > LARGE else "scikit-learn"
+
+
+def fit(
+    features: Tensor,
+    labels: Tensor,
+    *,
+    c: float,
+    solver: Solver,
+    device: torch.device | str = "cpu",
+    start: Classifier | None = None,
+) -> Classifier:
+    """Minimises |W|^2 / 2 + c * sum_i CE(W z_i + b, y_i) over features [N, D] brought to mean 0 and deviation 1.
+
+    A channel that never changes is only centred. `start` is a solution for the same samples and another c to begin from
+    (torch's solver uses it).
+    """
+    present, positions = labels.unique(return_inverse=True)
+    features = features.to(device).double() if solver == "torch" else features.double()
+    mean, scale = features.mean(dim=0), features.std(dim=0, correction=0)
+    scale = torch.where(scale > 1e-8 * (1 + mean.abs()), scale, torch.ones_like(scale))
+    standardised = (features - mean) / scale
+    if solver == "torch":
+        weight, bias, converged = _fit_torch(standardised, positions.to(device), c, len(present), start)
+    else:
+        weight, bias, converged = _fit_scikit_learn(standardised, positions, c)
+    return Classifier(present.to(mean.device), mean, scale, weight, bias, converged)
+
+
+def linear(
+    train: Tensor,
+    train_labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+    *,
+    c: Sequence[float] = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
+    held_out: float = 0.2,
+    subject: str = "trained",
+    device: torch.device | str = "cpu",
+    solver: Solver | None = None,
+    seed: int = 0,
+) -> Result:
+    """Accuracy of the linear probe; `details["c"]` is the chosen C, `details["held_out"]` the accuracy it was chosen
+    by.
+
+    Of equally good candidates the smallest C (the strongest penalty) wins. Raises EvaluationError (M3I0750) when the
+    training split has fewer than two categories.
+    """
+    if len(train_labels.unique()) < 2:
+        raise errors.EvaluationError(
+            errors.NO_LABELLED_SPLIT,
+            "the training split has a single category, so nothing can be told apart",
+            help="evaluate on more samples: raise `--limit`",
+        )
+    solver = solver or choose_solver(train, device)
+    chosen, score = choose_c(train, train_labels, c=c, held_out=held_out, solver=solver, device=device, seed=seed)
+    classifier = fit(train, train_labels, c=chosen, solver=solver, device=device)
+    details = {"c": chosen, "held_out": score, "solver": solver, "converged": classifier.converged}
+    return accuracy("linear", subject, classifier.predict(test), test_labels, details)
+
+
+def choose_c(
+    train: Tensor,
+    labels: Tensor,
+    *,
+    c: Sequence[float],
+    held_out: float,
+    solver: Solver,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The C of the best accuracy on the held-out part of the training split, and that accuracy. Raises EvaluationError (M3I0750)."""
+    part = held_out_part(labels, held_out, seed)
+    if not part.any():
+        raise errors.EvaluationError(
+            errors.NO_LABELLED_SPLIT,
+            "every category has a single training sample, so none is left to choose C by",
+            help="evaluate on more samples: raise `--limit`",
+        )
+    best_c, best_score = min(c), -1.0
+    classifier: Classifier | None = None
+    for candidate in sorted(set(c)):
+        classifier = fit(
+            train[~part],
+            labels[~part],
+            c=candidate,
+            solver=solver,
+            device=device,
+            start=classifier,
+        )
+        score = float((classifier.predict(train[part]).cpu() == labels[part]).double().mean())
+        if score > best_score:
+            best_c, best_score = candidate, score
+    return best_c, best_score
+
+
+def _fit_scikit_learn(z: Tensor, labels: Tensor, c: float) -> tuple[Tensor, Tensor, bool]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    # Of two categories scikit-learn fits only the difference w = w_1 - w_0, with the penalty |w|^2 / 2. The minimum of
+    # ours has w_1 = -w_0 = w / 2, so its penalty is |w|^2 / 4: twice the C, then half of w each way.
+    two = int(labels.max()) == 1
+    model = LogisticRegression(C=2 * c if two else c, max_iter=ITERATIONS, tol=TOLERANCE)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(z.numpy(), labels.numpy())
+    weight = torch.from_numpy(np.asarray(model.coef_, dtype=np.float64))
+    bias = torch.from_numpy(np.asarray(model.intercept_, dtype=np.float64))
+    if two:
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    return weight, bias, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+def _fit_torch(
+    z: Tensor, labels: Tensor, c: float, categories: int, start: Classifier | None
+) -> tuple[Tensor, Tensor, bool]:
+    """L-BFGS with a strong Wolfe line search on the mean loss, CE + |W|^2 / (2 c N), which has the same minimiser."""
+    count = len(z)
+    weight = torch.zeros(categories, z.shape[1], dtype=z.dtype, device=z.device)
+    bias = torch.zeros(categories, dtype=z.dtype, device=z.device)
+    if start is not None:
+        weight.copy_(start.weight)
+        bias.copy_(start.bias)
+    weight.requires_grad_(True)
+    bias.requires_grad_(True)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=ITERATIONS,
+        max_eval=2 * ITERATIONS,
+        tolerance_grad=TOLERANCE,
+        tolerance_change=1e-12,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(z @ weight.T + bias, labels) + weight.square().sum() / (2 * c * count)
+        value.backward()  # pyright: ignore[reportUnknownMemberType]  # torch's stub leaves the arguments open
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)  # pyright: ignore[reportArgumentType]  # the stub asks for float, the code takes a Tensor
+        loss()
+    gradient = max(
+        float(weight.grad.abs().max()) if weight.grad is not None else 0.0,
+        float(bias.grad.abs().max()) if bias.grad is not None else 0.0,
+    )
+    return weight.detach(), bias.detach(), gradient < 1e-4

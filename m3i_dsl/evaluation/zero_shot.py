@@ -1,0 +1,68 @@
+"""Zero-shot recognition: categories by their names alone.
+
+Takes: a function from images to predicted text embeddings, one from texts to text embeddings, the category names and
+the prompts. Gives: the accuracy on the test split. Guarantees: no labelled example is used; the images take the very
+path that the text target trained (encoder, then predictor), which the caller wires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from m3i_dsl.evaluation import errors
+from m3i_dsl.evaluation.features import batches, finite
+from m3i_dsl.evaluation.result import CHANCE, Result, accuracy
+
+EmbedImages = Callable[[Tensor], Tensor]
+"""Images [B, 3, H, W] -> predicted text embeddings [B, E], in evaluation mode and without gradient."""
+
+EmbedTexts = Callable[[list[str]], Tensor]
+"""T texts -> text embeddings [T, E], in evaluation mode and without gradient."""
+
+
+def category_embeddings(embed_texts: EmbedTexts, categories: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """f32 [C, E], l2-normalised: for each category the normalised mean of the l2-normalised embeddings of its prompts.
+
+    Each of `templates` has one `{}`. Raises EvaluationError (M3I0753) when two categories have the same name.
+    """
+    repeated = sorted({name for name in categories if list(categories).count(name) > 1})
+    if repeated:
+        raise errors.EvaluationError(
+            errors.CATEGORY_NAMES_REPEAT,
+            f"{len(repeated)} category names stand for several categories, such as `{repeated[0]}`",
+            help="give every category a name of its own, or leave `zero_shot` out",
+        )
+    rows: list[Tensor] = []
+    for name in categories:
+        embedding = embed_texts([template.replace("{}", name) for template in templates])
+        rows.append(F.normalize(embedding.float(), dim=1).mean(dim=0))
+    return F.normalize(torch.stack(rows), dim=1)
+
+
+def zero_shot(
+    embed_images: EmbedImages,
+    embed_texts: EmbedTexts,
+    images: Tensor | Iterable[Tensor],
+    labels: Tensor,
+    *,
+    categories: Sequence[str],
+    templates: Sequence[str],
+    subject: str = "trained",
+    batch: int = 256,
+) -> Result:
+    """Accuracy of taking the category whose embedding has the largest cosine with the image's predicted embedding."""
+    texts_CE = category_embeddings(embed_texts, categories, templates)
+    parts = [F.normalize(finite(embed_images(part).float()), dim=1).to(texts_CE) for part in batches(images, batch)]
+    predicted = (torch.cat(parts) @ texts_CE.T).argmax(dim=1)
+    return accuracy(
+        "zero_shot", subject, predicted, labels, {"prompts": list(templates), "categories": len(categories)}
+    )
+
+
+def chance(name: str, categories: int, n: int) -> Result:
+    """The accuracy of guessing uniformly among `categories`."""
+    return Result(name, CHANCE, 1 / categories, 0.0, n, {"categories": categories})
