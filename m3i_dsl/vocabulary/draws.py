@@ -7,12 +7,16 @@ batch, the order, the process or the number of workers. Guarantees: the same fou
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+GOLDEN = 0x9E3779B97F4A7C15
+"""The odd constant of SplitMix64: 2**64 divided by the golden ratio."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,34 +43,26 @@ class Draws:
         """
         import numpy as np
 
-        count = int(np.prod(shape, dtype=np.int64)) if shape else 1
-        with np.errstate(over="ignore"):
-            keys = _mix(np.uint64(self._key()) ^ _mix(self.samples.astype(np.uint64) + _GOLDEN()))
-            counters = (np.arange(1, count + 1, dtype=np.uint64)) * _GOLDEN()
-            bits = _mix(keys[:, None] + counters[None, :])
+        keys = mixed(np.uint64(self._key()) ^ mixed(self.samples.astype(np.uint64) + np.uint64(GOLDEN)))
+        counters = np.arange(1, math.prod(shape) + 1, dtype=np.uint64) * np.uint64(GOLDEN)
+        bits = mixed(keys[:, None] + counters[None, :])
         return ((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(len(self.samples), *shape)
 
-    def generators(self) -> list[np.random.Generator]:
-        """One numpy Generator for each sample, for the few draws that need a loop (block-wise masks)."""
-        import numpy as np
-
-        with np.errstate(over="ignore"):
-            keys = _mix(np.uint64(self._key()) ^ _mix(self.samples.astype(np.uint64) + _GOLDEN()))
-        return [np.random.Generator(np.random.Philox(key=int(key))) for key in keys]
+    def between(self, low: float, high: float) -> NDArray[np.float64]:
+        """float64 [B], uniform in [low, high)."""
+        return low + (high - low) * self.uniform()
 
     def _key(self) -> int:
-        digest = hashlib.blake2b(f"{self.seed}\0{self.epoch}\0{self.slot}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "little")
+        return key_of(f"{self.seed}\0{self.epoch}\0{self.slot}")
 
 
-def _GOLDEN() -> np.uint64:  # noqa: N802  # a constant of SplitMix64, kept lazy so that numpy is not imported by `check`
-    import numpy as np
+def key_of(text: str) -> int:
+    """A 64-bit key for a name."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
-    return np.uint64(0x9E3779B97F4A7C15)
 
-
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), element by element on arrays; wraps around silently."""
     import numpy as np
 
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,0 +1,82 @@
+"""The order of samples as a pure function of the position.
+
+Takes: (seed, number of samples) and positions, counted from the start of training. Gives: the epoch and the sample of each
+position. Guarantees: every epoch is a permutation of all samples; nothing is stored, so the state of the data order is one
+integer; the sample at a position does not depend on the batch size.
+
+Epoch e holds positions [e n, (e + 1) n). A batch never spans two epochs: n mod batch positions at the end of each epoch
+are dropped, other samples each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3i_dsl.vocabulary.draws import GOLDEN, key_of, mixed
+
+ROUNDS = 8
+"""Four suffice for pseudo-randomness of large halves (Luby, Rackoff 1988); small sources have halves of few bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of `samples` samples under `seed`, shared by every process."""
+
+    seed: int
+    samples: int
+
+    def at(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """int64 [P] positions -> (epochs, samples), int64 [P] each."""
+        epochs, places = np.divmod(positions.astype(np.int64), self.samples)
+        samples = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            samples[here] = permuted(places[here], self.samples, f"order\0{self.seed}\0{epoch}")
+        return epochs, samples
+
+    def steps_per_epoch(self, batch: int) -> int:
+        """Whole batches in an epoch; 0 when there are fewer samples than a batch."""
+        return self.samples // batch
+
+    def batch_positions(self, step: int, batch: int) -> NDArray[np.int64]:
+        """int64 [batch]: the positions of the batch at `step`, counted from the start of training."""
+        epoch, step_in_epoch = divmod(step, self.steps_per_epoch(batch))
+        first = epoch * self.samples + step_in_epoch * batch
+        return np.arange(first, first + batch, dtype=np.int64)
+
+    def substitutes(self, position: int, batch: int) -> NDArray[np.int64]:
+        """The positions to try, in order, when the sample at `position` cannot be read: int64 [samples].
+
+        They start at the same row of the next batch, so that a substitute does not meet itself in its own batch, and then
+        go through the whole epoch.
+        """
+        epoch, place = divmod(position, self.samples)
+        return epoch * self.samples + (place + batch + np.arange(self.samples, dtype=np.int64)) % self.samples
+
+
+def permuted(places: NDArray[np.int64], size: int, key: str) -> NDArray[np.int64]:
+    """A permutation of 0..size-1 chosen by `key`, evaluated at `places`, int64 [P] in and out.
+
+    A Feistel network on the smallest power of two that holds `size`, walked along its cycle until the value is in range
+    again (Black, Rogaway 2002, "Ciphers with arbitrary finite domains"); at most two rounds of the walk on average.
+    """
+    bits = max(2, (size - 1).bit_length())
+    keys = mixed(np.uint64(key_of(key)) + np.arange(1, ROUNDS + 1, dtype=np.uint64) * np.uint64(GOLDEN))
+    values = _feistel(places.astype(np.uint64), bits, keys)
+    while (outside := np.flatnonzero(values >= size)).size:
+        values[outside] = _feistel(values[outside], bits, keys)
+    return values.astype(np.int64)
+
+
+def _feistel(values: NDArray[np.uint64], bits: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A bijection of the values of `bits` bits. The halves swap sizes each round; after an even number they are back."""
+    left_bits, right_bits = bits // 2, bits - bits // 2
+    left, right = values >> np.uint64(right_bits), values & np.uint64((1 << right_bits) - 1)
+    for key in keys:
+        shuffled = (left ^ mixed(right ^ key)) & np.uint64((1 << left_bits) - 1)
+        left, right = right, shuffled
+        left_bits, right_bits = right_bits, left_bits
+    return (left << np.uint64(right_bits)) | right
