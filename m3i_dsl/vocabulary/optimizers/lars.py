@@ -1,0 +1,47 @@
+"""`lars`: SGD whose step on each matrix is proportional to the matrix."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from m3i_dsl.vocabulary.kinds import Optimizer
+from m3i_dsl.vocabulary.optimizers.parameter_groups import parameter_groups
+from m3i_dsl.vocabulary.values import Number, Rate
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Lars(Optimizer):
+    """SGD with momentum whose step on each matrix is scaled by its norm over its gradient's (You et al. 2017).
+
+    g' = trust_coefficient * |theta| / |g + weight_decay * theta| * (g + weight_decay * theta), then momentum. Only
+    matrices are adapted and decayed; biases, norms, tokens, positions and weightings take plain momentum steps, as in
+    BYOL and Barlow Twins, which gives them a rate of their own (`bias_lr`). From timm.
+    """
+
+    name: ClassVar[str] = "lars"
+
+    lr: Rate = argument(doc="the peak learning rate of matrices, as such or `per` a batch size", above=0)
+    momentum: Number = argument(0.9, doc="decay of the running step", origin="BYOL", minimum=0, below=1)
+    weight_decay: Number = argument(1.5e-6, doc="added to the gradient, times the weight", origin="BYOL", minimum=0)
+    trust_coefficient: Number = argument(0.001, doc="the step on a matrix over its norm", origin="BYOL", above=0)
+    bias_lr: Rate | None = argument(
+        None, doc="the peak rate of what is not adapted; that of matrices if left out", origin="Barlow Twins", above=0
+    )
+
+    def build(self, module: "nn.Module", batch: int) -> "torch.optim.Optimizer":
+        from timm.optim.lars import Lars as TimmLars
+
+        groups = parameter_groups(module, lr=self.lr.at_batch(batch), weight_decay=self.weight_decay)
+        for group in groups:
+            # timm takes a group without weight decay as one that is not adapted; here the role decides, so that
+            # `weight_decay: 0` still adapts matrices.
+            group["always_adapt"] = group["role"] == "decayed"
+            if self.bias_lr is not None and group["role"] != "decayed":
+                group["lr"] = group["initial_lr"] = self.bias_lr.at_batch(batch)
+        # timm's annotations infer int from the defaults 0 of momentum and weight_decay, hence the untyped mapping.
+        settings: dict[str, Any] = {"momentum": self.momentum, "weight_decay": self.weight_decay}
+        return TimmLars(groups, lr=self.lr.at_batch(batch), trust_coeff=self.trust_coefficient, **settings)

@@ -1,0 +1,45 @@
+"""`sgd`: stochastic gradient descent with momentum."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from m3i_dsl.vocabulary.kinds import Optimizer, WordError
+from m3i_dsl.vocabulary.optimizers.parameter_groups import all_on_fused_devices, parameter_groups
+from m3i_dsl.vocabulary.values import Number, Rate
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Sgd(Optimizer):
+    """Stochastic gradient descent with momentum.
+
+    v <- momentum * v + g + weight_decay * theta; theta <- theta - lr * v. Unlike MoCo's reference, weight decay skips
+    parameters of one dimension, tokens, positions, temperatures and weightings, as it does for every optimizer here.
+    """
+
+    name: ClassVar[str] = "sgd"
+
+    lr: Rate = argument(doc="the peak learning rate, as such or `per` a batch size", above=0)
+    momentum: Number = argument(0.9, doc="decay of the running gradient", origin="MoCo", minimum=0, below=1)
+    weight_decay: Number = argument(1e-4, doc="added to the gradient, times the weight", origin="MoCo", minimum=0)
+    nesterov: bool = argument(False, doc="look one step ahead", origin="MoCo")
+
+    def __post_init__(self) -> None:
+        if self.nesterov and self.momentum == 0:
+            raise WordError("`nesterov` needs a momentum above 0", argument="nesterov", help="add `momentum: 0.9`")
+
+    def build(self, module: "nn.Module", batch: int) -> "torch.optim.Optimizer":
+        import torch
+
+        return torch.optim.SGD(
+            parameter_groups(module, lr=self.lr.at_batch(batch), weight_decay=self.weight_decay),
+            lr=self.lr.at_batch(batch),
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            fused=all_on_fused_devices(module),
+        )
