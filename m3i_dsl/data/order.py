@@ -1,8 +1,8 @@
 """The order of samples as a pure function of the position.
 
-Takes: (seed, number of samples) and positions, counted from the start of training. Gives: the epoch and the sample of each
-position. Guarantees: every epoch is a permutation of all samples; nothing is stored, so the state of the data order is one
-integer; the sample at a position does not depend on the batch size.
+Takes: (seed, number of samples) and positions, counted from the start of training. Gives: the epoch and the sample of
+each position. Guarantees: every epoch is a permutation of all samples; nothing is stored, so the state of the data
+order is one integer; the sample at a position does not depend on the batch size.
 
 Epoch e holds positions [e n, (e + 1) n). A batch never spans two epochs: n mod batch positions at the end of each epoch
 are dropped, other samples each time.
@@ -10,6 +10,7 @@ are dropped, other samples each time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,14 +48,14 @@ class Order:
         first = epoch * self.samples + step_in_epoch * batch
         return np.arange(first, first + batch, dtype=np.int64)
 
-    def substitutes(self, position: int, batch: int) -> NDArray[np.int64]:
-        """The positions to try, in order, when the sample at `position` cannot be read: int64 [samples].
+    def substitutes(self, position: int, batch: int) -> Iterator[int]:
+        """The positions to try, in order, when the sample at `position` cannot be read.
 
-        They start at the same row of the next batch, so that a substitute does not meet itself in its own batch, and then
-        go through the whole epoch.
+        They start at the same row of the next batch, so that a substitute does not meet itself in its own batch, and
+        then go through the whole epoch.
         """
         epoch, place = divmod(position, self.samples)
-        return epoch * self.samples + (place + batch + np.arange(self.samples, dtype=np.int64)) % self.samples
+        return (epoch * self.samples + (place + batch + step) % self.samples for step in range(self.samples))
 
 
 def permuted(places: NDArray[np.int64], size: int, key: str) -> NDArray[np.int64]:
@@ -72,7 +73,7 @@ def permuted(places: NDArray[np.int64], size: int, key: str) -> NDArray[np.int64
 
 
 def _feistel(values: NDArray[np.uint64], bits: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection of the values of `bits` bits. The halves swap sizes each round; after an even number they are back."""
+    """A bijection of the values of `bits` bits. The halves swap sizes each round; an even number brings them back."""
     left_bits, right_bits = bits // 2, bits - bits // 2
     left, right = values >> np.uint64(right_bits), values & np.uint64((1 << right_bits) - 1)
     for key in keys:

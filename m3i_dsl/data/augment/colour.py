@@ -1,0 +1,76 @@
+"""Colour operations on batches, each sample with parameters of its own.
+
+Takes: f32 images [B, 3, H, W] in [0, 1]. Gives: the same shape and range. Guarantees: each sample equals torchvision's
+functional of the same name on that image alone.
+"""
+
+from __future__ import annotations
+
+import torch
+
+LUMA = (0.2989, 0.587, 0.114)
+"""The weights of red, green and blue in gray (ITU-R BT.601, the digits torchvision uses)."""
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+
+
+def gray(images: torch.Tensor) -> torch.Tensor:
+    """[B, 3, H, W] -> [B, 1, H, W]."""
+    red, green, blue = images.unbind(dim=1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2]).unsqueeze(1)
+
+
+def grayscale(images: torch.Tensor) -> torch.Tensor:
+    """[B, 3, H, W] -> [B, 3, H, W] with three equal channels."""
+    return gray(images).expand_as(images)
+
+
+def solarize(images: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Inverts every value at or above `threshold`."""
+    return torch.where(images >= threshold, 1 - images, images)
+
+
+def jitter(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast, saturation and hue in an order of each sample's own.
+
+    `factors` f32 [B, 4] in that order (multipliers, and for hue a shift in turns); `order` int64 [B, 4] names the
+    operation that each of the four rounds does.
+
+    The first three are all a blend f x + (1 - f) g with g black, the mean gray or the gray of each pixel, so one round
+    does them for the whole batch at once; samples that shift hue in this round blend with f = 1 and are shifted after.
+    """
+    for operation in order.unbind(dim=1):
+        factor = factors.gather(1, operation[:, None])
+        factor = torch.where(operation[:, None] == HUE, 1, factor)[:, :, None, None]
+        images = blend(images, factor, (operation == CONTRAST), (operation == SATURATION))
+        shifting = (operation == HUE).nonzero().flatten()
+        shifted = shift_hue(images.index_select(0, shifting), factors[:, HUE].index_select(0, shifting))
+        images = images.index_copy_(0, shifting, shifted)
+    return images
+
+
+def blend(images: torch.Tensor, factor: torch.Tensor, with_mean: torch.Tensor, with_gray: torch.Tensor) -> torch.Tensor:
+    """clamp(f x + (1 - f) g): g is the mean gray where bool [B] `with_mean`, gray where `with_gray`, else black."""
+    values = gray(images)
+    means = values.mean(dim=(1, 2, 3), keepdim=True) * with_mean[:, None, None, None]
+    other = values.mul_(with_gray[:, None, None, None]).add_(means).mul_(1 - factor)
+    return torch.addcmul(other, images, factor).clamp_(0, 1)
+
+
+def shift_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Rotates hue by f32 [B] `turns` (of the whole circle), keeping value and saturation of HSV."""
+    red, green, blue = images.unbind(dim=1)
+    value = images.amax(dim=1)
+    chroma = value - images.amin(dim=1)
+    divisor = torch.where(chroma == 0, 1, chroma)
+    sixth = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    sixth.add_(6 * turns[:, None, None])
+    # Channel n of (r, g, b) = (5, 3, 1): value - chroma * clamp(min(k, 4 - k), 0, 1), k = (n + hue) mod 6.
+    starts = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype)[:, None, None]
+    k = torch.remainder(sixth.unsqueeze(1) + starts, 6)
+    fade = torch.minimum(k, 4 - k).clamp_(0, 1)
+    return value.unsqueeze(1) - chroma.unsqueeze(1) * fade
