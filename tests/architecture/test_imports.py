@@ -1,0 +1,112 @@
+"""Phases import only earlier phases, and what answers at once imports nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.code import modules, parts, shown, tree
+
+ORDER = (
+    "source",
+    "diagnostics",
+    "syntax",
+    "vocabulary",
+    "semantics",
+    "ir",
+    "modules",
+    "lower",
+    "artifact",
+    "data",
+    "runtime",
+    "evaluation",
+    "driver",
+    "cli",
+)
+"""Each may import itself and what stands before it."""
+
+LATER_INSIDE_FUNCTIONS = {"vocabulary": {"modules", "data"}}
+"""A word builds its module and applies its transform itself; the import waits until it is asked to."""
+
+HEAVY = {
+    "PIL",
+    "matplotlib",
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "tensorboard",
+    "timm",
+    "tokenizers",
+    "torch",
+    "torchvision",
+}
+MAY_BE_HEAVY = {"modules", "lower", "data", "runtime", "evaluation"}
+
+
+def _imports(path: Path) -> Iterator[tuple[str, int, bool, bool]]:
+    """(imported module, line, inside a function, for type checking only) of each import in a file."""
+
+    def visit(node: ast.AST, inside: bool, types_only: bool) -> Iterator[tuple[str, int, bool, bool]]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, inside, types_only
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module is not None, f"{shown(path)}:{node.lineno}: relative import"
+            # `from m3i_dsl import artifact` imports the module m3i_dsl.artifact
+            if node.module == "m3i_dsl":
+                yield from ((f"m3i_dsl.{alias.name}", node.lineno, inside, types_only) for alias in node.names)
+            else:
+                yield node.module, node.lineno, inside, types_only
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for child in node.body:
+                yield from visit(child, inside, True)
+            for child in node.orelse:
+                yield from visit(child, inside, types_only)
+        else:
+            inner = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            for child in ast.iter_child_nodes(node):
+                yield from visit(child, inner, types_only)
+
+    yield from visit(tree(path), False, False)
+
+
+def test_every_folder_has_its_place_in_the_order() -> None:
+    unplaced = {parts(path)[0] for path in modules() if parts(path)} - set(ORDER)
+    assert unplaced == set(), "give it a place in ORDER, and in the table of README.md"
+
+
+@pytest.mark.parametrize("phase", ORDER)
+def test_imports_go_backwards(phase: str) -> None:
+    allowed = set(ORDER[: ORDER.index(phase) + 1])
+    wrong: list[str] = []
+    for path in modules():
+        if parts(path)[:1] != (phase,):
+            continue
+        for module, line, inside, _ in _imports(path):
+            names = module.split(".")
+            if names[0] != "m3i_dsl" or len(names) == 1 or names[1] not in ORDER:
+                continue
+            lazily = LATER_INSIDE_FUNCTIONS.get(phase, set()) if inside else set()
+            if names[1] not in allowed | lazily:
+                wrong.append(f"{shown(path)}:{line} imports {module}")
+    assert wrong == []
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert list(_imports(next(path for path in modules() if parts(path) == ()))) == []
+
+
+def test_what_answers_at_once_imports_nothing_heavy() -> None:
+    wrong = [
+        f"{shown(path)}:{line} imports {module}"
+        for path in modules()
+        if parts(path)[:1] and parts(path)[0] not in MAY_BE_HEAVY
+        for module, line, inside, types_only in _imports(path)
+        if module.split(".")[0] in HEAVY and not inside and not types_only
+    ]
+    assert wrong == []

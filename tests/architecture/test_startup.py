@@ -1,0 +1,60 @@
+"""Commands before `compile` run without torch and numpy, and answer quickly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.code import ROOT
+
+COMMANDS = {
+    "check": ["check", "recipes"],
+    "fmt": ["fmt", "--check", "recipes"],
+    "resolve": ["resolve", "recipes/m3i_digits.m3i"],
+    "table": ["table", "recipes/m3i_digits.m3i"],
+    "explain": ["explain", "M3I0602"],
+    "vocab": ["vocab"],
+}
+
+_PROGRAM = """
+import json, resource, sys
+from m3i_dsl.cli.main import main
+try:
+    code = main({arguments})
+except SystemExit as exit:
+    code = exit.code
+used = resource.getrusage(resource.RUSAGE_SELF)
+loaded = {{name.split(".")[0] for name in sys.modules}}
+heavy = sorted(loaded & {{"torch", "numpy", "timm", "sklearn", "pyarrow", "PIL"}})
+print(json.dumps({{"code": code or 0, "heavy": heavy, "seconds": used.ru_utime + used.ru_stime}}), file=sys.stderr)
+"""
+
+
+def _run(arguments: list[str]) -> dict[str, object]:
+    process = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(arguments=arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    report: dict[str, object] = json.loads(process.stderr.splitlines()[-1])
+    return report
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_torch_and_no_numpy_before_compile(command: str) -> None:
+    report = _run(COMMANDS[command])
+    assert report["code"] == 0
+    assert report["heavy"] == []
+
+
+@pytest.mark.parametrize("command", ["explain", "vocab", "resolve", "table"])
+def test_answers_quickly(command: str) -> None:
+    """Seconds of processor time, the best of five, so that a busy machine does not matter."""
+    seconds = min(float(str(_run(COMMANDS[command])["seconds"])) for _ in range(5))
+    assert seconds < 0.5
