@@ -181,6 +181,10 @@ class Word:
         """The first paragraph of the docstring on one line."""
         return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
+    def effects_of(self) -> frozenset[Effect]:
+        """The effects of this word with its arguments; those of its class unless they depend on arguments."""
+        return self.effects
+
     def text(self) -> str:
         """The word as a recipe writes it, with every argument that has a value."""
         written = [

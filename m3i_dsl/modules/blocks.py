@@ -1,0 +1,82 @@
+"""Transformer blocks, shared by decoders, projectors and the text encoder.
+
+Takes: tokens `[B, N, D]`. Gives: the same shape. Guarantees: pre-norm residual blocks with a GELU MLP of four times the
+width, attention by `scaled_dot_product_attention`; no dropout. `initialise` sets every linear layer below a module to
+xavier-uniform weights and zero biases (MAE).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["layer", "batch"]
+
+
+class ChannelBatchNorm(nn.BatchNorm1d):
+    """Batch norm over every axis but the last: of [B, D], or of [B, N, D] over all B * N tokens (SiameseIM)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.flatten(0, -2)).reshape(input.shape)
+
+
+def norm(kind: Norm, width: int) -> nn.Module:
+    """Layer norm with eps 1e-6 (MAE), or `ChannelBatchNorm`."""
+    return nn.LayerNorm(width, eps=1e-6) if kind == "layer" else ChannelBatchNorm(width)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with biases and one projection for queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, Q, D]: `queries` [B, Q, D] attend to `context` [B, N, D] where `mask` (to [B, heads, Q, N]) is True."""
+        weight_q, weight_kv = self.qkv.weight.split([queries.shape[-1], 2 * queries.shape[-1]])
+        bias_q, bias_kv = self.qkv.bias.split([queries.shape[-1], 2 * queries.shape[-1]])
+        q = self._split(F.linear(queries, weight_q, bias_q))
+        k, v = (self._split(part) for part in F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+    def _split(self, x_BND: Tensor) -> Tensor:
+        return x_BND.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + MLP(norm(x)); its queries may be a part of what is attended to."""
+
+    def __init__(self, width: int, heads: int, norm_kind: Norm = "layer") -> None:
+        super().__init__()
+        self.norm1 = norm(norm_kind, width)
+        self.attention = Attention(width, heads)
+        self.norm2 = norm(norm_kind, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, N, D] -> [B, N, D]; `mask` as in `Attention`."""
+        normed = self.norm1(x)
+        x = x + self.attention(normed, normed, mask)
+        return x + self.mlp(self.norm2(x))
+
+    def update(self, queries: Tensor, context: Tensor) -> Tensor:
+        """[B, Q, D]: only `queries` change; they attend to themselves and to `context` [B, N, D] as it is."""
+        normed = self.norm1(torch.cat([context, queries], dim=1))
+        queries = queries + self.attention(normed[:, context.shape[1] :], normed)
+        return queries + self.mlp(self.norm2(queries))
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for every linear layer of `module`; a joint projection counts as one."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None without a bias
+                nn.init.zeros_(part.bias)

@@ -1,0 +1,86 @@
+"""Predictors and projectors that map each token, or the pooled vector, by itself.
+
+Takes: `[B, N, D]` or `[B, D]`. Gives: the same with other channels. Guarantees: no positions, no tokens dropped; batch
+norms count every row of the batch, tokens included.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from m3i_dsl.modules.blocks import Block, ChannelBatchNorm, Norm, initialise, norm
+
+Activation = Literal["relu", "gelu"]
+
+
+class Identity(nn.Module):
+    """The features as they are."""
+
+    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+        return features
+
+
+class Linear(nn.Module):
+    """One linear layer."""
+
+    def __init__(self, input_width: int, output_width: int, bias: bool = True) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_width, output_width, bias=bias)
+        initialise(self)
+
+    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+        return self.linear(features)
+
+
+class MLP(nn.Module):
+    """`layers` linear layers; behind each but the last a norm and an activation, behind the last an affine-free norm."""
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        layers: int,
+        hidden: int,
+        activation: Activation,
+        norm_kind: Norm | None,
+        output_norm: bool,
+        bias: bool,
+        output_bias: bool,
+    ) -> None:
+        super().__init__()
+        widths = [input_width, *[hidden] * (layers - 1)]
+        parts: list[nn.Module] = []
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            parts.append(nn.Linear(before, after, bias=bias))
+            if norm_kind is not None:
+                parts.append(norm(norm_kind, after))
+            parts.append(nn.ReLU() if activation == "relu" else nn.GELU())
+        parts.append(nn.Linear(widths[-1], output_width, bias=output_bias))
+        if output_norm:
+            parts.append(ChannelBatchNorm(output_width, affine=False))
+        self.layers = nn.Sequential(*parts)
+        initialise(self)
+
+    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+        return self.layers(features)
+
+
+class Blocks(nn.Module):
+    """A linear layer to the output width, then transformer blocks and a norm; a pooled vector counts as one token."""
+
+    def __init__(self, input_width: int, output_width: int, *, layers: int, heads: int, norm_kind: Norm) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_width, output_width)
+        self.blocks = nn.ModuleList(Block(output_width, heads, norm_kind) for _ in range(layers))
+        self.norm = norm(norm_kind, output_width)
+        initialise(self)
+
+    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+        x = self.linear(features)
+        tokens = x if x.dim() == 3 else x.unsqueeze(1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens).reshape(x.shape)

@@ -1,0 +1,74 @@
+"""What `check` knows of timm's models, without importing timm.
+
+Takes: `timm_catalogue.json`, written by `python -m m3i_dsl.modules.timm_catalogue`. Gives: the entry of a model by name,
+or a WordError with near names. Guarantees: read once, at the first look-up.
+"""
+
+import difflib
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from m3i_dsl.vocabulary.kinds import WordError
+
+Family = Literal["vit", "swin", "swinv2", "convnext", "resnet", "generic"]
+Layout = Literal["tokens", "NHWC", "NCHW"]
+
+CATALOGUE = Path(__file__).with_name("timm_catalogue.json")
+
+
+@dataclass(frozen=True, slots=True)
+class TimmModel:
+    """One model at its default settings.
+
+    `family` chooses the adapter, `layout` is what `forward_features` returns; `width`, `stride`, `prefix` describe its
+    grid, `depth` counts the blocks on it that can be tapped. `image` is the default size; `size` says how another is had:
+    as an `argument`, `free` (any multiple of the stride), or not (`fixed`). `patch` is the size of a stem of one
+    non-overlapping convolution, else 0; `heads` and `final_norm` are of a ViT. `random` models draw random numbers in
+    training even without drop path. `unused` names parameters outside of the features (heads).
+    """
+
+    family: Family
+    width: int
+    stride: int
+    prefix: int
+    depth: int
+    image: int
+    size: Literal["argument", "free", "fixed"]
+    layout: Layout
+    patch: int
+    heads: int
+    class_token: bool
+    final_norm: bool
+    batch_norm: bool
+    drop_path: bool
+    random: bool
+    unused: tuple[str, ...]
+
+
+@functools.cache
+def catalogue() -> dict[str, Any]:
+    """The file: `timm` (version), `models`, `without_grid`."""
+    return json.loads(CATALOGUE.read_text(encoding="ascii"))
+
+
+def timm_model(name: str) -> TimmModel:
+    """The entry of `name`, whose tag after a point (`vit_base_patch16_224.mae`) only chooses pretrained weights."""
+    bare = name.split(".")[0]
+    entry = catalogue()["models"].get(bare)
+    if entry is not None:
+        return TimmModel(**{**entry, "unused": tuple(entry["unused"])})
+    if bare in catalogue()["without_grid"]:
+        raise WordError(
+            f"timm model `{name}` yields no dense grid of features",
+            argument="model",
+            help="choose a model whose features keep a square grid, such as a ViT, Swin, ConvNeXt, or ResNet",
+        )
+    near = difflib.get_close_matches(bare, catalogue()["models"], n=3)
+    raise WordError(
+        f"timm {catalogue()['timm']} has no model `{name}`",
+        argument="model",
+        help="did you mean " + " or ".join(f'"{candidate}"' for candidate in near) if near else None,
+    )

@@ -1,0 +1,34 @@
+"""`ema`: the moving average of another encoder."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from m3i_dsl.vocabulary.kinds import Encoder
+from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Ema(Encoder):
+    """phi <- m phi + (1 - m) theta after each step, over parameters; written `ema of image(0.996 -> 1 cosine)`.
+
+    It starts as a copy of the encoder that it averages, takes no gradient, and keeps its own batch norm state, in
+    training mode (SiameseIM, MoCo).
+    """
+
+    name = "ema"
+    modality = "image"
+
+    momentum: Ramp = argument(
+        Ramp(0.996, 1.0, "cosine"),
+        doc="how much of the average stays at each step",
+        origin="BYOL",
+        minimum=0,
+        maximum=1,
+    )
+
+    def build(self) -> "nn.Module":
+        raise TypeError("an average is made of the encoder that it is of")

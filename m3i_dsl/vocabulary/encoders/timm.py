@@ -1,0 +1,157 @@
+"""`timm`: any timm model that yields a dense grid of features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.encoders.catalogue import TimmModel, timm_model
+from m3i_dsl.vocabulary.kinds import FeatureShape, Grid, ImageEncoder, Predictor, WordError
+from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Timm(ImageEncoder):
+    """A timm backbone: z = its `forward_features`, prefix tokens first, then the grid, row-major.
+
+    A ViT may drop hidden tokens (after positions are added) or replace them by a learned mask token (before). Swin and
+    ConvNeXt put a learned mask token behind their stem; every other model gets a learned colour in the image itself.
+    Arguments that are left out keep what the model of that name has.
+    """
+
+    name = "timm"
+
+    model: str = argument(doc="the name in timm, possibly with a tag for its weights, `vit_base_patch16_224.mae`")
+    image: Pixels = argument(doc="height and width of its images", minimum=1)
+    patch: Pixels | None = argument(None, doc="patch size of its stem (ViT, Swin, ConvNeXt)", minimum=1)
+    stride: Pixels | None = argument(None, doc="pixels per token, had by dilation (ResNet, ConvNeXt): 8, 16, or 32")
+    width: Count | None = argument(None, doc="channels (ViT)", minimum=1)
+    depth: Count | None = argument(None, doc="blocks (ViT)", minimum=1)
+    heads: Count | None = argument(None, doc="attention heads (ViT)", minimum=1)
+    positions: Literal["learned", "sincos"] = argument(
+        "learned", doc="trained position embedding, or fixed sines and cosines (ViT)", origin="timm"
+    )
+    class_token: bool | None = argument(None, doc="whether there is a class token (ViT)")
+    final_norm: bool | None = argument(None, doc="whether features are layer-normalised after the last block (ViT)")
+    freeze_patch_embedding: bool = argument(False, doc="whether the patch embedding stays as initialised (MoCo v3)")
+    drop_path: Fraction = argument(0.0, doc="stochastic depth of the last block, linear from 0", minimum=0, below=1)
+    pretrained: bool = argument(False, doc="whether it starts from timm's own weights")
+    weights: str | None = argument(None, doc="safetensors file with timm's parameter names to start from")
+    projector: Predictor | None = argument(None, doc="what the features go through before they are compared")
+
+    def shape(self) -> FeatureShape:
+        entry = timm_model(self.model)
+        self._check(entry)
+        stride = self._stride(entry)
+        if self.image % stride:
+            raise WordError(
+                f"an image of {self.image}px is not a whole number of tokens of {stride}px",
+                argument="image",
+                help=f"use a multiple of {stride}px, or another `patch` if the model takes one",
+            )
+        width, heads = self.width or entry.width, self.heads or entry.heads
+        if entry.family == "vit" and heads and width % heads:
+            raise WordError(
+                f"{heads} heads do not divide {width} channels", argument="heads" if self.heads else "width"
+            )
+        side = self.image // stride
+        return FeatureShape(
+            width=width,
+            grid=Grid(side, side),
+            prefix=entry.prefix + self._wants_class_token(entry) - entry.class_token,
+            depth=self.depth or entry.depth,
+            stride=stride,
+            image=(self.image, self.image),
+        )
+
+    def drops_tokens(self) -> bool:
+        return timm_model(self.model).family == "vit"
+
+    def isolates(self) -> bool:
+        """Whether attention can be kept within the tokens of each source of a mix."""
+        return timm_model(self.model).family == "vit"
+
+    def couples_batch(self) -> bool:
+        return timm_model(self.model).batch_norm
+
+    def effects_of(self) -> frozenset[Effect]:
+        entry = timm_model(self.model)
+        effects: set[Effect] = set()
+        if entry.batch_norm:
+            effects |= {Effect.BATCH_COUPLED, Effect.STATEFUL}
+        if entry.random or self.drop_path > 0:
+            effects.add(Effect.RANDOM)
+        return frozenset(effects)
+
+    def build(self, mask_token: bool = True) -> "nn.Module":
+        """The adapter with random weights; without `mask_token` it has none (and then cannot take `tokens="mask"`)."""
+        from m3i_dsl.modules.encoders.timm import build_encoder
+
+        shape = self.shape()
+        return build_encoder(self, timm_model(self.model), shape, mask_token)
+
+    def starts_from_weights(self) -> bool:
+        return self.pretrained or self.weights is not None
+
+    def load_weights(self, module: "nn.Module", base: Path) -> None:
+        """Replaces the weights of a built `module` by those to start from; a file is relative to `base`.
+
+        Raises WordError: no such file, names or shapes that do not fit, no download.
+        """
+        from m3i_dsl.modules.encoders.timm import load_file, load_pretrained
+
+        if self.pretrained:
+            load_pretrained(self, timm_model(self.model), module)
+        if self.weights is not None:
+            load_file(module, base / self.weights, argument="weights")
+
+    def _stride(self, entry: TimmModel) -> int:
+        if self.stride is not None:
+            return self.stride
+        return entry.stride if self.patch is None else entry.stride // entry.patch * self.patch
+
+    def _wants_class_token(self, entry: TimmModel) -> bool:
+        return entry.class_token if self.class_token is None else self.class_token
+
+    def _check(self, entry: TimmModel) -> None:
+        for argument_name, given in (
+            ("width", self.width is not None),
+            ("depth", self.depth is not None),
+            ("heads", self.heads is not None),
+            ("positions", self.positions == "sincos"),
+            ("class_token", self.class_token is not None),
+            ("final_norm", self.final_norm is not None),
+        ):
+            if given and entry.family != "vit":
+                raise WordError(
+                    f"`{argument_name}` is an argument of plain ViTs, and `{self.model}` is none",
+                    argument=argument_name,
+                    help="leave it out, or choose a model that timm makes with `VisionTransformer`",
+                )
+        if self.patch is not None and not entry.patch:
+            raise WordError(f"`{self.model}` has no patch embedding whose size could be set", argument="patch")
+        if self.stride is not None and (entry.family not in ("resnet", "convnext") or self.patch is not None):
+            raise WordError(
+                "`stride` can be set for a ResNet or ConvNeXt without `patch`",
+                argument="stride",
+                help="for other models choose `patch` or the size of the image",
+            )
+        if self.stride is not None and self.stride not in (8, 16, 32):
+            raise WordError(
+                f"a stride of {self.stride}px cannot be had by dilation", argument="stride", help="8, 16, or 32px"
+            )
+        if entry.size == "fixed" and self.image != entry.image:
+            raise WordError(f"`{self.model}` only takes images of {entry.image}px", argument="image")
+        if self.freeze_patch_embedding and entry.family not in ("vit", "swin", "swinv2"):
+            raise WordError(f"`{self.model}` has no patch embedding to freeze", argument="freeze_patch_embedding")
+        if self.drop_path > 0 and not entry.drop_path:
+            raise WordError(f"`{self.model}` has no stochastic depth", argument="drop_path")
+        if self.positions == "sincos" and (self.width or entry.width) % 4:
+            raise WordError("sincos positions need a width that is a multiple of 4", argument="positions")
+        if self.pretrained and self.weights is not None:
+            raise WordError("it cannot start from two sets of weights", argument="weights")
+        if self.pretrained and (self.width, self.depth, self.heads) != (None, None, None):
+            raise WordError("timm's weights fit only the model as it is", argument="pretrained")

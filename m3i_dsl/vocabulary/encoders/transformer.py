@@ -1,0 +1,82 @@
+"""`transformer`: a text encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import TextEncoder, WordError
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Transformer(TextEncoder):
+    """A bidirectional pre-LN transformer over token ids, pooled to one vector for each text.
+
+    `tokenizer: bytes` needs no file: ids 1..256 are the bytes of the UTF-8 text, 257 begins and 258 ends it, 0 pads.
+    `tokenizer: file` reads a JSON file of the `tokenizers` library; its ids are shifted by one, so that 0 pads.
+    """
+
+    name = "transformer"
+
+    width: Count = argument(512, doc="channels", origin="CLIP", minimum=1)
+    layers: Count = argument(12, doc="blocks", origin="CLIP", minimum=1)
+    heads: Count = argument(8, doc="attention heads", origin="CLIP", minimum=1)
+    tokenizer: Literal["bytes", "file"] = argument("bytes", doc="how a text becomes ids")
+    file: str | None = argument(None, doc="`tokenizers` JSON file, relative to the recipe")
+    context: Count = argument(77, doc="ids kept of each text, with its begin and end", origin="CLIP", minimum=3)
+    pool: Literal["mean", "end"] = argument(
+        "mean", doc="mean over the text's tokens, or its last token", origin="paper"
+    )
+
+    def check(self) -> None:
+        """Raises WordError when the arguments do not fit each other."""
+        if self.width % self.heads:
+            raise WordError(f"{self.heads} heads do not divide {self.width} channels", argument="heads")
+        if self.tokenizer == "file" and self.file is None:
+            raise WordError("`tokenizer: file` needs a file", argument="tokenizer", help='add `file: "tokenizer.json"`')
+        if self.tokenizer == "bytes" and self.file is not None:
+            raise WordError("`tokenizer: bytes` reads no file", argument="file", help="write `tokenizer: file`")
+
+    def build(self, base: Path = Path()) -> "nn.Module":
+        """`base` is the recipe's folder, which a tokenizer file is relative to."""
+        from m3i_dsl.modules.text_encoder import TextTransformer
+
+        self.check()
+        return TextTransformer(
+            vocabulary=self.vocabulary_size(base),
+            context=self.context,
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            pool=self.pool,
+        )
+
+    def tokenize(self, texts: list[str], base: Path) -> "NDArray[np.int64]":
+        from m3i_dsl.vocabulary.encoders import tokenization
+
+        if self.tokenizer == "bytes":
+            return tokenization.byte_ids(texts, self.context)
+        return tokenization.file_ids(texts, self.context, self._file(base))
+
+    def vocabulary_size(self, base: Path) -> int:
+        from m3i_dsl.vocabulary.encoders import tokenization
+
+        return (
+            tokenization.BYTE_VOCABULARY
+            if self.tokenizer == "bytes"
+            else tokenization.file_vocabulary(self._file(base))
+        )
+
+    def _file(self, base: Path) -> Path:
+        self.check()
+        assert self.file is not None
+        path = base / self.file
+        if not path.is_file():
+            raise WordError(f"there is no tokenizer file `{self.file}`", argument="file")
+        return path

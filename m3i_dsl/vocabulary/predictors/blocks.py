@@ -1,0 +1,44 @@
+"""`blocks`: a linear layer and transformer blocks."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks(Predictor):
+    """Tokens through a linear layer, self-attention blocks and a norm: a projector that keeps the grid (SiameseIM)."""
+
+    name = "blocks"
+
+    layers: Count = argument(2, doc="blocks", minimum=1)
+    heads: Count = argument(12, doc="attention heads", origin="SiameseIM", minimum=1)
+    norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch")
+    width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
+    pool: Literal["mean", "class"] = argument(
+        "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    def effects_of(self) -> frozenset[Effect]:
+        return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()
+
+    def output_width(self, wanted: int) -> int:
+        return self.width or wanted
+
+    def check(self, shape: PredictorShape) -> None:
+        if shape.output_width % self.heads:
+            raise WordError(f"{self.heads} heads do not divide {shape.output_width} channels", argument="heads")
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors import heads
+
+        self.check(shape)
+        return heads.Blocks(
+            shape.input_width, shape.output_width, layers=self.layers, heads=self.heads, norm_kind=self.norm
+        )

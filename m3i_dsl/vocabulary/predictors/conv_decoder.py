@@ -1,0 +1,57 @@
+"""`conv decoder`: convolutions on the grid."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.values import Count, Number
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class ConvDecoder(Predictor):
+    """Grouped convolutions, layer norm without affine, GELU and residuals on the full grid (data2vec 2).
+
+    Hidden cells start as noise N(0, noise^2). It cannot place another view.
+    """
+
+    name = "conv decoder"
+    queries = True
+
+    layers: Count = argument(6, doc="convolutions", origin="data2vec 2", minimum=1)
+    width: Count | None = argument(
+        None, doc="channels of the convolutions; those of its input when left out", minimum=1
+    )
+    kernel: Count = argument(3, doc="size of the kernels, odd", origin="data2vec 2", minimum=1)
+    groups: Count = argument(16, doc="groups of channels", origin="data2vec 2", minimum=1)
+    noise: Number = argument(0.01, doc="standard deviation of hidden cells", origin="data2vec 2", minimum=0)
+
+    def effects_of(self) -> frozenset[Effect]:
+        return frozenset({Effect.RANDOM}) if self.noise > 0 else frozenset()
+
+    def check(self, shape: PredictorShape) -> None:
+        if shape.target_grid is None:
+            raise WordError("`conv decoder` predicts a grid, and the target is one vector", help="use `mlp`")
+        if shape.target_grid != shape.input_grid:
+            raise WordError(f"the target grid is {shape.target_grid}, the input grid {shape.input_grid}")
+        if self.kernel % 2 == 0:
+            raise WordError("an even kernel would shift the grid", argument="kernel")
+        for channels in (shape.input_width, self.width or shape.input_width):
+            if channels % self.groups:
+                raise WordError(f"{self.groups} groups do not divide {channels} channels", argument="groups")
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors.conv_decoder import ConvDecoder as Module
+
+        self.check(shape)
+        return Module(
+            shape,
+            layers=self.layers,
+            width=self.width or shape.input_width,
+            kernel=self.kernel,
+            groups=self.groups,
+            noise=self.noise,
+        )

@@ -1,0 +1,69 @@
+"""`decoder`: a transformer that is asked for positions."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder(Predictor):
+    """Encoder tokens and one mask token for each wanted position go through self-attention blocks (MAE, SiameseIM).
+
+    With `position: absolute` a mask token has the position of its patch; with `relative` that of its patch measured from
+    the origin of the input view, in patches of the input view, and its relative size, so that it can place another view.
+    Weights start xavier-uniform, biases at zero, mask tokens at N(0, 0.02) (MAE).
+    """
+
+    name = "decoder"
+    queries = True
+
+    layers: Count = argument(8, doc="blocks", origin="MAE", minimum=1)
+    heads: Count = argument(16, doc="attention heads", origin="MAE", minimum=1)
+    width: Count | None = argument(None, doc="channels of the blocks; those of its input when left out", minimum=4)
+    position: Literal["absolute", "relative"] = argument("absolute", doc="where the mask tokens are", origin="MAE")
+    norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch", origin="MAE")
+
+    def effects_of(self) -> frozenset[Effect]:
+        return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()
+
+    def relative(self) -> bool:
+        return self.position == "relative"
+
+    def check(self, shape: PredictorShape) -> None:
+        check_decoder(self.name, shape, self.width, self.heads)
+        if self.position == "absolute" and shape.target_grid != shape.input_grid:
+            raise WordError(
+                f"the target grid is {shape.target_grid}, the input grid {shape.input_grid}",
+                argument="position",
+                help="a target on another grid needs `position: relative`",
+            )
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors.decoder import Decoder as Module
+
+        self.check(shape)
+        return Module(
+            shape,
+            layers=self.layers,
+            heads=self.heads,
+            width=self.width or shape.input_width,
+            position=self.position,
+            norm_kind=self.norm,
+        )
+
+
+def check_decoder(name: str, shape: PredictorShape, width: int | None, heads: int) -> None:
+    """What all transformer decoders need; raises WordError."""
+    if shape.target_grid is None:
+        raise WordError(f"`{name}` predicts a grid, and the target is one vector", help="use `mlp` or `attention pool`")
+    channels = width or shape.input_width
+    if channels % heads:
+        raise WordError(f"{heads} heads do not divide {channels} channels", argument="heads")
+    if channels % 4:
+        raise WordError(f"positions need a width that is a multiple of 4, not {channels}", argument="width")

@@ -1,0 +1,34 @@
+"""`identity`: the features are the prediction."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Predictor):
+    """zh = z_x, pooled when the target is one vector. The target must be as wide as the features."""
+
+    name = "identity"
+
+    pool: Literal["mean", "class"] = argument(
+        "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    def check(self, shape: PredictorShape) -> None:
+        if shape.input_width != shape.output_width:
+            raise WordError(
+                f"`identity` yields the {shape.input_width} channels it is given, and the target has {shape.output_width}",
+                help="use `linear`",
+            )
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors import heads
+
+        self.check(shape)
+        return heads.Identity()

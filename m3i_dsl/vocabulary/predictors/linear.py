@@ -1,0 +1,35 @@
+"""`linear`: one linear layer."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Predictor):
+    """zh = W z_x + b for each token, or for the pooled vector (classification, Feature Distillation, SimMIM).
+
+    Weights start xavier-uniform, biases at zero (MAE).
+    """
+
+    name = "linear"
+
+    width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
+    bias: bool = argument(True, doc="whether there is a bias", origin="timm")
+    pool: Literal["mean", "class"] = argument(
+        "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    def output_width(self, wanted: int) -> int:
+        return self.width or wanted
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors import heads
+
+        return heads.Linear(shape.input_width, shape.output_width, self.bias)

@@ -1,0 +1,63 @@
+"""`mlp`: a stack of linear layers."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Mlp(Predictor):
+    """Linear layers with norm and activation between them, for each token or for the pooled vector.
+
+    MoCo v3 is `mlp(layers: 3, hidden: 4096, activation: relu, norm: batch, output_norm: batch, bias: false,
+    output_bias: false, width: 256)` and, as its predictor, the same with 2 layers; BYOL is `mlp(hidden: 4096, activation:
+    relu, norm: batch, output_bias: false, width: 256)` twice; Barlow Twins has 3 layers of 8192 without biases and output
+    norm; SimSiam's predictor is `mlp(hidden: 512, activation: relu, norm: batch, bias: false)`. Weights start
+    xavier-uniform, biases at zero.
+    """
+
+    name = "mlp"
+
+    layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1)
+    hidden: Count | None = argument(
+        None, doc="channels between the layers; four times the input's when left out", minimum=1
+    )
+    activation: Literal["relu", "gelu"] = argument("gelu", doc="after each layer but the last")
+    norm: Literal["none", "batch", "layer"] = argument("none", doc="before each activation")
+    output_norm: Literal["none", "batch"] = argument(
+        "none", doc="after the last layer; batch norm without affine (MoCo v3)"
+    )
+    bias: bool = argument(True, doc="whether the layers but the last have biases", origin="BYOL")
+    output_bias: bool = argument(True, doc="whether the last layer has a bias", origin="SimSiam")
+    width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
+    pool: Literal["mean", "class"] = argument(
+        "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    def effects_of(self) -> frozenset[Effect]:
+        batch = self.output_norm == "batch" or (self.norm == "batch" and self.layers > 1)
+        return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if batch else frozenset()
+
+    def output_width(self, wanted: int) -> int:
+        return self.width or wanted
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors import heads
+
+        return heads.MLP(
+            shape.input_width,
+            shape.output_width,
+            layers=self.layers,
+            hidden=self.hidden or 4 * shape.input_width,
+            activation=self.activation,
+            norm_kind=None if self.norm == "none" else self.norm,
+            output_norm=self.output_norm == "batch",
+            bias=self.bias,
+            output_bias=self.output_bias,
+        )

@@ -1,0 +1,44 @@
+"""`prompting decoder`: only mask tokens are updated."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.predictors.decoder import check_decoder
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class PromptingDecoder(Predictor):
+    """Mask tokens attend to the encoder's tokens, which stay as the encoder made them (MILAN).
+
+    At visible positions the prediction is a linear layer on the encoder's token, so that the encoder itself must make
+    semantic features. It cannot place another view.
+    """
+
+    name = "prompting decoder"
+    queries = True
+
+    layers: Count = argument(8, doc="blocks", origin="MILAN", minimum=1)
+    heads: Count = argument(16, doc="attention heads", origin="MILAN", minimum=1)
+    width: Count | None = argument(None, doc="channels of the blocks; those of its input when left out", minimum=4)
+    norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks", origin="MILAN")
+
+    def effects_of(self) -> frozenset[Effect]:
+        return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()
+
+    def check(self, shape: PredictorShape) -> None:
+        check_decoder(self.name, shape, self.width, self.heads)
+        if shape.target_grid != shape.input_grid:
+            raise WordError(f"the target grid is {shape.target_grid}, the input grid {shape.input_grid}")
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors.decoder import PromptingDecoder as Module
+
+        self.check(shape)
+        width = self.width or shape.input_width
+        return Module(shape, layers=self.layers, heads=self.heads, width=width, norm_kind=self.norm)
