@@ -1,0 +1,128 @@
+"""A folder of image files, as an opened source.
+
+Takes: a folder, with a sub-folder for each category or flat, and caption files beside the images if wanted. Gives:
+samples in the order of their paths. Guarantees: hidden files and folders are ignored; nothing is decoded when the
+folder is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from m3i_dsl.data.files import existing
+from m3i_dsl.data.stored import StoredImages
+from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.folder import Folder
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+
+
+class FolderImages(StoredImages):
+    """The images below one folder. `categories` are given for a test folder, which must not have others."""
+
+    def __init__(self, word: Folder, base: Path, argument: str, categories: tuple[str, ...] | None = None) -> None:
+        self.word, self.base, self.argument = word, base, argument
+        written = word.path if argument == "path" else word.test or ""
+        self.root = existing(written, base, argument)
+        if not self.root.is_dir():
+            raise WordError(f"`{written}` is a file, not a folder", argument=argument)
+        self.canvas = word.canvas
+        self.paths = _images(self.root)
+        if not self.paths:
+            raise WordError(
+                f"`{written}` has no images",
+                argument=argument,
+                help=f"files ending in {', '.join(sorted(SUFFIXES))} are images",
+            )
+        self.categories = self._categories(categories) if word.category else ()
+        self.labels = {name: label for label, name in enumerate(self.categories)}
+        if word.caption:
+            self._check_captions()
+        self.probe(argument)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def stored(self, index: int) -> bytes:
+        return (self.root / self.paths[index]).read_bytes()
+
+    def name(self, index: int) -> str:
+        return self.paths[index]
+
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        image, size = self.image(index) if "image" in fields else (None, None)
+        return Sample(
+            image=image,
+            text=self._caption(index) if "text" in fields else None,
+            category=self.labels[self.paths[index].split("/", 1)[0]] if "category" in fields else None,
+            size=size,
+        )
+
+    def evaluation(self) -> Dataset:
+        if self.word.test is None:
+            raise WordError(
+                "`folder` has no held-out images to evaluate on",
+                argument="path",
+                help='name their folder: `test: "..."`',
+            )
+        return FolderImages(self.word, self.base, "test", self.categories)
+
+    def description(self) -> SourceDescription:
+        """The fingerprint is over relative paths and sizes, of captions too."""
+        content = hashlib.blake2b(digest_size=16)
+        for path in self.paths:
+            names = [path, _caption_path(path)] if self.word.caption else [path]
+            for name in names:
+                content.update(f"{name}\0{(self.root / name).stat().st_size}\0".encode())
+        return SourceDescription(len(self), self.categories, content.hexdigest())
+
+    def _categories(self, known: tuple[str, ...] | None) -> tuple[str, ...]:
+        flat = next((path for path in self.paths if "/" not in path), None)
+        if flat is not None:
+            raise WordError(
+                f"`{flat}` is in no category folder",
+                argument=self.argument,
+                help="put each image into a sub-folder named after its category, or write `category: false`",
+            )
+        found = tuple(sorted({path.split("/", 1)[0] for path in self.paths}))
+        for name in found:
+            if known is not None and name not in known:
+                raise WordError(
+                    f"test category `{name}` is not one of the training categories",
+                    argument=self.argument,
+                    help="; ".join(help_for(name, known)) or None,
+                )
+        return known or found
+
+    def _caption(self, index: int) -> str:
+        try:
+            return (self.root / _caption_path(self.paths[index])).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BrokenSample(self.name(index), f"its caption cannot be read: {error}") from error
+
+    def _check_captions(self) -> None:
+        for path in self.paths:
+            if not (self.root / _caption_path(path)).is_file():
+                raise WordError(
+                    f"`{path}` has no caption",
+                    argument="caption",
+                    help=f"write it to `{_caption_path(path)}`, or leave out `caption: true`",
+                )
+
+
+def _caption_path(path: str) -> str:
+    return str(Path(path).with_suffix(".txt"))
+
+
+def _images(root: Path) -> list[str]:
+    """Relative paths with `/`, sorted."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                found.append((Path(folder) / name).relative_to(root).as_posix())
+    return sorted(found)

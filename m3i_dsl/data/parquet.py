@@ -1,0 +1,184 @@
+"""Parquet files in the layout of Hugging Face datasets, as an opened source.
+
+Takes: files with an image column (a struct of bytes and path, or bytes) and optionally a text and a category column.
+Gives: samples in the order of files and rows. Guarantees: opening reads footers and the category column only; a
+sample costs its row group, of which the last used ones stay in memory up to a limit; each process opens the files for
+itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from m3i_dsl.data.files import matching
+from m3i_dsl.data.images import Unreadable
+from m3i_dsl.data.parquet_columns import Labels, check_columns, read_labels
+from m3i_dsl.data.stored import StoredImages
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.parquet import Parquet
+
+CACHE_BYTES = 256 * 2**20
+"""Row groups kept in memory by each process."""
+
+OPEN_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All row groups of a source: the file and the place in it of each, and the first sample of each, int64 [G]."""
+
+    files: NDArray[np.int64]
+    places: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    samples: int
+
+
+class ParquetImages(StoredImages):
+    """The rows of the files that one argument names. `known` are the training labels when it is the test split."""
+
+    def __init__(self, word: Parquet, base: Path, argument: str, known: tuple[str, ...] | None = None) -> None:
+        self.word, self.base, self.argument = word, base, argument
+        written = word.path if argument == "path" else word.test or ""
+        self.files = matching(written, base, argument, ".parquet")
+        footers = [_footer(path, argument) for path in self.files]
+        for path, footer in zip(self.files, footers, strict=True):
+            check_columns(word, footer.schema.to_arrow_schema(), path)
+        self.groups = _groups(footers)
+        if self.groups.samples == 0:
+            raise WordError(f"`{written}` has no rows", argument=argument)
+        self.canvas = word.canvas
+        self.labels: Labels | None = None
+        if word.category is not None:
+            self.labels = read_labels(self.files, footers[0].schema.to_arrow_schema(), word.category, known)
+        self._tables: OrderedDict[tuple[int, str], pa.Array] = OrderedDict()
+        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        self._bytes = 0
+        self._process = os.getpid()
+        self.probe("image")
+
+    def __len__(self) -> int:
+        return self.groups.samples
+
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        image, size = self.image(index) if "image" in fields else (None, None)
+        return Sample(
+            image=image,
+            text=self._text(index) if "text" in fields else None,
+            category=int(self.labels.indices[index]) if self.labels is not None and "category" in fields else None,
+            size=size,
+        )
+
+    def stored(self, index: int) -> bytes:
+        value = self._value(index, self.word.image)
+        if value is None:
+            raise Unreadable("it is null")
+        if isinstance(value, bytes):
+            return value
+        if value["bytes"] is not None:
+            return value["bytes"]
+        if value["path"] is None:
+            raise Unreadable("it has neither bytes nor a path")
+        return (self.files[self._file(index)].parent / value["path"]).read_bytes()
+
+    def name(self, index: int) -> str:
+        file = self._file(index)
+        first = self.groups.starts[np.searchsorted(self.groups.files, file)]
+        return f"{self.files[file].name} row {index - first}"
+
+    def evaluation(self) -> Dataset:
+        if self.word.test is None:
+            raise WordError(
+                "`parquet` has no held-out rows to evaluate on", argument="path", help='name their files: `test: "..."`'
+            )
+        return ParquetImages(self.word, self.base, "test", self.labels.names if self.labels is not None else None)
+
+    def description(self) -> SourceDescription:
+        """The fingerprint is over the footers, which hold sizes and statistics of every column of every group."""
+        content = hashlib.blake2b(digest_size=16)
+        for path in self.files:
+            content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + _footer_bytes(path))
+        return SourceDescription(len(self), self.labels.names if self.labels is not None else (), content.hexdigest())
+
+    def _text(self, index: int) -> str:
+        assert self.word.caption is not None
+        text = self._value(index, self.word.caption)
+        if text is None:
+            raise BrokenSample(self.name(index), f"column `{self.word.caption}` is null")
+        return text
+
+    def _file(self, index: int) -> int:
+        return int(self.groups.files[np.searchsorted(self.groups.starts, index, side="right") - 1])
+
+    def _value(self, index: int, column: str) -> Any:
+        group = int(np.searchsorted(self.groups.starts, index, side="right")) - 1
+        return self._column(group, column)[index - int(self.groups.starts[group])].as_py()
+
+    def _column(self, group: int, column: str) -> pa.Array:
+        """One column of one row group, from memory when it was used lately."""
+        self._after_fork()
+        key = (group, column)
+        if key in self._tables:
+            self._tables.move_to_end(key)
+            return self._tables[key]
+        table = self._file_handle(int(self.groups.files[group])).read_row_group(
+            int(self.groups.places[group]), columns=[column], use_threads=False
+        )
+        values = table.column(column).combine_chunks()
+        self._tables[key] = values
+        self._bytes += values.nbytes
+        while self._bytes > CACHE_BYTES and len(self._tables) > 1:
+            _, dropped = self._tables.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        return values
+
+    def _file_handle(self, file: int) -> pq.ParquetFile:
+        if file not in self._open:
+            if len(self._open) >= OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+            self._open[file] = pq.ParquetFile(self.files[file])
+        self._open.move_to_end(file)
+        return self._open[file]
+
+    def _after_fork(self) -> None:
+        """A worker process must not share file positions with its parent."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._open.clear()
+
+
+def _footer(path: Path, argument: str) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise WordError(f"`{path.name}` is not a Parquet file", argument=argument, help=str(error)) from error
+
+
+def _footer_bytes(path: Path) -> bytes:
+    """The footer as it lies at the end of the file, its length in the 4 bytes before the final magic."""
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        return file.read(length)
+
+
+def _groups(footers: list[pq.FileMetaData]) -> Groups:
+    found = [
+        (file, place, footer.row_group(place).num_rows)
+        for file, footer in enumerate(footers)
+        for place in range(footer.num_row_groups)
+        if footer.row_group(place).num_rows > 0
+    ]
+    files, places, counts = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    ends = np.cumsum(counts)
+    return Groups(files, places, ends - counts, int(counts.sum()))

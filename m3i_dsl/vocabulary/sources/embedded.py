@@ -1,0 +1,47 @@
+"""`embedded`: data that comes with the installation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from m3i_dsl.data.digits import Digits
+
+DATASETS = ("digits",)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded(Source):
+    """Real data that needs no download: `embedded("digits")`, 1,797 handwritten digits of 8x8 pixels.
+
+    Fields: `image`, `category` ("0" to "9") and `text` (a short caption from one of eight templates). Every fifth
+    sample is held out for evaluation. They ship with scikit-learn (Alpaydin and Kaynak 1998, UCI machine learning
+    repository).
+    """
+
+    name = "embedded"
+
+    dataset: str = argument(doc='which data: only "digits" so far')
+
+    def fields(self) -> dict[str, Modality]:
+        return {"image": "image", "text": "text", "category": "category"}
+
+    def describe(self, base: Path) -> SourceDescription:
+        return self._digits().description()
+
+    def open(self, base: Path) -> Dataset:
+        return self._digits()
+
+    def _digits(self) -> Digits:
+        from m3i_dsl.data.digits import Digits
+
+        if self.dataset not in DATASETS:
+            raise WordError(
+                f'there is no embedded data "{self.dataset}"', argument="dataset", help='the only one is "digits"'
+            )
+        return Digits(held_out=False)

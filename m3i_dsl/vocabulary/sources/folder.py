@@ -1,0 +1,49 @@
+"""`folder`: image files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.values import Pixels
+from m3i_dsl.vocabulary.word import argument
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(Source):
+    """The image files below a folder, in the order of their paths.
+
+    Field `category` is the name of the first sub-folder (`category: false` for a flat folder); field `text` is read
+    from a `.txt` file beside each image when `caption: true`. A file that cannot be decoded is skipped, counted and
+    named. Images of different sizes need a `canvas`: each is resampled whole to that square when it is read, and
+    crops are drawn in its true size.
+    """
+
+    name = "folder"
+
+    path: str = argument(doc="the folder, relative to the recipe's")
+    test: str | None = argument(None, doc="the folder of held-out images, with the same categories")
+    canvas: Pixels | None = argument(
+        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+    )
+    category: bool = argument(True, doc="whether sub-folders are categories")
+    caption: bool = argument(False, doc="whether each image has a caption in a `.txt` file beside it")
+
+    def fields(self) -> dict[str, Modality]:
+        fields: dict[str, Modality] = {"image": "image"}
+        if self.caption:
+            fields["text"] = "text"
+        if self.category:
+            fields["category"] = "category"
+        return fields
+
+    def describe(self, base: Path) -> SourceDescription:
+        from m3i_dsl.data.folder import FolderImages
+
+        return FolderImages(self, base, "path").description()
+
+    def open(self, base: Path) -> Dataset:
+        from m3i_dsl.data.folder import FolderImages
+
+        return FolderImages(self, base, "path")
