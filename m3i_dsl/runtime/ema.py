@@ -1,0 +1,62 @@
+"""Averaged encoders: phi <- mu phi + (1 - mu) theta.
+
+Takes: pairs of modules with the same parameters, and the ramp of mu. Gives: one fused update for all pairs that share
+a ramp. Guarantees: parameters only (batch-norm statistics of the average are its own: SiameseIM, MoCo), projectors
+included; the averages require no gradient; a step that was skipped leaves them as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl.runtime.interfaces import AveragedPair
+from m3i_dsl.runtime.schedule import ramp_at
+from m3i_dsl.vocabulary.values import Ramp
+
+# One kernel over lists of tensors; torch has no public name for it.
+_lerp: Any = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
+
+class MovingAverages:
+    """All averages of a recipe. Raises ValueError when a pair does not match parameter by parameter."""
+
+    def __init__(self, pairs: Sequence[AveragedPair], total: int) -> None:
+        self._total = total
+        self._lists: dict[Ramp, tuple[list[Tensor], list[Tensor]]] = {}
+        for pair in pairs:
+            averages, sources = self._lists.setdefault(pair.momentum, ([], []))
+            for average, source in _matched(pair.average, pair.source):
+                averages.append(average)
+                sources.append(source)
+
+    @torch.no_grad()
+    def update(self, step: int, skip: Tensor | None = None) -> None:
+        """Moves every average after the optimizer made step `step` (0-based).
+
+        `skip` is a 0-dimensional tensor on the device, 1 for a step that was undone: then nothing moves, and the host
+        need not know.
+        """
+        for ramp, (averages, sources) in self._lists.items():
+            weight = 1 - ramp_at(ramp, step, self._total)
+            if skip is None:
+                _lerp(averages, sources, weight)
+            else:
+                kept = weight * (1 - skip)
+                _lerp(averages, sources, [kept.to(average.dtype) for average in averages])
+
+    def momenta(self, step: int) -> list[float]:
+        """The momentum of each distinct ramp at `step`, for the log."""
+        return [ramp_at(ramp, step, self._total) for ramp in self._lists]
+
+
+def _matched(average: nn.Module, source: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    averages, sources = dict(average.named_parameters()), dict(source.named_parameters())
+    if averages.keys() != sources.keys():
+        raise ValueError(f"the average and its source differ in {sorted(averages.keys() ^ sources.keys())}")
+    if trained := [name for name, parameter in averages.items() if parameter.requires_grad]:
+        raise ValueError(f"an averaged encoder takes no gradient, but {trained[0]} does")
+    return [(averages[name].data, sources[name].data) for name in averages]

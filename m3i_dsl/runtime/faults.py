@@ -1,0 +1,79 @@
+"""What can go wrong while training, outside the recipe.
+
+Takes: a code of the catalogue and words. Gives: `TrainingFault`, which ends the command without a traceback, and
+`Notice`, a warning that does not. Guarantees: message and helps follow the style of diagnostics; faults that do have
+a place in the recipe are `RecipeError`s instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NON_FINITE = "M3I0701"
+DAMAGED_CHECKPOINT = "M3I0702"
+ACCUMULATION_COUPLED = "M3I0703"
+ACCUMULATION_UNEVEN = "M3I0704"
+RUN_IN_USE = "M3I0705"
+CANNOT_WRITE = "M3I0706"
+NOTHING_TO_RESUME = "M3I0707"
+OTHER_RECIPE = "M3I0708"
+RUN_EXISTS = "M3I0709"
+COLLAPSE = "M3I0710"
+NO_DEVICE = "M3I0711"
+NO_STEPS = "M3I0712"
+CHECKPOINT_EXISTS = "M3I0713"
+OUT_OF_MEMORY = "M3I0714"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A code, a headline that stands alone, and how to act on it."""
+
+    code: str
+    message: str
+    notes: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+
+    def text(self, severity: Literal["error", "warning"] = "warning") -> str:
+        """The lines that a person reads, in the form of the compiler's diagnostics."""
+        lines = [f"{severity}[{self.code}]: {self.message}"]
+        lines += [f"  = note: {note}" for note in self.notes]
+        lines += [f"  = help: {help_}" for help_ in (*self.helps, f"run `m3ic explain {self.code}`")]
+        return "\n".join(lines)
+
+
+class TrainingFault(Exception):
+    """Training cannot start or go on, for a reason that the user can act on. The command exits with `exit_code`."""
+
+    exit_code = 1
+
+    def __init__(self, code: str, message: str, *, notes: tuple[str, ...] = (), helps: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.notice = Notice(code, message, notes, helps)
+
+    @property
+    def code(self) -> str:
+        return self.notice.code
+
+    @property
+    def message(self) -> str:
+        return self.notice.message
+
+    @property
+    def helps(self) -> tuple[str, ...]:
+        return self.notice.helps
+
+    def text(self) -> str:
+        return self.notice.text("error")
+
+
+def cannot_write(what: str, problem: Exception) -> TrainingFault:
+    """The fault for a disk that is full, a folder without permission, and the like."""
+    reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+    return TrainingFault(
+        CANNOT_WRITE,
+        f"{what} cannot be written: {reason}",
+        notes=("checkpoints that were complete before are untouched",),
+        helps=("free some space or choose another folder with `--run`, then continue with `m3ic train --resume`",),
+    )

@@ -1,0 +1,73 @@
+"""Non-finite losses: noticed before weights move, undone to the bit.
+
+Takes: the module, before each step; the loss and the gradient norm, within it. Gives: whether to stop, or a flag on
+the device that makes the optimizer and the averages skip. Guarantees: after `rewind`, buffers and random numbers are
+what they were before the failing step, and no parameter, moment or average has moved since.
+
+On a CPU the numbers are looked at within the step. On an accelerator that would make the host wait, so the flag stays
+on the device until `poll`; once it is up it stays up, and every later step is skipped too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl.runtime.state import RandomState, capture_random, restore_random
+
+
+class NonFiniteStep(Exception):
+    """Step `step` (0-based) had a non-finite loss or gradient; nothing of it was kept."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"step {step} is not finite")
+        self.step = step
+
+
+class Guard:
+    """Watches one module. `deferred` keeps the verdict on the device until `poll`."""
+
+    def __init__(self, module: nn.Module, device: torch.device, *, deferred: bool) -> None:
+        self.deferred = deferred
+        self._device = device
+        self._buffers = [buffer for buffer in module.buffers()]
+        self._shadows = [buffer.detach().clone() for buffer in self._buffers]
+        self._versions = [buffer._version for buffer in self._buffers]
+        self._random: list[tuple[int, RandomState]] = []
+        self.skip = torch.zeros((), device=device)
+        self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def before(self, step: int) -> None:
+        """Remembers what the forward pass of `step` is going to change besides gradients."""
+        if not self.deferred:
+            self._random.clear()
+        self._random.append((step, capture_random(self._device)))
+        for index, buffer in enumerate(self._buffers):
+            if buffer._version == self._versions[index]:
+                continue
+            # Only buffers that a step did change are copied, and only while all is well.
+            shadow = self._shadows[index]
+            shadow.copy_(torch.where(self.skip > 0, shadow, buffer) if self.deferred else buffer)
+            self._versions[index] = buffer._version
+
+    def check(self, step: int, value: Tensor) -> None:
+        """Looks at a scalar of `step`. Raises NonFiniteStep unless deferred."""
+        if self.deferred:
+            bad = ~torch.isfinite(value.detach())
+            self._first_bad = torch.where(bad & (self.skip == 0), step, self._first_bad)
+            self.skip = torch.where(bad, 1.0, self.skip)
+        elif not torch.isfinite(value):
+            raise NonFiniteStep(step)
+
+    def poll(self) -> None:
+        """Asks the device. Raises NonFiniteStep for the first bad step since the start."""
+        if self.deferred and (step := int(self._first_bad)) >= 0:
+            raise NonFiniteStep(step)
+        del self._random[:-1]
+
+    def rewind(self, step: int) -> None:
+        """Puts buffers and random numbers back to what they were before `step`, the failing one."""
+        with torch.no_grad():
+            for buffer, shadow in zip(self._buffers, self._shadows, strict=True):
+                buffer.copy_(shadow)
+        restore_random(dict(self._random)[step], self._device)

@@ -1,0 +1,113 @@
+"""What training needs of its parts, as protocols.
+
+Takes: nothing. Gives: the shapes of the compiled graph, of the stream of batches and of the display. Guarantees: the
+trainer can be run on a hand-made module and a list of batches as well as on a compiled recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from m3i_dsl.runtime.faults import Notice
+from m3i_dsl.semantics.program import Program
+from m3i_dsl.vocabulary.values import Ramp
+
+Batch = Mapping[str, Tensor]
+"""The inputs of a step by placeholder name; every tensor has the batch as its first dimension."""
+
+
+class AveragedPair(Protocol):
+    """An encoder and its exponential moving average."""
+
+    @property
+    def source(self) -> nn.Module: ...
+
+    @property
+    def average(self) -> nn.Module: ...
+
+    @property
+    def momentum(self) -> Ramp: ...
+
+
+class TrainingGraph(Protocol):
+    """A compiled recipe.
+
+    `module(**batch)` returns a mapping with `"loss"` (scalar to differentiate), `"losses"` (one unweighted scalar for
+    each `"objective.target"`), `"representations"` (detached, for the monitors) and, where targets are weighted,
+    `"weights"`.
+    """
+
+    @property
+    def program(self) -> Program: ...
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def averages(self) -> Sequence[AveragedPair]: ...
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """The recipe line of each node of the graph, by node name."""
+        ...
+
+
+class BatchStream(Protocol):
+    """Batches as a function of the step: the same step always gives the same batch, on the training device."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps `start` .. `stop - 1`, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is going to do, for the display: `first` of `total` steps, `steps_per_epoch`, `batch` and target
+    names.
+    """
+
+    recipe: str
+    first: int
+    total: int
+    steps_per_epoch: int
+    batch: int
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known after `step` completed steps. Rates are over the time since the last one; shares are in [0, 1]."""
+
+    step: int
+    loss: float
+    losses: Mapping[str, float]
+    learning_rate: float
+    images_per_second: float
+    data_wait: float
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    monitors: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+class Display(Protocol):
+    """Where progress is shown: a terminal, plain lines, or nowhere."""
+
+    def start(self, plan: Plan) -> None: ...
+
+    def update(self, progress: Progress) -> None: ...
+
+    def evaluated(self, step: int, results: Mapping[str, float]) -> None: ...
+
+    def say(self, text: str) -> None:
+        """A remark on a line of its own."""
+        ...
+
+    def warn(self, notice: Notice) -> None: ...
+
+    def close(self) -> None: ...

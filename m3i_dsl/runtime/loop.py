@@ -1,0 +1,313 @@
+"""The training loop.
+
+Takes: a compiled recipe, a stream of batches, a run folder and options. Gives: a trained module, checkpoints, metrics
+and an `Outcome`. Guarantees: the data position is the step, so a run that was killed at any moment and resumed
+computes the same steps with the same bits (on a CPU); a stop signal is honoured at the next step boundary; a
+non-finite step moves no weight and ends the run with the target and the recipe line named.
+
+At the boundary after a step, in this order: log, checkpoint, evaluation. A checkpoint notes that its evaluations are
+still due, so that none is lost or made twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from typing import Any, NoReturn
+
+import torch
+
+from m3i_dsl.diagnostics import RecipeError
+from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.display import display_for
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.runtime.failure import non_finite
+from m3i_dsl.runtime.faults import NO_STEPS, OUT_OF_MEMORY, Notice, TrainingFault
+from m3i_dsl.runtime.guard import Guard, NonFiniteStep
+from m3i_dsl.runtime.interfaces import BatchStream, Display, Plan, Progress, TrainingGraph
+from m3i_dsl.runtime.locate import locate
+from m3i_dsl.runtime.metrics import MetricsLog
+from m3i_dsl.runtime.monitors import CollapseMonitor
+from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
+from m3i_dsl.runtime.precision import precision_for
+from m3i_dsl.runtime.run_folder import RunFolder, write_json
+from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
+from m3i_dsl.runtime.signals import StopRequest
+from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
+from m3i_dsl.runtime.snapshot import Restored, Snapshot
+from m3i_dsl.runtime.state import seed_random, undisturbed
+from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
+from m3i_dsl.runtime.throughput import Throughput
+
+EPOCH_SAVE_SECONDS = 20.0
+LONGEST_UNSAVED_SECONDS = 600.0
+
+
+class Trainer:
+    """One run. `batch_coupled` names the words of the recipe that couple the samples of a batch, for accumulation.
+
+    Raises RecipeError (M3I0703, M3I0704) and TrainingFault (M3I0712) before anything is computed.
+    """
+
+    def __init__(
+        self,
+        graph: TrainingGraph,
+        stream: BatchStream,
+        run: RunFolder,
+        options: TrainOptions,
+        *,
+        callbacks: Sequence[Callback] = (),
+        batch_coupled: Callable[[Any], Sequence[Coupled]] | None = None,
+        display: Display | None = None,
+    ) -> None:
+        training = graph.program.training
+        if options.accumulate > 1:
+            if batch_coupled is None:
+                raise ValueError("accumulation needs to know which words couple the batch")
+            check_accumulation(graph.program, options.accumulate, batch_coupled(graph))
+        self._graph, self._stream, self._run, self._options = graph, stream, run, options
+        self._display = display_for() if display is None else display
+        self._total = self._steps(training.length)
+        if self._total < 1:
+            raise TrainingFault(
+                NO_STEPS, "the recipe trains for less than one step", helps=("raise `epochs` or `steps`",)
+            )
+        self._last = self._total if options.max_steps is None else min(self._total, options.max_steps)
+        self._callbacks = [
+            (Every(None if every is None else max(1, self._steps(every)), self._total), measure)
+            for every, measure in callbacks
+        ]
+        every = options.checkpoint_every
+        self._save_period = None if every is None else max(1, self._steps(every))
+        self._store = CheckpointStore(run.checkpoints, options.keep)
+        self._saved_at = time.monotonic()
+        self._monitor = CollapseMonitor()
+        self._results: dict[str, float] = {}
+
+        # Everything that moves is made here, once the module is where it will be trained.
+        module = graph.module.to(options.device)
+        module.train()
+        self._precision = precision_for(training.precision, options.device)
+        self._optimizer = training.optimizer.word.build(module, training.batch)
+        self._averages = MovingAverages(graph.averages, self._total)
+        self._rate = LearningRate(self._steps(training.warmup), self._total, training.schedule.word)
+        deferred = options.device.type != "cpu" and can_skip(self._optimizer)
+        self._guard = Guard(module, options.device, deferred=deferred)
+        self._throughput = Throughput(training.batch)
+        self._snapshot = Snapshot(module, self._optimizer, run.identity, options.device, self._precision)
+
+    def run(self, *, resume: bool = False) -> Outcome:
+        """Trains to the end, to `max_steps`, or to a signal.
+
+        Raises RecipeError (M3I0701), TrainingFault (M3I0702 no checkpoint can be used, M3I0706 full disk, M3I0708,
+        M3I0714 out of memory).
+        """
+        seed_random(self._graph.program.training.seed)
+        restored = self._resume() if resume else Restored(0, 0, False, ())
+        targets = tuple(f"{o.name}.{t.name}" for o in self._graph.program.objectives for t in o.targets)
+        with ExitStack() as stack:
+            self._display.start(
+                Plan(
+                    self._graph.program.name,
+                    restored.step,
+                    self._total,
+                    self._stream.steps_per_epoch,
+                    self._graph.program.training.batch,
+                    targets,
+                )
+            )
+            stack.callback(self._display.close)
+            for remark in (self._precision.remark, *restored.remarks):
+                if remark is not None:
+                    self._display.say(remark)
+            self._metrics = stack.enter_context(
+                MetricsLog(
+                    self._run.metrics,
+                    keep=restored.metrics_bytes,
+                    tensorboard=self._run.tensorboard if self._options.tensorboard else None,
+                    first_step=restored.step,
+                )
+            )
+            self._stop = stack.enter_context(StopRequest())
+            if restored.evaluations_due:
+                self._evaluate(restored.step)
+            return self._outcome(self._train(restored.step))
+
+    # --- the steps ----------------------------------------------------------------------------------------------------
+
+    def _train(self, first: int) -> int:
+        """Returns the number of completed steps."""
+        step_once = TrainingStep(
+            self._graph.module,
+            self._optimizer,
+            self._averages,
+            self._rate,
+            self._guard,
+            self._precision,
+            clip=self._graph.program.training.clip,
+            slices=self._options.accumulate,
+        )
+        self._saved_at = time.monotonic()
+        self._throughput.restart()
+        done = first
+        with closing(self._throughput.timed(self._stream.batches(first, self._last))) as batches:
+            try:
+                for batch in batches:
+                    output = step_once(done, batch)
+                    done += 1
+                    if self._boundary(done, output):
+                        break
+            except NonFiniteStep as problem:
+                failed = problem.step
+            except torch.OutOfMemoryError as problem:
+                raise TrainingFault(
+                    OUT_OF_MEMORY,
+                    f"step {done + 1} does not fit the memory of the device",
+                    notes=(str(problem).split("\n")[0],),
+                    helps=("cut the batch with `--accumulate 2`, or lower `batch` in the recipe (another result)",),
+                ) from problem
+            else:
+                return done
+        self._fail(failed)
+
+    def _boundary(self, done: int, output: StepOutput) -> bool:
+        """What is due after `done` steps. Returns whether to stop."""
+        ending = done == self._last
+        if ending or done % self._options.log_every == 0:
+            self._log(done, output)
+        stopping = self._stop.signal is not None
+        evaluating = any(every.due(done) for every, _ in self._callbacks)
+        if stopping or ending or self._save_due(done):
+            self._save(done, evaluations_due=evaluating)
+        if stopping:
+            return True
+        if evaluating:
+            self._evaluate(done)
+        return self._stop_after_evaluation(done, evaluating)
+
+    def _stop_after_evaluation(self, done: int, evaluated: bool) -> bool:
+        """A signal may have come during a long evaluation: do not start another step."""
+        if not evaluated or self._stop.signal is None:
+            return False
+        if not self._store.has(done):
+            self._save(done, evaluations_due=False)
+        return True
+
+    # --- at a boundary ------------------------------------------------------------------------------------------------
+
+    def _log(self, done: int, output: StepOutput) -> None:
+        self._guard.poll()
+        values = output.scalars()
+        images_per_second, data_wait = self._throughput.read()
+        monitors: dict[str, float] = {}
+        notices: list[Notice] = []
+        if done % self._options.monitor_every == 0 or done == self._last:
+            monitors, notices = self._monitor.observe(output.representations)
+        factor = self._rate.factor(done - 1)
+        progress = Progress(
+            step=done,
+            loss=values["loss"],
+            losses=_under("losses/", values),
+            learning_rate=factor * max(group["initial_lr"] for group in self._optimizer.param_groups),
+            images_per_second=images_per_second,
+            data_wait=data_wait,
+            weights=_under("weights/", values),
+            monitors=monitors,
+        )
+        self._metrics.write(
+            {
+                "event": "step",
+                **self._when(done),
+                "loss": progress.loss,
+                "losses": progress.losses,
+                "weights": progress.weights,
+                "learning_rate": progress.learning_rate,
+                "momentum": self._averages.momenta(done - 1),
+                "gradient_norm": values["gradient_norm"],
+                "images_per_second": progress.images_per_second,
+                "data_wait": progress.data_wait,
+                "monitors": monitors,
+            }
+        )
+        self._display.update(progress)
+        for notice in notices:
+            self._metrics.write(
+                {"event": "warning", **self._when(done), "code": notice.code, "message": notice.message}
+            )
+            self._display.warn(notice)
+
+    def _evaluate(self, done: int) -> None:
+        for every, measure in self._callbacks:
+            if every.due(done):
+                with self._throughput.paused(), undisturbed(self._graph.module, self._options.device):
+                    results = dict(measure(done))
+                self._results |= results
+                self._metrics.write({"event": "evaluation", **self._when(done), "results": results})
+                self._display.evaluated(done, results)
+
+    def _save_due(self, done: int) -> bool:
+        if self._save_period is not None:
+            return done % self._save_period == 0
+        unsaved = time.monotonic() - self._saved_at
+        whole_epoch = done % self._stream.steps_per_epoch == 0
+        return unsaved > LONGEST_UNSAVED_SECONDS or (whole_epoch and unsaved > EPOCH_SAVE_SECONDS)
+
+    def _save(self, done: int, *, evaluations_due: bool) -> None:
+        self._guard.poll()
+        files = self._snapshot.files(done, metrics_bytes=self._metrics.position(), evaluations_due=evaluations_due)
+        self._store.save(done, files)
+        self._saved_at = time.monotonic()
+
+    def _fail(self, step: int) -> NoReturn:
+        """Finds out why step `step` was not finite, keeps the state before it, and raises."""
+        self._guard.rewind(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        batch = next(iter(self._stream.batches(step, step + 1)))
+        with self._precision.context():
+            culprit = locate(self._graph.module, sliced(batch, self._options.accumulate), self._graph.provenance)
+        self._guard.rewind(step)
+        if not self._store.has(step):
+            files = self._snapshot.files(step, metrics_bytes=self._metrics.position(), evaluations_due=False)
+            self._store.save(step, files)
+        kept = self._run.checkpoints / f"step-{step:06d}"
+        raise RecipeError([non_finite(self._graph.program, step, culprit, kept)])
+
+    # --- beginning and end --------------------------------------------------------------------------------------------
+
+    def _resume(self) -> Restored:
+        checkpoint, damaged = self._store.newest()
+        for notice in damaged:
+            self._display.warn(notice)
+        if checkpoint is None:
+            self._display.say("no checkpoint was written yet: starting from step 0")
+            return Restored(0, 0, False, ())
+        restored = self._snapshot.restore(checkpoint)
+        self._store.set_aside_after(checkpoint.step)
+        return restored
+
+    def _outcome(self, done: int) -> Outcome:
+        if done >= self._total and self._stop.signal is None:
+            summary = {"schema": 1, "step": done, "results": self._results}
+            write_json(self._run.summary, summary)
+            return Outcome("finished", done, self._run.path, results=self._results)
+        if self._stop.signal is not None:
+            self._display.say(
+                f"stopped by {self._stop.signal.name} after step {done}; everything is saved: "
+                f"continue with `m3ic train --resume --run {self._run.path}`"
+            )
+            return Outcome("stopped", done, self._run.path, self._stop.exit_code, self._results)
+        return Outcome("partial", done, self._run.path, results=self._results)
+
+    def _steps(self, duration: Any) -> int:
+        training = self._graph.program.training
+        known = {"steps_per_epoch": self._stream.steps_per_epoch, "batch": training.batch}
+        total = None if duration is training.length else self._total
+        return steps_of(duration, **known, total=total)
+
+    def _when(self, done: int) -> dict[str, float]:
+        return {"step": done, "epoch": done / self._stream.steps_per_epoch}
+
+
+def _under(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -1,0 +1,240 @@
+"""One folder for each run, one process for each folder.
+
+Takes: the folder of all runs, or a run's own. Gives: a locked run folder. Guarantees: no two processes train in the
+same folder; a new run never starts in one that holds another; what the run trains is copied into it, so that it can
+be resumed and evaluated after the recipe was compiled anew.
+
+    run.json            recipe name and fingerprint, versions
+    artifact/           a copy of what is trained
+    checkpoints/        see checkpoint.py
+    metrics.jsonl       see metrics.py
+    summary.json        written when training is complete
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from m3i_dsl.runtime.faults import (
+    NOTHING_TO_RESUME,
+    OTHER_RECIPE,
+    RUN_EXISTS,
+    RUN_IN_USE,
+    TrainingFault,
+    cannot_write,
+)
+
+_IDENTITY = "run.json"
+_LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a run trains. Two runs with the same fingerprint compute the same program."""
+
+    recipe: str
+    fingerprint: str
+    versions: dict[str, str]
+
+
+class RunFolder(AbstractContextManager["RunFolder"]):
+    """A run's folder, locked from construction until `close`."""
+
+    def __init__(self, path: Path, identity: Identity, lock: int) -> None:
+        self.path = path
+        self.identity = identity
+        self._lock: int | None = lock
+
+    @classmethod
+    def create(cls, path: Path, identity: Identity, artifact: Path | None = None) -> RunFolder:
+        """Starts a run in `path`, with a copy of the folder `artifact`. M3I0709 when a run is there already."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
+        except OSError as problem:
+            raise cannot_write(f"the run folder `{path}`", problem) from problem
+        try:
+            if (path / _IDENTITY).exists():
+                raise TrainingFault(
+                    RUN_EXISTS,
+                    f"`{path}` already holds a run",
+                    helps=("continue it with `--resume`, or choose another folder with `--run`",),
+                )
+            if artifact is not None:
+                shutil.copytree(artifact, path / "artifact", dirs_exist_ok=True)
+            # Last, so that a folder with run.json in it always has all that a run needs.
+            write_json(path / _IDENTITY, {"schema": 1, **_fields(identity)})
+            write_text(path.parent / _LATEST, f"{path.name}\n")
+        except OSError as problem:
+            _release(lock)
+            raise cannot_write(f"the run folder `{path}`", problem) from problem
+        except TrainingFault:
+            _release(lock)
+            raise
+        return cls(path, identity, lock)
+
+    @classmethod
+    def open(cls, path: Path, fingerprint: str | None = None) -> RunFolder:
+        """Opens the run in `path`. M3I0707 when there is none, M3I0708 when it trains something else than
+        `fingerprint`.
+        """
+        identity = read_identity(path)
+        if fingerprint is not None and fingerprint != identity.fingerprint:
+            raise TrainingFault(
+                OTHER_RECIPE,
+                f"`{path}` is a run of another program than the artifact's",
+                notes=(f"the run's fingerprint is {identity.fingerprint[:12]}, the artifact's {fingerprint[:12]}",),
+                helps=(
+                    "leave the artifact out to continue the run as it was compiled, or start a new one without `--resume`",
+                ),
+            )
+        try:
+            return cls(path, identity, _lock(path))
+        except OSError as problem:
+            raise cannot_write(f"the run folder `{path}`", problem) from problem
+
+    @property
+    def artifact(self) -> Path:
+        return self.path / "artifact"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    def close(self) -> None:
+        """Lets another process train here."""
+        if self._lock is not None:
+            _release(self._lock)
+            self._lock = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def new_path(runs: Path, recipe: str) -> Path:
+    """`runs/RECIPE-N` with the smallest N above all that exist."""
+    taken = [
+        int(match.group(1))
+        for path in (runs.iterdir() if runs.is_dir() else ())
+        if (match := re.fullmatch(re.escape(recipe) + r"-(\d+)", path.name))
+    ]
+    return runs / f"{recipe}-{max(taken, default=0) + 1}"
+
+
+def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
+    """The run started last, among those of `fingerprint` if it is given. Raises TrainingFault (M3I0707)."""
+    pointer = runs / _LATEST
+    if fingerprint is None and pointer.is_file():
+        path = runs / pointer.read_text(encoding="utf-8").strip()
+        if (path / _IDENTITY).is_file():
+            return path
+    found = [path.parent for path in runs.glob(f"*/{_IDENTITY}")] if runs.is_dir() else []
+    found = [path for path in found if fingerprint is None or read_identity(path).fingerprint == fingerprint]
+    if not found:
+        what = "of this artifact " if fingerprint is not None else ""
+        raise TrainingFault(
+            NOTHING_TO_RESUME,
+            f"there is no run {what}in `{runs}` to resume",
+            helps=("start one with `m3ic train`, or name its folder with `--run`",),
+        )
+    return max(found, key=lambda path: (path / _IDENTITY).stat().st_mtime_ns)
+
+
+def read_identity(path: Path) -> Identity:
+    """Raises TrainingFault (M3I0707) when `path` holds no run."""
+    try:
+        saved: dict[str, Any] = json.loads((path / _IDENTITY).read_text(encoding="utf-8"))
+        return Identity(saved["recipe"], saved["fingerprint"], saved["versions"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise TrainingFault(
+            NOTHING_TO_RESUME,
+            f"`{path}` does not hold a run",
+            notes=(f"`{_IDENTITY}`: {problem}",),
+            helps=("start a run with `m3ic train`, or name another folder with `--run`",),
+        ) from problem
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """As `write_text`, indented, keys as given."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a small file as a whole: a reader sees the old content or the new one. Raises OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Makes names that were added to or removed from a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fields(identity: Identity) -> dict[str, Any]:
+    return {"recipe": identity.recipe, "fingerprint": identity.fingerprint, "versions": identity.versions}
+
+
+def _lock(path: Path) -> int:
+    """Holds `path/lock`; the system lets go of it when the process ends, however it ends."""
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise TrainingFault(
+            RUN_IN_USE,
+            f"process {holder} is training in `{path}`",
+            helps=(f"wait for it, stop it with `kill {holder}`, or choose another folder with `--run`",),
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    _held.add(descriptor)
+    return descriptor
+
+
+def _release(descriptor: int) -> None:
+    _held.discard(descriptor)
+    os.close(descriptor)
+
+
+def _release_in_child() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+# A lock of this kind is shared with forked children (data workers), which may outlive a killed parent.
+_held: set[int] = set()
+os.register_at_fork(after_in_child=_release_in_child)

@@ -1,0 +1,67 @@
+"""Gradient accumulation: the global batch in equal slices, one after the other.
+
+Takes: a batch and a number of slices. Gives: the slices. Guarantees: refused when it would change what the recipe
+means, that is, when a word couples the samples of a batch, or when the slices would be unequal or would part a mixed
+pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from m3i_dsl.diagnostics import Diagnostic, RecipeError, error
+from m3i_dsl.runtime.faults import ACCUMULATION_COUPLED, ACCUMULATION_UNEVEN
+from m3i_dsl.runtime.interfaces import Batch
+from m3i_dsl.semantics.program import Program
+from m3i_dsl.source import Span
+
+Coupled = tuple[str, Span]
+"""What couples the samples of a batch ("`negative samples` compares every sample with all others of the batch"), and
+where.
+"""
+
+
+def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]) -> None:
+    """Raises RecipeError (M3I0703 for each word that couples the batch, M3I0704 for slices that are not equal)."""
+    if slices == 1:
+        return
+    found: list[Diagnostic] = [
+        error(
+            ACCUMULATION_COUPLED,
+            f"`--accumulate {slices}` would change what this recipe means: {description}",
+            span,
+            "needs the whole batch at once",
+            notes=(f"each of the {slices} slices would be taken as a batch of {program.training.batch // slices}",),
+            helps=("train without `--accumulate`, or on a device with more memory",),
+        )
+        for description, span in coupled
+    ]
+    batch = program.training.batch
+    pairs = any(objective.mix is not None for objective in program.objectives)
+    if batch % slices or (pairs and (batch // slices) % 2):
+        part = "pairs of samples that are mixed" if pairs and batch % slices == 0 else "samples"
+        found.append(
+            error(
+                ACCUMULATION_UNEVEN,
+                f"a batch of {batch} cannot be cut into {slices} equal slices of {part}",
+                program.training.settings.get("batch", program.training.span),
+                helps=(f"`--accumulate` can be {_choices(batch, pairs)} for this batch",),
+            )
+        )
+    if found:
+        raise RecipeError(found)
+
+
+def sliced(batch: Batch, slices: int) -> Iterator[Batch]:
+    """`slices` equal parts of the batch, in order. Every tensor has the batch as its first dimension."""
+    if slices == 1:
+        yield batch
+        return
+    parts = {name: tensor.chunk(slices) for name, tensor in batch.items()}
+    for index in range(slices):
+        yield {name: part[index] for name, part in parts.items()}
+
+
+def _choices(batch: int, pairs: bool) -> str:
+    fitting = [n for n in range(2, batch + 1) if batch % n == 0 and not (pairs and (batch // n) % 2)]
+    return ", ".join(map(str, fitting[:8])) if fitting else "1 only"

@@ -1,0 +1,132 @@
+"""One training step.
+
+Takes: a batch and the step's number. Gives: its losses, still on the device. Does, in this order: forward, check,
+backward, clip, check, optimizer, averages. Guarantees: nothing here waits for the device unless the optimizer cannot
+skip a step by itself; a non-finite loss or gradient moves no weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.runtime.guard import Guard
+from m3i_dsl.runtime.interfaces import Batch
+from m3i_dsl.runtime.precision import Precision
+from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.slices import sliced
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """Detached results. Losses are means over the slices of the batch; `representations` are those of the first
+    slice.
+    """
+
+    loss: Tensor
+    losses: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+    representations: Mapping[str, Tensor]
+    gradient_norm: Tensor
+
+    def scalars(self) -> dict[str, float]:
+        """`loss`, `gradient_norm`, `losses/NAME` and `weights/NAME` as numbers: one transfer from the device."""
+        named = {"loss": self.loss, "gradient_norm": self.gradient_norm}
+        named |= {f"losses/{name}": value for name, value in self.losses.items()}
+        for name, value in self.weights.items():
+            named |= {f"weights/{key}": item for key, item in _entries(name, value)}
+        values: list[float] = torch.stack([value.detach().double() for value in named.values()]).tolist()
+        return dict(zip(named, values, strict=True))
+
+
+def can_skip(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer reads a flag on the device and skips the step by itself (torch's fused ones do)."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
+class TrainingStep:
+    """Everything that a step changes, together. `slices` is the number of parts that the batch is computed in."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        averages: MovingAverages,
+        rate: LearningRate,
+        guard: Guard,
+        precision: Precision,
+        *,
+        clip: float | None,
+        slices: int,
+    ) -> None:
+        self._module = module
+        self._optimizer: Any = optimizer
+        self._averages = averages
+        self._rate = rate
+        self._guard = guard
+        self._precision = precision
+        self._clip = clip
+        self._slices = slices
+        self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._confirmed = False
+
+    def __call__(self, step: int, batch: Batch) -> StepOutput:
+        """Raises NonFiniteStep, at once or (guard.deferred) at the next `guard.poll`."""
+        self._guard.before(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        output = self._forward_backward(step, batch)
+        gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._guard.check(step, norm)
+        if self._clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._trained, self._clip, norm)
+        self._move(step)
+        return StepOutput(output.loss, output.losses, output.weights, output.representations, norm)
+
+    def _forward_backward(self, step: int, batch: Batch) -> StepOutput:
+        parts: list[Any] = []
+        for part in sliced(batch, self._slices):
+            with self._precision.context():
+                outputs: Any = self._module(**part)
+            self._guard.check(step, outputs["loss"])
+            (outputs["loss"] / self._slices).backward()
+            parts.append(outputs)
+        first = parts[0]
+        return StepOutput(
+            loss=_mean([outputs["loss"] for outputs in parts]),
+            losses={name: _mean([outputs["losses"][name] for outputs in parts]) for name in first["losses"]},
+            weights={name: _mean([outputs["weights"][name] for outputs in parts]) for name in first.get("weights", {})},
+            representations=first.get("representations", {}),
+            gradient_norm=torch.zeros(()),
+        )
+
+    def _move(self, step: int) -> None:
+        factor = self._rate.factor(step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        skip = None
+        if self._guard.deferred:
+            if not self._confirmed:
+                # A fused SGD that skips its very first step would leave its momentum uninitialised: wait this once.
+                self._guard.poll()
+                self._confirmed = True
+            skip = self._optimizer.found_inf = self._guard.skip
+        self._optimizer.step()
+        self._averages.update(step, skip)
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    if len(values) == 1:
+        return values[0].detach()
+    return torch.stack([value.detach() for value in values]).mean(0)
+
+
+def _entries(name: str, value: Tensor) -> list[tuple[str, Tensor]]:
+    if value.ndim == 0:
+        return [(name, value)]
+    return [(f"{name}.{index}", item) for index, item in enumerate(value.flatten())]
