@@ -1,8 +1,8 @@
 """Where tokens are: sines and cosines of positions, and the position of one view's patches in another view.
 
-Takes: grids and view geometry `[B, 6]` = (top, left, height, width, flip, image width) of the crop box in the source image
-after its flip. Gives: tables `[L, D]` and embeddings `[B, L, 2 D]`. Guarantees: the dtype asked for or given (a float64
-geometry gives float64 positions); identity geometry gives exactly 0..G-1; no parameters, no state.
+Takes: grids and view geometry `[B, 6]` = (top, left, height, width, flip, image width), the crop box in the source
+image after its flip. Gives: tables `[L, D]` and embeddings `[B, L, 2 D]`. Guarantees: the dtype asked for or given (a
+float64 geometry gives float64 positions); identity geometry gives exactly 0..G-1; no parameters, no state.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def relative_positions(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Where the patches of the target view y are on the grid of the input view x of the same image.
 
-    Gives (row [B, L_y], column [B, L_y], log height ratio [B], log width ratio [B]) in units of x's patches; row 0 is the
-    centre of its first. Ratios are of a patch of y to one of x. Both crops are boxes in the flipped image, if it was
-    flipped, so a column mirrors when exactly one of the views was (SiameseIM, Tao et al. 2023).
+    Gives (row [B, L_y], column [B, L_y], log height ratio [B], log width ratio [B]) in units of x's patches; row 0 is
+    the centre of its first. Ratios are of a patch of y to one of x. Both crops are boxes in the flipped image, if it
+    was flipped, so a column mirrors when exactly one of the views was (SiameseIM, Tao et al. 2023).
     """
     top_x, left_x, height_x, width_x, flip_x, image_width = geometry_x.unbind(dim=-1)
     top_y, left_y, height_y, width_y, flip_y, _ = geometry_y.unbind(dim=-1)

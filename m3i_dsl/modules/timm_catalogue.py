@@ -1,8 +1,8 @@
 """Writes the catalogue of timm models that yield a dense grid of features: `python -m m3i_dsl.modules.timm_catalogue`.
 
-Takes: the installed timm. Gives: `vocabulary/encoders/timm_catalogue.json`, from which `check` knows every shape without
-torch. Each model is made and run on the meta device, so nothing is computed or downloaded: what is written is what its
-`forward_features` returns. Run it after an upgrade of timm; it takes some minutes.
+Takes: the installed timm. Gives: `vocabulary/encoders/timm_catalogue.json`, from which `check` knows every shape
+without torch. Each model is made and run on the meta device, so nothing is computed or downloaded: what is written is
+what its `forward_features` returns. Run it after an upgrade of timm; it takes some minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import DropPath, PatchEmbed
+from timm.layers.drop import DropPath
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.convnext import ConvNeXt
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
@@ -35,6 +36,9 @@ FAMILIES: tuple[tuple[type[nn.Module], str], ...] = (
     (ConvNeXt, "convnext"),
     (ResNet, "resnet"),
 )
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,10 @@ def describe(name: str) -> Entry:
         size=_size(name, model, family, height, height // grid),
         layout=layout,
         patch=int(embed.patch_size[0]) if family == "vit" and type(embed) is PatchEmbed else _stem_patch(model, family),
-        heads=int(model.blocks[0].attn.num_heads) if family == "vit" and hasattr(model.blocks[0], "attn") else 0,
+        heads=_heads(model) if family == "vit" else 0,
         class_token=bool(getattr(model, "has_class_token", prefix > 0)),
         final_norm=family == "vit" and not isinstance(model.norm, nn.Identity),
-        batch_norm=any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()),
+        batch_norm=any(isinstance(part, BATCH_NORMS) for part in model.modules()),
         drop_path=drop_path,
         random=any(_draws(part) for part in model.modules()),
         unused=_unused(model),
@@ -138,7 +142,7 @@ def _grid(features: Tensor, prefix: int, layout: str) -> tuple[int, int]:
 
 
 def _unused(model: Any) -> list[str]:
-    """Parameters that took no part in the backward pass (heads); a child that is unused as a whole stands for its own."""
+    """Parameters that took no part in the backward pass (heads); a child stands for its own if all are unused."""
     unused = {key for key, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None}
     names: list[str] = []
     for child in dict.fromkeys(key.split(".")[0] for key in sorted(unused)):
@@ -158,6 +162,11 @@ def _depth(model: Any, family: str) -> int:
             return len(model.stages[-1].blocks)
         case _:
             return 1
+
+
+def _heads(model: Any) -> int:
+    first = model.blocks[0]
+    return int(first.attn.num_heads) if hasattr(first, "attn") else 0
 
 
 def _stem_patch(model: Any, family: str) -> int:
@@ -186,14 +195,14 @@ def _size(name: str, model: Any, family: str, image: int, stride: int) -> str:
             prefix = int(getattr(candidate, "num_prefix_tokens", 0) or 0)
             if _grid(features, prefix, _layout(candidate, features))[0] == other // stride:
                 return label
-        except Exception:  # noqa: S112  # any failure of the trial means that this way does not exist
+        except Exception:  # any failure of the trial means that this way does not exist
             continue
     return "fixed"
 
 
 def _draws(part: nn.Module) -> bool:
     """Whether a part draws random numbers in training."""
-    if isinstance(part, nn.modules.dropout._DropoutNd):
+    if isinstance(part, DROPOUTS):
         return part.p > 0
     return isinstance(part, DropPath) and (part.drop_prob or 0) > 0
 

@@ -6,6 +6,8 @@ cells start as Gaussian noise of a given spread, which is random in training and
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class ConvDecoder(nn.Module):
         widths = [shape.input_width, *[width] * layers]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, kernel, padding=kernel // 2, groups=groups)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in itertools.pairwise(widths)
         )
         self.out = nn.Linear(width, shape.output_width)
         initialise(self)

@@ -1,13 +1,13 @@
 """Decoders that are asked for positions: mask tokens attend to the encoder's tokens.
 
 Takes: the call of `predictors`. Gives: `[B, wanted, E]`, one vector for each wanted target position in ascending order.
-Guarantees: an image's prediction depends on its own tokens only (with batch norm, also on the batch); positions enter as
-fixed sines and cosines, computed in the dtype of the parameters.
+Guarantees: an image's prediction depends on its own tokens only (with batch norm, also on the batch); positions enter
+as fixed sines and cosines, computed in the dtype of the parameters.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -133,7 +133,7 @@ class PromptingDecoder(nn.Module):
             table = sincos_2d(self.shape.input_grid, self.width, self.mask_token.dtype, x.device)
             queries = self.mask_token + gather_tokens(table.expand(len(x), -1, -1), hidden, holes)
             for block in self.blocks:
-                queries = block.update(queries, context)
+                queries = cast(Block, block).update(queries, context)
             order = torch.cat([chosen_positions(~hidden, visible), chosen_positions(hidden, holes)], dim=1)
             place = torch.argsort(order, dim=1).unsqueeze(-1).expand(-1, -1, self.width)
             x = torch.gather(torch.cat([x, queries], dim=1), 1, place)

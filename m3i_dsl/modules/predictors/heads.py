@@ -6,6 +6,7 @@ norms count every row of the batch, tokens included.
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class Linear(nn.Module):
 
 
 class MLP(nn.Module):
-    """`layers` linear layers; behind each but the last a norm and an activation, behind the last an affine-free norm."""
+    """Linear layers; behind each but the last a norm and an activation, behind the last an affine-free batch norm."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class MLP(nn.Module):
         super().__init__()
         widths = [input_width, *[hidden] * (layers - 1)]
         parts: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             parts.append(nn.Linear(before, after, bias=bias))
             if norm_kind is not None:
                 parts.append(norm(norm_kind, after))

@@ -1,7 +1,7 @@
 """What `check` knows of timm's models, without importing timm.
 
-Takes: `timm_catalogue.json`, written by `python -m m3i_dsl.modules.timm_catalogue`. Gives: the entry of a model by name,
-or a WordError with near names. Guarantees: read once, at the first look-up.
+Takes: `timm_catalogue.json`, written by `python -m m3i_dsl.modules.timm_catalogue`. Gives: the entry of a model by
+name, or a WordError with near names. Guarantees: read once, at the first look-up.
 """
 
 import difflib
@@ -24,8 +24,8 @@ class TimmModel:
     """One model at its default settings.
 
     `family` chooses the adapter, `layout` is what `forward_features` returns; `width`, `stride`, `prefix` describe its
-    grid, `depth` counts the blocks on it that can be tapped. `image` is the default size; `size` says how another is had:
-    as an `argument`, `free` (any multiple of the stride), or not (`fixed`). `patch` is the size of a stem of one
+    grid, `depth` counts the blocks on it that can be tapped. `image` is the default size; `size` says how another is
+    had: as an `argument`, `free` (any multiple of the stride), or not (`fixed`). `patch` is the size of a stem of one
     non-overlapping convolution, else 0; `heads` and `final_norm` are of a ViT. `random` models draw random numbers in
     training even without drop path. `unused` names parameters outside of the features (heads).
     """
@@ -57,9 +57,11 @@ def catalogue() -> dict[str, Any]:
 def timm_model(name: str) -> TimmModel:
     """The entry of `name`, whose tag after a point (`vit_base_patch16_224.mae`) only chooses pretrained weights."""
     bare = name.split(".")[0]
-    entry = catalogue()["models"].get(bare)
+    entry: dict[str, Any] | None = catalogue()["models"].get(bare)
     if entry is not None:
-        return TimmModel(**{**entry, "unused": tuple(entry["unused"])})
+        unused: list[str] = entry["unused"]
+        fields: dict[str, Any] = entry | {"unused": tuple(unused)}
+        return TimmModel(**fields)
     if bare in catalogue()["without_grid"]:
         raise WordError(
             f"timm model `{name}` yields no dense grid of features",

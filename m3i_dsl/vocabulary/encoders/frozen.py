@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Frozen(Encoder):
-    """The same architecture as another encoder, with weights that stay; written `frozen of image("teacher.safetensors")`.
+    """The architecture of another encoder with weights that stay; written `frozen of image("teacher.safetensors")`.
 
     Without a file it keeps the weights that the other encoder starts from.
     """

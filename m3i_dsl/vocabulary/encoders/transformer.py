@@ -30,9 +30,7 @@ class Transformer(TextEncoder):
     tokenizer: Literal["bytes", "file"] = argument("bytes", doc="how a text becomes ids")
     file: str | None = argument(None, doc="`tokenizers` JSON file, relative to the recipe")
     context: Count = argument(77, doc="ids kept of each text, with its begin and end", origin="CLIP", minimum=3)
-    pool: Literal["mean", "end"] = argument(
-        "mean", doc="mean over the text's tokens, or its last token", origin="paper"
-    )
+    pool: Literal["mean", "end"] = argument("mean", doc="mean over the tokens, or the last token", origin="paper")
 
     def check(self) -> None:
         """Raises WordError when the arguments do not fit each other."""

@@ -22,9 +22,7 @@ class ConvDecoder(Predictor):
     queries = True
 
     layers: Count = argument(6, doc="convolutions", origin="data2vec 2", minimum=1)
-    width: Count | None = argument(
-        None, doc="channels of the convolutions; those of its input when left out", minimum=1
-    )
+    width: Count | None = argument(None, doc="channels in between; those of its input when left out", minimum=1)
     kernel: Count = argument(3, doc="size of the kernels, odd", origin="data2vec 2", minimum=1)
     groups: Count = argument(16, doc="groups of channels", origin="data2vec 2", minimum=1)
     noise: Number = argument(0.01, doc="standard deviation of hidden cells", origin="data2vec 2", minimum=0)

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decoder(Predictor):
-    """Encoder tokens and one mask token for each wanted position go through self-attention blocks (MAE, SiameseIM).
+    """Encoder tokens and a mask token for each wanted position go through self-attention (MAE, SiameseIM).
 
-    With `position: absolute` a mask token has the position of its patch; with `relative` that of its patch measured from
-    the origin of the input view, in patches of the input view, and its relative size, so that it can place another view.
+    With `position: absolute` a mask token has the position of its patch; with `relative` that of its patch measured
+    from the origin of the input view, in patches of the input view, and its relative size, so that it can place another
+    view.
     Weights start xavier-uniform, biases at zero, mask tokens at N(0, 0.02) (MAE).
     """
 

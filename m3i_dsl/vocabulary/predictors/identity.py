@@ -23,7 +23,7 @@ class Identity(Predictor):
     def check(self, shape: PredictorShape) -> None:
         if shape.input_width != shape.output_width:
             raise WordError(
-                f"`identity` yields the {shape.input_width} channels it is given, and the target has {shape.output_width}",
+                f"`identity` yields {shape.input_width} channels, and the target has {shape.output_width}",
                 help="use `linear`",
             )
 

@@ -15,24 +15,20 @@ if TYPE_CHECKING:
 class Mlp(Predictor):
     """Linear layers with norm and activation between them, for each token or for the pooled vector.
 
-    MoCo v3 is `mlp(layers: 3, hidden: 4096, activation: relu, norm: batch, output_norm: batch, bias: false,
-    output_bias: false, width: 256)` and, as its predictor, the same with 2 layers; BYOL is `mlp(hidden: 4096, activation:
-    relu, norm: batch, output_bias: false, width: 256)` twice; Barlow Twins has 3 layers of 8192 without biases and output
-    norm; SimSiam's predictor is `mlp(hidden: 512, activation: relu, norm: batch, bias: false)`. Weights start
+    MoCo v3's projector is `mlp(layers: 3, hidden: 4096, activation: relu, norm: batch, output_norm: batch, bias: false,
+    output_bias: false, width: 256)`, its predictor the same with 2 layers. BYOL has `mlp(hidden: 4096, activation:
+    relu, norm: batch, output_bias: false, width: 256)` twice, Barlow Twins 3 layers of 8192 without biases and output
+    norm. SimSiam's predictor is `mlp(hidden: 512, activation: relu, norm: batch, bias: false)`. Weights start
     xavier-uniform, biases at zero.
     """
 
     name = "mlp"
 
     layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1)
-    hidden: Count | None = argument(
-        None, doc="channels between the layers; four times the input's when left out", minimum=1
-    )
+    hidden: Count | None = argument(None, doc="channels in between; four times the input's when left out", minimum=1)
     activation: Literal["relu", "gelu"] = argument("gelu", doc="after each layer but the last")
     norm: Literal["none", "batch", "layer"] = argument("none", doc="before each activation")
-    output_norm: Literal["none", "batch"] = argument(
-        "none", doc="after the last layer; batch norm without affine (MoCo v3)"
-    )
+    output_norm: Literal["none", "batch"] = argument("none", doc="after the last layer, without affine (MoCo v3)")
     bias: bool = argument(True, doc="whether the layers but the last have biases", origin="BYOL")
     output_bias: bool = argument(True, doc="whether the last layer has a bias", origin="SimSiam")
     width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)

@@ -1,0 +1,123 @@
+"""From the word `timm` to an adapter around a timm model, and its weights.
+
+Takes: the word, its catalogue entry and its shape. Gives: the adapter of its family. Guarantees: no dropout or
+stochastic depth that the recipe does not ask for; parameters outside of the features (heads) do not require a gradient,
+and stay, so that the model's state dict is timm's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import timm
+from safetensors import SafetensorError
+from safetensors.torch import load_file as read_safetensors
+from timm.layers.pos_embed import resample_abs_pos_embed
+from torch import Tensor, nn
+
+from m3i_dsl.modules.encoders.generic import GenericEncoder
+from m3i_dsl.modules.encoders.hierarchical import ConvNextEncoder, SwinEncoder
+from m3i_dsl.modules.encoders.vit import VitEncoder
+from m3i_dsl.vocabulary.encoders.catalogue import TimmModel
+from m3i_dsl.vocabulary.kinds import FeatureShape, WordError
+
+if TYPE_CHECKING:
+    from m3i_dsl.vocabulary.encoders.timm import Timm
+
+
+def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool) -> nn.Module:
+    """The adapter with random weights, drawn from torch's generator; with a mask token if `masks`."""
+    model = _create(word, entry, pretrained=False)
+    for name, parameter in model.named_parameters():
+        if name in entry.unused or name.split(".")[0] in entry.unused:
+            parameter.requires_grad_(False)
+    if word.freeze_patch_embedding:
+        model.patch_embed.requires_grad_(False)
+    match entry.family:
+        case "vit":
+            return VitEncoder(model, shape, masks=masks, sincos=word.positions == "sincos")
+        case "swin" | "swinv2":
+            return SwinEncoder(model, shape, masks=masks)
+        case "convnext":
+            return ConvNextEncoder(model, shape, masks=masks)
+        case "resnet" | "generic":
+            return GenericEncoder(model, shape, layout=entry.layout, masks=masks)
+
+
+def load_pretrained(word: Timm, entry: TimmModel, module: nn.Module) -> None:
+    """Copies timm's own weights into `module`. Raises WordError when they cannot be had."""
+    try:
+        source = _create(word, entry, pretrained=True)
+    except Exception as error:  # network, hub and file errors of many libraries
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WordError(f"no weights for `{word.model}`: {reason}", argument="pretrained") from error
+    _timm_model(module).load_state_dict(source.state_dict())
+
+
+def load_file(module: nn.Module, path: Path, argument: str) -> None:
+    """Loads a safetensors file with timm's parameter names into `module`; a head in the file is left out.
+
+    A learned position embedding of another grid is resampled. Raises WordError at `argument`.
+    """
+    if not path.is_file():
+        raise WordError(f"there is no file `{path}`", argument=argument)
+    try:
+        state = read_safetensors(path)
+    except SafetensorError as error:
+        raise WordError(f"`{path.name}` is not a safetensors file: {error}", argument=argument) from error
+    model = _timm_model(module)
+    own = model.state_dict()
+    heads = ("head", "fc", "classifier", "attn_pool", "fc_norm")
+    state = {name: value for name, value in state.items() if name in own or not name.startswith(heads)}
+    state = {name: _fit(module, name, value, own.get(name)) for name, value in state.items()}
+    unknown = sorted(state.keys() - own.keys())
+    missing = sorted(name for name in own.keys() - state.keys() if not name.startswith(heads))
+    differing = sorted(name for name in state.keys() & own.keys() if state[name].shape != own[name].shape)
+    for names, what in ((unknown, "has unknown"), (missing, "lacks"), (differing, "has other shapes of")):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise WordError(f"`{path.name}` {what} parameters: `{names[0]}`{more}", argument=argument)
+    model.load_state_dict(state, strict=False)
+
+
+def _timm_model(module: nn.Module) -> nn.Module:
+    model = module.get_submodule("model")
+    return model
+
+
+def _fit(module: nn.Module, name: str, value: Tensor, own: Tensor | None) -> Tensor:
+    if name != "pos_embed" or own is None or value.shape == own.shape or value.shape[-1] != own.shape[-1]:
+        return value
+    shape = module.shape
+    assert isinstance(shape, FeatureShape)
+    prefix = own.shape[1] - shape.grid.tokens
+    return resample_abs_pos_embed(value, [shape.grid.rows, shape.grid.columns], num_prefix_tokens=prefix)
+
+
+def _create(word: Timm, entry: TimmModel, *, pretrained: bool) -> Any:
+    arguments: dict[str, Any] = {}
+    if entry.drop_path:
+        arguments["drop_path_rate"] = word.drop_path
+    if entry.size == "argument" and (word.image != entry.image or word.patch is not None):
+        arguments["img_size"] = word.image
+    if word.patch is not None:
+        arguments["patch_size"] = word.patch
+    if word.stride is not None:
+        arguments["output_stride"] = word.stride
+    if entry.family == "vit":
+        arguments |= _vit_arguments(word)
+    return timm.create_model(word.model, pretrained=pretrained, num_classes=0, **arguments)
+
+
+def _vit_arguments(word: Timm) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"dynamic_img_size": False}
+    for name, value in (("embed_dim", word.width), ("depth", word.depth), ("num_heads", word.heads)):
+        if value is not None:
+            arguments[name] = value
+    if word.class_token is not None:
+        # Without a pool timm neither insists on a class token nor moves the final norm behind the pool.
+        arguments |= {"class_token": word.class_token, "global_pool": ""}
+    if word.final_norm is not None:
+        arguments |= {"final_norm": word.final_norm, "fc_norm": False}
+    return arguments
