@@ -60,10 +60,7 @@ class ParquetImages(StoredImages):
         self.labels: Labels | None = None
         if word.category is not None:
             self.labels = read_labels(self.files, footers[0].schema.to_arrow_schema(), word.category, known)
-        self._tables: OrderedDict[tuple[int, str], pa.Array] = OrderedDict()
-        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self._bytes = 0
-        self._process = os.getpid()
+        self._forget()
         self.probe("image")
 
     def __len__(self) -> int:
@@ -125,7 +122,8 @@ class ParquetImages(StoredImages):
 
     def _column(self, group: int, column: str) -> pa.Array:
         """One column of one row group, from memory when it was used lately."""
-        self._after_fork()
+        if self._process != os.getpid():  # forked: a worker must not share file positions with its parent
+            self._forget()
         key = (group, column)
         if key in self._tables:
             self._tables.move_to_end(key)
@@ -149,11 +147,19 @@ class ParquetImages(StoredImages):
         self._open.move_to_end(file)
         return self._open[file]
 
-    def _after_fork(self) -> None:
-        """A worker process must not share file positions with its parent."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._open.clear()
+    def _forget(self) -> None:
+        self._tables: OrderedDict[tuple[int, str], pa.Array] = OrderedDict()
+        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        self._bytes = 0
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Worker processes that are not forked get the dataset without open files."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_tables", "_open")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
 
 def _footer(path: Path, argument: str) -> pq.FileMetaData:

@@ -1,0 +1,34 @@
+"""Samples kept in memory once they are decoded.
+
+Takes: a dataset and a limit. Gives: the same samples. Guarantees: at most `limit` bytes of images are kept, so small
+data is decoded once and large data costs no memory; broken samples are tried again.
+"""
+
+from __future__ import annotations
+
+from m3i_dsl.vocabulary.kinds import Dataset, Sample
+
+
+class Remembered(Dataset):
+    """`dataset` behind a memory that is filled in the order of use. For reads of one set of fields only."""
+
+    def __init__(self, dataset: Dataset, fields: frozenset[str], limit: int) -> None:
+        self._dataset, self._fields, self._room = dataset, fields, limit
+        self._samples: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        assert fields == self._fields
+        if (kept := self._samples.get(index)) is not None:
+            return kept
+        sample = self._dataset.read(index, fields)
+        size = sample.image.nbytes if sample.image is not None else 0
+        if size <= self._room:
+            self._room -= size
+            self._samples[index] = sample
+        return sample
+
+    def evaluation(self) -> Dataset:
+        return self._dataset.evaluation()
