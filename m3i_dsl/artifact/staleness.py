@@ -15,6 +15,7 @@ from m3i_dsl.artifact.fingerprint import ParameterRecord, current_versions, para
 from m3i_dsl.artifact.lock import Lock
 from m3i_dsl.artifact.manifest import IR, LOCK, MANIFEST, PARAMETERS, Manifest
 from m3i_dsl.diagnostics import Diagnostic, Severity
+from m3i_dsl.ir.text import without_places
 
 _HELP = f"{COMPILE_AGAIN}, or train it as it is with `--allow-stale`"
 
@@ -91,10 +92,13 @@ def compare_lock(folder: Path, locked: Lock, current: Lock) -> list[Diagnostic]:
 def compare_program(
     folder: Path, stored_ir: str, stored_parameters: str, ir: str, parameters: Iterable[ParameterRecord]
 ) -> list[Diagnostic]:
-    """M3I0606 where the recipe, compiled now, gives another IR or other parameters, with the first line that differs."""
+    """M3I0606 where the recipe, compiled now, gives another IR or other parameters, with the first line that differs.
+
+    Places are not compared: the stored IR has those of the recipe as its author wrote it, `ir` those of its canonical text.
+    """
     found: list[Diagnostic] = []
     for what, name, stored, now in (
-        ("operations", IR, stored_ir, ir),
+        ("operations", IR, without_places(stored_ir), without_places(ir)),
         ("parameters", PARAMETERS, stored_parameters, parameters_text(parameters)),
     ):
         difference = _first_difference(stored, now)

@@ -225,6 +225,10 @@ class Predictor(Word):
         """The width it yields when the target representation is `wanted` wide."""
         return wanted
 
+    def check(self, shape: PredictorShape) -> None:
+        """Raises WordError when it cannot be built for `shape`. Never imports torch."""
+        return
+
     @abstractmethod
     def build(self, shape: PredictorShape) -> nn.Module: ...
 
@@ -271,6 +275,10 @@ class ImageEncoder(Encoder):
     @abstractmethod
     def drops_tokens(self) -> bool:
         """Whether hidden tokens may be dropped (a ViT), or only replaced by mask tokens (hierarchical)."""
+
+    def isolates(self) -> bool:
+        """Whether attention can be kept within the tokens of each image of a mix."""
+        return False
 
     def couples_batch(self) -> bool:
         """Whether one sample's features depend on the others' (batch norm)."""
@@ -402,8 +410,24 @@ class Distribution(Word):
     """Which tokens of a dense target count."""
 
     @abstractmethod
-    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> nn.Module:
+    def build(self, shape: LikelihoodShape) -> nn.Module:
         """The module of -log P^; its arguments are those of the `likelihood` operation (ir/operations.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodShape:
+    """What a distribution is built for.
+
+    `candidates` of a Boltzmann (None for the other families); `width` of the target; `queue` earlier targets kept as
+    negatives (0: none); `tokens` candidate tokens of each image for a dense target; `standardized` when prediction and
+    target are standardised over the batch.
+    """
+
+    candidates: Candidates | None
+    width: int
+    queue: int = 0
+    tokens: int = 8
+    standardized: bool = False
 
 
 class Weighting(Word):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
 from m3i_dsl.vocabulary.values import Fraction
 from m3i_dsl.vocabulary.word import argument
 
@@ -25,7 +25,7 @@ class Bernoulli(Distribution):
 
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
 
-    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+    def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Bernoulli as BernoulliLikelihood
 
         return BernoulliLikelihood(self.label_smoothing)

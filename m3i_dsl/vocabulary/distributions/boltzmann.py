@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
-from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
+from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
 from m3i_dsl.vocabulary.values import Fraction, Scalar
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -31,25 +30,24 @@ class Boltzmann(Distribution):
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 
-    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
-        from m3i_dsl.modules import likelihoods
+    def build(self, shape: LikelihoodShape) -> "nn.Module":
+        from m3i_dsl.modules import boltzmann
         from m3i_dsl.modules.queue import Queue
 
-        match candidates:
+        match shape.candidates:
             case "categories":
-                return likelihoods.CategoryBoltzmann(
+                return boltzmann.CategoryBoltzmann(
                     self.temperature.value, learned=self.temperature.learned, label_smoothing=self.label_smoothing
                 )
             case "texts":
-                return likelihoods.TextBoltzmann(
+                return boltzmann.TextBoltzmann(
                     self.temperature.value, learned=self.temperature.learned, symmetric=self.symmetric
                 )
             case _:
-                negatives = next((word for word in regularizations if isinstance(word, NegativeSamples)), NegativeSamples())
-                return likelihoods.SampleBoltzmann(
+                return boltzmann.SampleBoltzmann(
                     self.temperature.value,
                     learned=self.temperature.learned,
                     symmetric=self.symmetric,
-                    tokens_per_image=negatives.tokens,
-                    queue=Queue(negatives.queue, width) if negatives.queue else None,
+                    tokens_per_image=shape.tokens,
+                    queue=Queue(shape.queue, shape.width) if shape.queue else None,
                 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ class Gaussian(Distribution):
     reduction: Literal["mean", "sum"] = argument("mean", doc="over channels", origin="SiameseIM")
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 
-    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+    def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Gaussian as GaussianLikelihood
         from m3i_dsl.modules.penalties import Invariance
 
-        if any(word.standardizes for word in regularizations):
+        if shape.standardized:
             return Invariance()
         return GaussianLikelihood(self.reduction)

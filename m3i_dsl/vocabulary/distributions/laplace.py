@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Candidates, Distribution, Regularization
+from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Laplace(Distribution):
 
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 
-    def build(self, candidates: Candidates | None, regularizations: tuple[Regularization, ...], width: int) -> "nn.Module":
+    def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Laplace as LaplaceLikelihood
 
         return LaplaceLikelihood()

@@ -1,0 +1,199 @@
+"""The phases in their order; the only file that knows it.
+
+    read -> parse -> elaborate -> check -> build -> share -> lower -> artifact
+
+Takes: the text of a recipe, or an artifact's folder. Gives: what each command needs. Guarantees: `check`, `compile` and the
+editor go through the same functions, so that they never disagree; nothing before `lower` imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
+from m3i_dsl.ir.build import build
+from m3i_dsl.ir.graph import Graph
+from m3i_dsl.ir.share import share
+from m3i_dsl.semantics.checks import ERRORS, LINTS
+from m3i_dsl.semantics.elaborate import elaborate
+from m3i_dsl.semantics.program import Placed, Program
+from m3i_dsl.semantics.resolve import canonical
+from m3i_dsl.source import SourceFile
+from m3i_dsl.syntax import ast
+from m3i_dsl.syntax.format import format_text
+from m3i_dsl.syntax.load import load_recipe
+from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.word import Word
+
+if TYPE_CHECKING:
+    from m3i_dsl.artifact.load import Artifact
+    from m3i_dsl.artifact.lock import Lock
+    from m3i_dsl.artifact.manifest import Manifest
+    from m3i_dsl.lower.executable import Executable
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A recipe after all checks. `program` is None when there are errors. `sources` are the files that were read."""
+
+    program: Program | None
+    diagnostics: Diagnostics
+    sources: tuple[SourceFile, ...]
+
+    def required(self) -> Program:
+        """The program; raises RecipeError when there are errors."""
+        if self.program is None or self.diagnostics.has_errors:
+            raise RecipeError(self.diagnostics)
+        return self.program
+
+
+def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None) -> Checked:
+    """Reads, parses, elaborates and checks a recipe; `settings` are the values of `--set`."""
+    recipe, diagnostics, sources = load_recipe(file)
+    program = elaborate(recipe, settings or {}, diagnostics)
+    if program is not None:
+        for check in ERRORS:
+            diagnostics.extend(check(program))
+        if not diagnostics.has_errors:
+            for lint in LINTS:
+                diagnostics.extend(lint(program))
+    return Checked(None if diagnostics.has_errors else program, diagnostics, sources)
+
+
+def resolve(program: Program) -> str:
+    """The canonical text of a program, formatted."""
+    return format_text(SourceFile(f"{program.name}.m3i", canonical(program)))
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program with its graphs, before and after sharing, and what runs."""
+
+    program: Program
+    plain: Graph
+    graph: Graph
+    lock: Lock
+    executable: Executable
+
+
+def compile_program(program: Program, base: Path, *, load_weights: bool = True) -> Compiled:
+    """From a checked program to an executable; opens the data. `base` is the recipe's folder. Raises RecipeError."""
+    plain = build(program)
+    graph = share(plain)
+    lock = describe_data(program, graph, base)
+    executable = _lower(program, graph, lock, base, load_weights=load_weights)
+    return Compiled(program, plain, graph, lock, executable)
+
+
+def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
+    """Opens every source that a step reads, and hashes the files that its modules start from."""
+    from m3i_dsl.artifact.lock import DataLock, Lock, file_sha256
+    from m3i_dsl.ir.inputs import CategoryInput, ViewInput
+
+    diagnostics = Diagnostics()
+    used = {program.views[i.source.view].data.name for i in graph.inputs if isinstance(i.source, ViewInput)}
+    data: dict[str, DataLock] = {}
+    for name in sorted(used):
+        source = program.data[name].source
+        found = _word_call(lambda s=source: s.word.describe(base), source, "M3I0501", diagnostics)
+        if found is None:
+            continue
+        data[name] = DataLock.of(found)
+        batch = program.training.batch
+        if found.samples < batch:
+            message = f"the batch of {batch} is larger than `{name}`, which has {found.samples} samples"
+            span = program.training.settings["batch"]
+            diagnostics.add(error("M3I0502", message, span, helps=("use a smaller batch",)))
+        reads_category = any(isinstance(i.source, CategoryInput) and i.source.data == name for i in graph.inputs)
+        if reads_category and not found.categories:
+            diagnostics.add(error("M3I0503", f"`{name}` has no categories", source.span))
+    files: dict[str, str] = {}
+    for module in graph.modules:
+        for attribute in ("weights", "file"):
+            path = getattr(module.word, attribute, None) or (module.get(attribute) if attribute == "weights" else None)
+            if isinstance(path, str) and path != "none":
+                if (base / path).is_file():
+                    files[path] = file_sha256(base / path)
+                else:
+                    span = program.encoders[module.name].span
+                    diagnostics.add(error("M3I0504", f"there is no file `{path}`", span, helps=("paths start at the recipe's folder",)))
+    diagnostics.raise_errors()
+    return Lock(data=data, files=files)
+
+
+def _lower(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool) -> Executable:
+    from m3i_dsl.lower.executable import lower
+    from m3i_dsl.lower.shapes import check_shapes
+
+    categories = {name: len(found.categories) for name, found in lock.data.items()}
+    try:
+        executable = lower(program, graph, categories=categories, base=base, load_weights=load_weights)
+    except WordError as fault:
+        helps = (fault.help,) if fault.help else ()
+        raise RecipeError([error("M3I0402", fault.message, program.span, helps=helps)]) from fault
+    check_shapes(executable, categories)
+    return executable
+
+
+T = TypeVar("T")
+
+
+def _word_call(call: Callable[[], T], placed: Placed[Word], code: str, diagnostics: Diagnostics) -> T | None:
+    """The result of a word's method, or None with what the word says of itself reported at its argument."""
+    try:
+        return call()
+    except WordError as fault:
+        span = placed.argument(fault.argument) if fault.argument else placed.span
+        diagnostics.add(error(code, fault.message, span, helps=(fault.help,) if fault.help else ()))
+        return None
+
+
+def write_artifact(folder: Path, compiled: Compiled, checked: Checked, settings: Mapping[str, str]) -> Manifest:
+    """Writes the artifact of a compiled program and makes it the latest."""
+    from m3i_dsl.artifact.write import ArtifactContents, write
+    from m3i_dsl.ir.text import write as ir_text
+    from m3i_dsl.artifact.summary import listing, parameter_records, summary
+
+    contents = ArtifactContents(
+        name=compiled.program.name,
+        recipe=resolve(compiled.program),
+        ir=ir_text(compiled.graph),
+        graph=listing(compiled.executable),
+        lock=compiled.lock,
+        parameters=parameter_records(compiled.executable),
+        summary=summary(compiled.executable, compiled.plain),
+        sources=checked.sources,
+        settings=settings,
+        diagnostics=tuple(checked.diagnostics),
+    )
+    return write(folder, contents)
+
+
+def load_artifact(
+    folder: Path, *, allow_stale: bool = False, load_weights: bool = True
+) -> tuple[Artifact, Executable]:
+    """Reads an artifact and rebuilds what it stands for from its canonical recipe and its IR.
+
+    The IR in the folder keeps the recipe lines as their author wrote them, so it is what runs, after a comparison with the
+    one that the canonical recipe gives now. Raises RecipeError when the artifact is damaged, or stale and not
+    `allow_stale`: the recipe, the versions or the data changed, or the recipe compiled now gives another program.
+    """
+    from m3i_dsl.artifact.load import load
+    from m3i_dsl.artifact.manifest import IR, RECIPE
+    from m3i_dsl.ir.text import read
+    from m3i_dsl.ir.text import write as ir_text
+    from m3i_dsl.artifact.summary import parameter_records
+
+    artifact = load(folder, allow_stale=allow_stale)
+    program = check_file(SourceFile(str(folder / RECIPE), artifact.recipe)).required()
+    rebuilt = share(build(program))
+    lock = describe_data(program, rebuilt, artifact.base)
+    artifact = artifact.verify_data(lock, allow_stale=allow_stale)
+    graph = read(artifact.ir, str(folder / IR))
+    executable = _lower(program, graph, lock, artifact.base, load_weights=load_weights)
+    records = parameter_records(executable)
+    artifact = artifact.verify_rebuilt(ir_text(rebuilt), records, allow_stale=allow_stale)
+    return artifact, executable

@@ -1,0 +1,487 @@
+"""One row of the instantiation table as equations.
+
+Takes: a target of an objective. Gives: -log P^(z_y | zh), from views to a scalar, in the order of the table's columns:
+input, input representation, target representation, prediction, regularization, distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from m3i_dsl.ir.graph import Type, Value
+from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.trace import Trace
+from m3i_dsl.semantics.program import (
+    EncoderDeclaration,
+    InputReference,
+    Objective,
+    Placed,
+    Program,
+    Target,
+    TargetReference,
+    View,
+)
+from m3i_dsl.vocabulary.kinds import FeatureShape, Grid, ImageEncoder, Mask, TextEncoder
+from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
+from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
+from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
+from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
+from m3i_dsl.vocabulary.representations.global_feature import GlobalFeature
+from m3i_dsl.vocabulary.values import ramp_text
+
+Direction = Literal["forward", "backward"]
+"""`backward` swaps the input view and the target view of a symmetric objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """What a predictor is given: features [B, P + N, D], and where the N tokens are.
+
+    `hidden` are the positions of the input grid at which no token is (None: all are present); `source` marks the own
+    tokens among those of both images of a mix; `masked` are the positions that the encoder did not see of this image.
+    """
+
+    features: Value
+    hidden: Value | None
+    source: Value | None
+    masked: Value | None
+    masked_count: int
+
+
+class TargetBuilder:
+    """Writes the equations of one target. `input_representation` is z_x, once a loss has been built."""
+
+    def __init__(self, trace: Trace, program: Program, objective: Objective, target: Target) -> None:
+        self.trace = trace
+        self.program = program
+        self.objective = objective
+        self.target = target
+        self.role = f"{objective.name}.{target.name}"
+        self.name = f"{objective.name}_{target.name}"
+        self.input_representation: Value | None = None
+
+    @property
+    def shape(self) -> FeatureShape:
+        word = self.objective.encoder.word.word
+        assert isinstance(word, ImageEncoder)
+        return word.shape()
+
+    # --- the columns --------------------------------------------------------------------------------------------------
+
+    def loss(self, reference: TargetReference, direction: Direction) -> Value:
+        """The loss of this target on one of its data."""
+        input_, target_view = self._views(reference, direction)
+        tokens = self._input(input_, reference)
+        wanted, wanted_count = self._wanted(tokens)
+        target = self._target_representation(reference, target_view, wanted, wanted_count, tokens)
+        prediction = self._prediction(tokens, input_, target_view, wanted, wanted_count, target)
+        prediction, target = self._regularized(prediction, target)
+        loss = self._distribution(prediction, target, reference)
+        suffix = "" if reference.which in (None, "first") or len(self.target.data) == 1 else "/second"
+        suffix += "/backward" if direction == "backward" else ""
+        self.trace.output(f"representations/{self.role}/prediction{suffix}", prediction)
+        self.trace.output(f"representations/{self.role}/target{suffix}", target)
+        return loss
+
+    def _views(self, reference: TargetReference, direction: Direction) -> tuple[InputReference, View | None]:
+        input_ = self.objective.input_of(reference.which)
+        if direction == "forward" or reference.view is None:
+            return input_, reference.view
+        swapped = InputReference(reference.view, input_.which, input_.masked, input_.mask, input_.span)
+        return swapped, input_.view
+
+    def _input(self, input_: InputReference, reference: TargetReference) -> _Tokens:
+        """z_x and where its tokens are, for the image that `reference` is about."""
+        objective = self.objective
+        with self.trace.at(objective.settings["input"]):
+            if objective.mix is None:
+                return self._single_input(input_)
+            first, second = (self._view(reference.view) for reference in objective.inputs)
+            count = objective.mix.word.by.hidden(self.shape.grid, self.shape.stride)
+            hidden = self._mask(objective.mix.word.by, objective.inputs[0].view, f"{objective.name}/mix")
+            grid = self.shape.grid
+            image = self.trace.one(
+                "blend", first, self.trace.one("partner", second), hidden, rows=grid.rows, columns=grid.columns
+            )
+            isolate = hidden if objective.mix.word.attention == "isolated" else None
+            features = self._encode(objective.encoder, image, isolate=isolate)
+            self.input_representation = features
+            if reference.which == "second":
+                hidden, count = self.trace.one("invert", hidden), grid.tokens - count
+            own = self.trace.one("invert", hidden)
+            if objective.mix.word.context == "all":
+                return _Tokens(features, None, own, hidden, count)
+            prefix = self.shape.prefix
+            features = self.trace.one("gather", features, own, count=grid.tokens - count, prefix=prefix)
+            return _Tokens(features, hidden, None, hidden, count)
+
+    def _single_input(self, input_: InputReference) -> _Tokens:
+        image = self._view(input_.view)
+        if input_.mask is None:
+            self.input_representation = self._encode(self.objective.encoder, image)
+            return _Tokens(self.input_representation, None, None, None, 0)
+        mask = input_.mask.word
+        count = mask.hidden(self.shape.grid, self.shape.stride)
+        hidden = self._mask(mask, input_.view, f"{input_.view.name}/mask/{mask.text()}")
+        features = self._encode(self.objective.encoder, image, mask=mask, hidden=hidden)
+        self.input_representation = features
+        return _Tokens(features, hidden if mask.tokens == "drop" else None, None, hidden, count)
+
+    def _wanted(self, tokens: _Tokens) -> tuple[Value | None, int]:
+        """The target positions that count, or None and L when all do."""
+        if self.target.representation.word.form == "dense" and self.target.distribution.word.tokens == "hidden":
+            assert tokens.masked is not None, "the checker requires a mask for `tokens: hidden`"
+            return tokens.masked, tokens.masked_count
+        return None, self.shape.grid.tokens
+
+    def _target_representation(
+        self,
+        reference: TargetReference,
+        view: View | None,
+        wanted: Value | None,
+        wanted_count: int,
+        tokens: _Tokens,
+    ) -> Value:
+        """z_y, aligned with the prediction: for the partner's image, at the wanted positions, normalised."""
+        word = self.target.representation.word
+        with self.trace.at(self.target.settings["representation"]):
+            match word:
+                case DenseFeature() | GlobalFeature():
+                    assert view is not None and self.target.encoder is not None
+                    target = self._feature(word, self.target.encoder, view, reference, tokens)
+                case DensePixels():
+                    assert view is not None
+                    grid = self._target_grid(view)
+                    target = self.trace.one(
+                        "patchify", self._view(view), rows=grid.rows, columns=grid.columns, normalize=word.normalize
+                    )
+                    target = self._partnered(target, reference)
+                case CategoryEmbedding():
+                    return self._table(word, reference)
+                case _:
+                    return self._text(reference)
+            if wanted is not None:
+                target = self.trace.one("gather", target, wanted, count=wanted_count, prefix=0)
+            return target
+
+    def _prediction(
+        self,
+        tokens: _Tokens,
+        input_: InputReference,
+        target_view: View | None,
+        wanted: Value | None,
+        wanted_count: int,
+        target: Value,
+    ) -> Value:
+        """zh = f_psi(z_x, t_x, t_y), with the shape of z_y."""
+        word = self.target.predictor.word
+        form = self.target.representation.word.form
+        with self.trace.at(self.target.predictor.span):
+            features = tokens.features
+            pooled = form != "dense" and not word.pools
+            if pooled:
+                mode = str(getattr(word, "pool", "mean"))
+                features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=mode)
+            if self._projects():
+                features = self._project(self.objective.encoder, features)
+            self._predictor_module(features, target, target_view, wanted_count, tokens)
+            arguments: list[Value | None] = [features]
+            kind = "tokens"
+            if word.queries and form == "dense":
+                geometry: list[Value | None] = [None, None]
+                if word.relative() and target_view is not None and target_view is not input_.view:
+                    geometry = [self._geometry(view, input_.which) for view in (input_.view, target_view)]
+                arguments = [features, tokens.hidden, wanted, tokens.source, *geometry]
+                kind = "queries"
+            elif form != "dense" and word.pools:
+                arguments = [features, tokens.hidden, None, tokens.source, None, None]
+                kind = "pooled"
+            prediction = self.trace.one("predict", *arguments, module=self.name, form=kind)
+            if form == "dense" and not word.queries:
+                prediction = self.trace.one("patches", prediction, prefix=self.shape.prefix)
+                if wanted is not None:
+                    prediction = self.trace.one("gather", prediction, wanted, count=wanted_count, prefix=0)
+            return prediction
+
+    def _regularized(self, prediction: Value, target: Value) -> tuple[Value, Value]:
+        """Normalisation, standardisation and stop gradient."""
+        word = self.target.representation.word
+        normalize = "l2" if word.form == "texts" else getattr(word, "normalize", "none")
+        if word.form in ("dense", "global", "texts") and normalize in ("layer", "l2"):
+            with self.trace.at(self.target.settings["representation"]):
+                target = self.trace.one("normalize", target, by=normalize)
+                if normalize == "l2":
+                    prediction = self.trace.one("normalize", prediction, by="l2")
+        with self.trace.at(self.target.settings["regularization"]):
+            if any(placed.word.standardizes for placed in self.target.regularizations):
+                prediction = self.trace.one("normalize", prediction, by="batch")
+                target = self.trace.one("normalize", target, by="batch")
+            if any(placed.word.detaches for placed in self.target.regularizations):
+                target = self.trace.one("stop_gradient", target)
+        return prediction, target
+
+    def _distribution(self, prediction: Value, target: Value, reference: TargetReference) -> Value:
+        """-log P^(z_y | zh) plus the terms that regularizations add."""
+        word = self.target.distribution.word
+        form = self.target.representation.word.form
+        candidates = candidates_of(self.target)
+        negatives = next(
+            (p.word for p in self.target.regularizations if isinstance(p.word, NegativeSamples)), NegativeSamples()
+        )
+        with self.trace.at(self.target.distribution.span):
+            self.trace.module(
+                "likelihoods",
+                self.name,
+                word,
+                self.target.distribution.span,
+                candidates=candidates or "none",
+                width=int(target.type.dimensions[-1]),
+                queue=negatives.queue or 0,
+                tokens=negatives.tokens,
+                standardized=any(placed.word.standardizes for placed in self.target.regularizations),
+            )
+            bias = labels = None
+            if form == "categories":
+                bias = self._bias()
+                labels = self._partnered(self._categories(reference), reference)
+            elif form == "texts":
+                labels = self._tokens(reference)
+            loss = self.trace.one(
+                "likelihood",
+                prediction,
+                target,
+                bias,
+                labels,
+                module=self.name,
+                partnered=reference.which == "second",
+            )
+        terms = [loss]
+        for index, placed in enumerate(self.target.regularizations):
+            if placed.word.penalizes:
+                name = f"{self.name}_{index}"
+                with self.trace.at(placed.span):
+                    self.trace.module("penalties", name, placed.word, placed.span)
+                    terms.append(self.trace.one("penalty", prediction, target, module=name))
+        return terms[0] if len(terms) == 1 else self.trace.one("add", *terms)
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _view(self, view: View) -> Value:
+        return self.trace.input(ViewInput(view.name, view.name), Type("f32", ("B", 3, *view.size)))
+
+    def _geometry(self, view: View, which: str | None) -> Value:
+        geometry = self.trace.input(GeometryInput(f"{view.name}_geometry", view.name), Type("f32", ("B", 6)))
+        return self.trace.one("partner", geometry) if which == "second" else geometry
+
+    def _mask(self, mask: Mask, view: View, slot: str) -> Value:
+        grid = self.shape.grid
+        same = [i for i in self.trace.inputs.values() if isinstance(i.source, MaskInput) and i.source.slot == slot]
+        if same:
+            return same[0].value
+        count = sum(isinstance(i.source, MaskInput) for i in self.trace.inputs.values())
+        name = f"{view.name}_mask{count or ''}"
+        source = MaskInput(name, view.name, mask, grid, self.shape.stride, slot)
+        return self.trace.input(source, Type("bool", ("B", grid.tokens)))
+
+    def _encode(
+        self,
+        encoder: EncoderDeclaration,
+        image: Value,
+        *,
+        mask: Mask | None = None,
+        hidden: Value | None = None,
+        isolate: Value | None = None,
+        taps: int = 0,
+    ) -> Value:
+        """Features of an image encoder, or its last `taps` block outputs when `taps` is not 0."""
+        word = encoder.word.word
+        assert isinstance(word, ImageEncoder)
+        shape = word.shape()
+        self._encoder_module(encoder, shape)
+        visible = shape.grid.tokens
+        if mask is not None and mask.tokens == "drop":
+            visible -= mask.hidden(shape.grid, shape.stride)
+        tokens = "all" if mask is None else mask.tokens
+        results = self.trace.call(
+            "encode", image, hidden, isolate, module=encoder.name, tokens=tokens, visible=visible, taps=taps
+        )
+        return results[-1]
+
+    def _encoder_module(self, encoder: EncoderDeclaration, shape: FeatureShape) -> None:
+        word = encoder.word.word
+        assert isinstance(word, ImageEncoder)
+        origin = {"of": encoder.of or "none", "moves": _movement(encoder), "weights": encoder.weights or "none"}
+        self.trace.module(
+            "encoders",
+            encoder.name,
+            word,
+            encoder.span,
+            width=shape.width,
+            prefix=shape.prefix,
+            rows=shape.grid.rows,
+            columns=shape.grid.columns,
+            **origin,
+        )
+        if word.projector is not None:
+            widths = {"input_width": shape.width, "output_width": word.projected_width()}
+            self.trace.module("projectors", encoder.name, word.projector, encoder.span, **widths, **origin)
+
+    def _feature(
+        self,
+        word: DenseFeature | GlobalFeature,
+        encoder: EncoderDeclaration,
+        view: View,
+        reference: TargetReference,
+        tokens: _Tokens,
+    ) -> Value:
+        shape = _image_shape(encoder)
+        layers = word.layers if isinstance(word, DenseFeature) else 1
+        features = self._encode(encoder, self._view(view), taps=layers if layers > 1 else 0)
+        if layers > 1:
+            features = self.trace.one("average_layers", features, last=layers)
+        unprojected = features
+        projects = word.projected and _projector(encoder) is not None
+        if isinstance(word, GlobalFeature):
+            features = self.trace.one("pool", features, prefix=shape.prefix, mode=word.pool)
+        if projects:
+            features = self._project(encoder, features)
+        if isinstance(word, GlobalFeature):
+            return self._partnered(features, reference)
+        features = self.trace.one("patches", features, prefix=shape.prefix)
+        if word.match == "feature":
+            own = self.trace.one("patches", tokens.features, prefix=self.shape.prefix)
+            other = self.trace.one("patches", unprojected, prefix=shape.prefix)
+            features = self.trace.one("match", features, own, other)
+        return self._partnered(features, reference)
+
+    def _project(self, encoder: EncoderDeclaration, features: Value) -> Value:
+        self._encoder_module(encoder, _image_shape(encoder))
+        return self.trace.one("project", features, module=encoder.name)
+
+    def _projects(self) -> bool:
+        """Whether the prediction starts from projected features: when z_y is projected, so is z_x."""
+        projected = bool(getattr(self.target.representation.word, "projected", False))
+        return projected and _projector(self.objective.encoder) is not None
+
+    def _partnered(self, value: Value, reference: TargetReference) -> Value:
+        return self.trace.one("partner", value) if reference.which == "second" else value
+
+    def _target_grid(self, view: View) -> Grid:
+        stride = self.shape.stride
+        return Grid(view.size[0] // stride, view.size[1] // stride)
+
+    def _table(self, word: CategoryEmbedding, reference: TargetReference) -> Value:
+        width = word.size or self._default_width()
+        self.trace.module(
+            "representations",
+            self.name,
+            word,
+            self.target.representation.span,
+            input_width=0,
+            output_width=width,
+            data=self._data(reference),
+        )
+        return self.trace.call("table", module=self.name)[0]
+
+    def _default_width(self) -> int:
+        """The width of the predictor's input, which a class table without `size` takes."""
+        word = self.objective.encoder.word.word
+        assert isinstance(word, ImageEncoder)
+        return self.target.predictor.word.output_width(word.shape().width)
+
+    def _bias(self) -> Value:
+        return self.trace.call("table", module=self.name)[1]
+
+    def _categories(self, reference: TargetReference) -> Value:
+        data = self._data(reference)
+        source = CategoryInput(f"{data}_{reference.field}", data, reference.field)
+        return self.trace.input(source, Type("i64", ("B",)))
+
+    def _tokens(self, reference: TargetReference) -> Value:
+        encoder = self.target.encoder
+        assert encoder is not None
+        word = encoder.word.word
+        assert isinstance(word, TextEncoder)
+        data = self._data(reference)
+        source = TextInput(f"{data}_{reference.field}", data, reference.field, encoder.name)
+        return self.trace.input(source, Type("i64", ("B", word.context)))
+
+    def _data(self, reference: TargetReference) -> str:
+        return self.objective.input_of(reference.which).view.data.name
+
+    def _text(self, reference: TargetReference) -> Value:
+        encoder = self.target.encoder
+        assert encoder is not None
+        word = encoder.word.word
+        assert isinstance(word, TextEncoder)
+        origin = {"of": encoder.of or "none", "moves": _movement(encoder), "weights": encoder.weights or "none"}
+        self.trace.module("encoders", encoder.name, word, encoder.span, width=word.width, **origin)
+        representation = self.target.representation
+        width = representation.word.width(word, 0)
+        widths = {"input_width": word.width, "output_width": width}
+        self.trace.module("representations", self.name, representation.word, representation.span, **widths)
+        text = self.trace.one("encode_text", self._tokens(reference), module=encoder.name)
+        return self.trace.one("embed", text, module=self.name)
+
+    def _predictor_module(
+        self, features: Value, target: Value, target_view: View | None, wanted_count: int, tokens: _Tokens
+    ) -> None:
+        placed = self.target.predictor
+        shape = self.shape
+        dense = self.target.representation.word.form == "dense"
+        target_grid = self._target_grid(target_view) if dense and target_view is not None else None
+        input_width, wanted_width = int(features.type.dimensions[-1]), int(target.type.dimensions[-1])
+        self.trace.module(
+            "predictors",
+            self.name,
+            placed.word,
+            placed.span,
+            input_width=input_width,
+            output_width=predicted_width(placed, input_width, wanted_width),
+            prefix=shape.prefix,
+            rows=shape.grid.rows,
+            columns=shape.grid.columns,
+            target_rows=target_grid.rows if target_grid else 0,
+            target_columns=target_grid.columns if target_grid else 0,
+            wanted=wanted_count,
+            sources=2 if tokens.source is not None else 1,
+        )
+
+
+def predicted_width(placed: "Placed[object]", input_width: int, wanted: int) -> int:
+    """The channels of the prediction: those of the target, or of the input for a predictor that changes nothing."""
+    from m3i_dsl.vocabulary.predictors.identity import Identity
+
+    word = placed.word
+    return input_width if isinstance(word, Identity) else wanted
+
+
+def candidates_of(target: Target) -> str | None:
+    """The candidate set of a contrastive distribution: what the regularization names, or the form of the target.
+
+    `boltzmann` with `stop gradient` alone (the table's Global Distillation row) is normalised over the batch's targets.
+    """
+    if not target.distribution.word.contrasts:
+        return None
+    named = [p.word.candidates for p in target.regularizations if p.word.candidates is not None]
+    by_form = {"categories": "categories", "texts": "texts"}
+    return named[0] if named else by_form.get(target.representation.word.form, "samples")
+
+
+def _image_shape(encoder: EncoderDeclaration) -> FeatureShape:
+    word = encoder.word.word
+    assert isinstance(word, ImageEncoder)
+    return word.shape()
+
+
+def _projector(encoder: EncoderDeclaration) -> object | None:
+    word = encoder.word.word
+    return word.projector if isinstance(word, ImageEncoder) else None
+
+
+def _movement(encoder: EncoderDeclaration) -> str:
+    """How an encoder's parameters move, as the IR writes it: `trained`, `frozen`, or the ramp of its momentum."""
+    if encoder.momentum is not None:
+        return ramp_text(encoder.momentum)
+    return "frozen" if encoder.frozen else "trained"

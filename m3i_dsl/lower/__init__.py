@@ -1,0 +1,1 @@
+"""Lowering: from the IR to torch.fx. The first phase that imports torch."""

@@ -1,0 +1,166 @@
+"""Builds the modules of a graph.
+
+Takes: the module declarations of the IR, the seed, the number of categories of each data. Gives: the tree of `nn.Module`s
+that the graph calls, `encoders.image`, `predictors.m3i_intra`, .... Guarantees: the same seed gives the same weights; an
+average starts as a copy of what it averages; averaged and frozen parts run without gradient.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from m3i_dsl.ir.graph import Graph, Module, Section
+from m3i_dsl.modules.encoders.frozen import NoGradient
+from m3i_dsl.vocabulary.encoders.timm import Timm
+from m3i_dsl.vocabulary.encoders.transformer import Transformer
+from m3i_dsl.vocabulary.kinds import (
+    Candidates,
+    Distribution,
+    Encoder,
+    Grid,
+    LikelihoodShape,
+    Predictor,
+    PredictorShape,
+    Regularization,
+    Representation,
+    Weighting,
+)
+
+
+class Parts(nn.Module):
+    """The root of the tree: one container for each section."""
+
+
+class Group(nn.Module):
+    """The modules of one section, by name."""
+
+    def __getitem__(self, name: str) -> nn.Module:
+        return self.get_submodule(attribute_name(name))
+
+    def __contains__(self, name: str) -> bool:
+        return attribute_name(name) in self._modules
+
+    def names(self) -> tuple[str, ...]:
+        """The names that the recipe gives them."""
+        return tuple(name.removesuffix("_") if hasattr(nn.Module, name[:-1]) else name for name in self._modules)
+
+
+def attribute_name(name: str) -> str:
+    """The attribute that holds a module called `name`: a recipe may call one like a method of nn.Module (`train`)."""
+    return f"{name}_" if hasattr(nn.Module, name) or name == "names" else name
+
+
+def build_parts(
+    graph: Graph, *, seed: int, categories: Mapping[str, int], base: Path, load_weights: bool = True
+) -> Parts:
+    """`base` is the recipe's folder, to which weights and tokenizer files are relative. Raises WordError.
+
+    `load_weights` False leaves out weights to start from: they are in the checkpoint that will be loaded, or the
+    untrained baseline is wanted.
+    """
+    parts = Parts()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in _sources_first(graph):
+            group = _group(parts, module.section)
+            built = _build(module, parts, graph, categories, base, load_weights)
+            group.add_module(attribute_name(module.name), built)
+    return parts
+
+
+def _sources_first(graph: Graph) -> list[Module]:
+    """The declarations with averaged and frozen copies after what they copy, otherwise in order."""
+    return sorted(graph.modules, key=lambda module: (module.get("of") or "none") != "none")
+
+
+def _group(parts: Parts, section: Section) -> Group:
+    if section not in parts._modules:
+        parts.add_module(section, Group())
+    return cast(Group, parts.get_submodule(section))
+
+
+def _build(
+    module: Module, parts: Parts, graph: Graph, categories: Mapping[str, int], base: Path, load_weights: bool
+) -> nn.Module:
+    match module.section:
+        case "encoders" | "projectors":
+            return _encoder_or_projector(module, parts, graph, base, load_weights)
+        case "predictors":
+            return cast(Predictor, module.word).build(_predictor_shape(module))
+        case "representations":
+            data = str(module.get("data") or "")
+            widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
+            return cast(Representation, module.word).build(*widths, categories.get(data, 0))
+        case "likelihoods":
+            return cast(Distribution, module.word).build(_likelihood_shape(module))
+        case "penalties":
+            return cast(Regularization, module.word).build()
+        case "weightings":
+            families = tuple(str(module.attribute("families")).split())
+            weights = tuple(float(weight) for weight in str(module.attribute("weights")).split())
+            return cast(Weighting, module.word).build(families, weights)
+
+
+def _encoder_or_projector(module: Module, parts: Parts, graph: Graph, base: Path, load_weights: bool) -> nn.Module:
+    source, moves = str(module.attribute("of")), str(module.attribute("moves"))
+    group = _group(parts, module.section)
+    if source in group:
+        built = copy.deepcopy(group[source])
+    else:
+        built = _fresh(module, base, graph, load_weights)
+    weights = str(module.attribute("weights"))
+    if weights != "none" and module.section == "encoders" and load_weights:
+        from m3i_dsl.modules.encoders.timm import load_file
+
+        load_file(built, base / weights, argument="weights")
+    return built if moves == "trained" else NoGradient(built)
+
+
+def _fresh(module: Module, base: Path, graph: Graph, load_weights: bool) -> nn.Module:
+    if module.section == "projectors":
+        widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
+        return cast(Predictor, module.word).build(PredictorShape(*widths, 0, Grid(1, 1), None, 1))
+    word = cast(Encoder, module.word)
+    if isinstance(word, Timm):
+        masked = any(
+            equation.operation == "encode"
+            and equation.attribute("module") == module.name
+            and equation.attribute("tokens") == "mask"
+            for equation in graph.equations
+        )
+        built = word.build(mask_token=masked)
+        if load_weights and word.starts_from_weights():
+            word.load_weights(built, base)
+        return built
+    return word.build(base) if isinstance(word, Transformer) else word.build()
+
+
+def _predictor_shape(module: Module) -> PredictorShape:
+    numbers = {name: int(value) for name, value in module.attributes}
+    dense = numbers["target_rows"] > 0
+    return PredictorShape(
+        input_width=numbers["input_width"],
+        output_width=numbers["output_width"],
+        prefix=numbers["prefix"],
+        input_grid=Grid(numbers["rows"], numbers["columns"]),
+        target_grid=Grid(numbers["target_rows"], numbers["target_columns"]) if dense else None,
+        wanted=numbers["wanted"],
+        sources=numbers["sources"],
+    )
+
+
+def _likelihood_shape(module: Module) -> LikelihoodShape:
+    candidates = str(module.attribute("candidates"))
+    return LikelihoodShape(
+        candidates=None if candidates == "none" else cast(Candidates, candidates),
+        width=int(module.attribute("width")),
+        queue=int(module.attribute("queue")),
+        tokens=int(module.attribute("tokens")),
+        standardized=bool(module.attribute("standardized")),
+    )

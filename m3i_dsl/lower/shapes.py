@@ -1,0 +1,69 @@
+"""Cross-check of the IR's shape rules against torch.
+
+Takes: an executable. Gives: nothing. Guarantees: every value that an equation yields has, on fake tensors, the shape that the
+IR says; a disagreement is an internal error, never a guess.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from m3i_dsl.ir.graph import Type, Value
+from m3i_dsl.lower.executable import Executable
+
+_BATCH = 4
+"""Even, so that a mix can pair; small, for nothing is computed."""
+
+_DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
+
+
+class ShapeDisagreement(AssertionError):
+    """The IR and torch disagree on a shape: a bug of m3ic."""
+
+
+def check_shapes(executable: Executable, categories: Mapping[str, int]) -> None:
+    """Runs the graph on fake tensors with a batch of 4. Raises ShapeDisagreement."""
+    names = {value.name: value for equation in executable.graph.equations for value in equation.results}
+    batch = {i.source.name: _example(i.value, executable) for i in executable.graph.inputs}
+    classes = max(categories.values(), default=1)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.random.fork_rng(devices=[]):
+        module = copy.deepcopy(executable.module)
+        fake = {name: mode.from_tensor(tensor) for name, tensor in batch.items()}
+        interpreter = _Recorder(module, executable.values)
+        interpreter.run(*(fake[node.target] for node in module.graph.nodes if node.op == "placeholder"))
+    for name, shape in interpreter.shapes.items():
+        expected = _shape(names[name].type, classes)
+        if shape != expected:
+            raise ShapeDisagreement(f"%{name}: the IR says {expected}, torch {shape}")
+
+
+class _Recorder(fx.Interpreter):
+    """Keeps the shape of each value of the IR."""
+
+    def __init__(self, module: fx.GraphModule, values: Mapping[str, str]) -> None:
+        super().__init__(module)
+        self.values = values
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> object:
+        result = super().run_node(n)
+        if n.name in self.values and isinstance(result, Tensor):
+            self.shapes[self.values[n.name]] = tuple(result.shape)
+        return result
+
+
+def _example(value: Value, executable: Executable) -> Tensor:
+    shape = _shape(value.type, 1)
+    if value.type.dtype != "bool":
+        return torch.zeros(shape, dtype=_DTYPES[value.type.dtype])
+    return torch.zeros(shape, dtype=torch.bool)
+
+
+def _shape(type_: Type, categories: int) -> tuple[int, ...]:
+    bound = {"B": _BATCH, "C": categories}
+    return tuple(bound[dimension] if isinstance(dimension, str) else dimension for dimension in type_.dimensions)

@@ -1,0 +1,37 @@
+"""Leak: the input does not give its target away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from m3i_dsl.diagnostics import Diagnostic, Label, error
+from m3i_dsl.semantics.program import Program
+
+
+def check_leak(program: Program) -> Iterator[Diagnostic]:
+    for objective in program.objectives:
+        masked = objective.mask is not None or objective.mix is not None
+        for target in objective.targets:
+            if target.encoder is not objective.encoder:
+                continue
+            detached = any(placed.word.detaches for placed in target.regularizations)
+            for reference in target.data:
+                if reference.view is not objective.input_of(reference.which).view:
+                    continue
+                if masked and not detached:
+                    yield error(
+                        "M3I0308",
+                        f"the target is `{target.encoder.name}`'s own pass over the unmasked view, with gradient",
+                        target.representation.span,
+                        secondary=(Label(objective.settings["input"], "the same view, masked"),),
+                        notes=("the encoder sees what it is to predict, and can make both sides easy",),
+                        helps=("take the target from `ema of` the encoder, or add `stop gradient`",),
+                    )
+                elif not masked:
+                    yield error(
+                        "M3I0309",
+                        "the input contains its target: same encoder, same view, nothing masked",
+                        reference.span,
+                        secondary=(Label(objective.settings["input"], "the input"),),
+                        helps=("mask the input, predict another view, or use another encoder for the target",),
+                    )

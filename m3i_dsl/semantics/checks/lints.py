@@ -1,0 +1,94 @@
+"""Lints: legal, but rarely meant. The command line can leave them out (`--ignore CODE`) or deny them (`-D CODE`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from m3i_dsl.diagnostics import Diagnostic, Label, Severity, error
+from m3i_dsl.semantics.program import Objective, Program
+from m3i_dsl.semantics.table import is_known, row_of
+from m3i_dsl.vocabulary.distributions.bernoulli import Bernoulli
+
+_DOMINATES = 100.0
+
+
+def check_lints(program: Program) -> Iterator[Diagnostic]:
+    for objective in program.objectives:
+        yield from _unexplored(objective)
+        yield from _weights(objective)
+        yield from _same_view_contrast(objective)
+        yield from _unpredicted_mask(objective)
+        for target in objective.targets:
+            if isinstance(target.distribution.word, Bernoulli):
+                message = "`bernoulli` on hard labels: DeiT-III trains it on mixed ones"
+                helps = ("compare with `distribution boltzmann`",)
+                yield _warning("M3I0807", message, target.distribution, helps)
+    for encoder in program.encoders.values():
+        if encoder.momentum is not None and encoder.momentum.start == encoder.momentum.stop == 1:
+            message = f"`{encoder.name}` never moves: its momentum is 1"
+            helps = (f"write `frozen of {encoder.of}`, or a momentum below 1",)
+            yield error("M3I0805", message, encoder.span, helps=helps, severity=Severity.WARNING)
+
+
+def _warning(code: str, message: str, placed: object, helps: tuple[str, ...]) -> Diagnostic:
+    span = placed.span  # type: ignore[attr-defined]  # anything placed
+    return error(code, message, span, helps=helps, severity=Severity.WARNING)
+
+
+def _unexplored(objective: Objective) -> Iterator[Diagnostic]:
+    for target in objective.targets:
+        if not is_known(objective, target):
+            cells = " | ".join(row_of(objective, target).cells())
+            yield error(
+                "M3I0801",
+                f"target `{target.name}` is in no row of the instantiation table",
+                target.span,
+                notes=(f"it reads: {cells}",),
+                severity=Severity.INFO,
+            )
+
+
+def _weights(objective: Objective) -> Iterator[Diagnostic]:
+    if len(objective.targets) < 2:
+        return
+    smallest = min(objective.targets, key=lambda target: target.weight)
+    for target in objective.targets:
+        if target.weight >= _DOMINATES * smallest.weight:
+            ratio = target.weight / smallest.weight
+            yield error(
+                "M3I0802",
+                f"target `{target.name}` weighs {ratio:g} times `{smallest.name}`",
+                target.weight_span,
+                secondary=(Label(smallest.weight_span, "the smallest weight"),),
+                helps=("leave the smaller one out, or use `weighting likelihood`",),
+                severity=Severity.WARNING,
+            )
+
+
+def _same_view_contrast(objective: Objective) -> Iterator[Diagnostic]:
+    for target in objective.targets:
+        negatives = [p for p in target.regularizations if p.word.candidates == "samples"]
+        for reference in target.data:
+            same = reference.view is objective.input_of(reference.which).view
+            if negatives and same and objective.mask is None and objective.mix is None:
+                yield error(
+                    "M3I0803",
+                    "contrast of a view with itself: the positive needs no invariance",
+                    reference.span,
+                    secondary=(Label(objective.settings["input"], "the same view"), Label(negatives[0].span, "contrast")),
+                    helps=("take another view of the same image",),
+                    severity=Severity.WARNING,
+                )
+
+
+def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
+    mask = objective.mask
+    if mask is None or any(target.representation.word.reads == "image" for target in objective.targets):
+        return
+    yield error(
+        "M3I0804",
+        "the input is masked, but no target is of an image: nothing predicts what is hidden",
+        mask.span,
+        helps=("leave the mask out, or add a target of the view (masking as an augmentation is legal)",),
+        severity=Severity.WARNING,
+    )

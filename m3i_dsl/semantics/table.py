@@ -1,0 +1,115 @@
+"""The instantiation table: each target of a program as a row in the paper's columns.
+
+Takes: a `Program`. Gives: `Row`s, read off the typed program, not off its text. Guarantees: the words are the table's own; a
+combination that the paper's table has is recognised (`ROWS`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from m3i_dsl.semantics.program import Objective, Program, Target, TargetReference
+
+COLUMNS = (
+    "input data x",
+    "target data y",
+    "input representation z_x",
+    "target representation z_y",
+    "regularization H(p(z_y|t_y))",
+    "distribution form P^",
+)
+"""The columns of the instantiation table (M3I, CVPR 2023)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: the cells of `COLUMNS`."""
+
+    input_data: str
+    target_data: str
+    input_representation: str
+    target_representation: str
+    regularization: str
+    distribution: str
+
+    def cells(self) -> tuple[str, ...]:
+        return astuple(self)
+
+
+def rows(program: Program) -> list[tuple[str, Row]]:
+    """The rows of a program with their names: the recipe's name, with the target's when there are several."""
+    found: list[tuple[str, Row]] = []
+    count = sum(len(objective.targets) for objective in program.objectives)
+    for objective in program.objectives:
+        for target in objective.targets:
+            name = program.name if count == 1 else f"{program.name}.{target.name}"
+            found.append((name, row_of(objective, target)))
+    return found
+
+
+def row_of(objective: Objective, target: Target) -> Row:
+    return Row(
+        input_data=_input_data(objective),
+        target_data=", ".join(_target_data(reference) for reference in target.data),
+        input_representation=objective.represent.word.table,
+        target_representation=target.representation.word.table,
+        regularization=_regularization(target),
+        distribution=target.distribution.word.family,
+    )
+
+
+def _input_data(objective: Objective) -> str:
+    cells = [f"{'masked ' if r.masked else ''}{r.view.name}" for r in objective.inputs]
+    return cells[0] if objective.mix is None else f"mix({', '.join(cells)})"
+
+
+def _target_data(reference: TargetReference) -> str:
+    name = reference.view.name if reference.view is not None else reference.modality
+    return name if reference.which is None else f"{name} of {reference.which}"
+
+
+def _regularization(target: Target) -> str:
+    """`-` for none, as the table writes it; `unigrad` is no word of the table and is left out beside one that is."""
+    names = [placed.word.name for placed in target.regularizations if placed.word.name != "unigrad"]
+    return " + ".join("-" if name == "none" else name for name in names) or "unigrad"
+
+
+_DENSE = "dense feature"
+
+ROWS: tuple[tuple[str, Row], ...] = (
+    ("image_classification", Row("view1", "category", _DENSE, "category embedding", "negative categories", "boltzmann")),
+    ("clip", Row("view1", "text", _DENSE, "text embedding", "negative texts", "boltzmann")),
+    ("auto_encoder", Row("view1", "view1", _DENSE, "dense pixels", "-", "gaussian")),
+    ("dense_distillation", Row("view1", "view1", _DENSE, _DENSE, "stop gradient", "gaussian")),
+    ("global_distillation", Row("view1", "view1", _DENSE, "global feature", "stop gradient", "boltzmann")),
+    ("mim_pixel", Row("masked view1", "view1", _DENSE, "dense pixels", "-", "gaussian")),
+    ("mim_feature", Row("masked view1", "view1", _DENSE, _DENSE, "stop gradient", "gaussian")),
+    ("mim_global", Row("masked view1", "view1", _DENSE, "global feature", "stop gradient", "gaussian")),
+    ("novel_view_synthesis", Row("view2", "view1", _DENSE, "dense pixels", "-", "gaussian")),
+    ("dense_instance_discrimination", Row("view2", "view1", _DENSE, _DENSE, "negative samples", "boltzmann")),
+    ("instance_discrimination", Row("view2", "view1", _DENSE, "global feature", "negative samples", "boltzmann")),
+    ("siamim_pixel", Row("masked view2", "view1", _DENSE, "dense pixels", "-", "gaussian")),
+    ("siamim_feature", Row("masked view2", "view1", _DENSE, _DENSE, "stop gradient", "gaussian")),
+    ("siamim_global", Row("masked view2", "view1", _DENSE, "global feature", "negative samples", "boltzmann")),
+)
+"""The fourteen rows. Where the table lists several regularizations for one row (instance discrimination: negative samples,
+stop gradient, or decorrelation) the first is here; `is_known` accepts the others."""
+
+_INSTANCE = {("stop gradient", "gaussian"), ("decorrelation", "gaussian"), ("negative samples", "boltzmann")}
+
+
+def is_known(objective: Objective, target: Target) -> bool:
+    """Whether the combination of a target is in a row of the table, whatever its views are called."""
+    row = row_of(objective, target)
+    same = all(r.view is None or r.view is objective.input_of(r.which).view for r in target.data)
+    masked = objective.mask is not None or objective.mix is not None
+    shape = (row.target_representation, row.regularization, row.distribution)
+    if row.target_representation == "global feature" and not same:
+        return shape[1:] in _INSTANCE
+    for _, known in ROWS:
+        known_same = known.target_data in ("view1", "category", "text") and not known.input_data.endswith("view2")
+        known_shape = (known.target_representation, known.regularization, known.distribution)
+        in_table = known.target_data in ("category", "text")
+        if shape == known_shape and (in_table or (same == known_same and masked == known.input_data.startswith("masked"))):
+            return True
+    return False
