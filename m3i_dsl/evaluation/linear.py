@@ -26,34 +26,87 @@ LARGE = 30_000_000
 """N * D from which torch's solver is taken on a CPU too."""
 
 ITERATIONS = 1000
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 """Largest gradient of the mean loss at which a solver stops."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """scores = standardised features @ weight.T + bias, one for each of the `categories` that occurred in training.
+    """scores = (standardised features @ basis) @ weight.T + bias, for each of the `categories` that training had.
 
     `converged` is False when the solver stopped at its limit of iterations.
     """
 
-    categories: Tensor
-    mean: Tensor
-    scale: Tensor
+    problem: Problem
     weight: Tensor
     bias: Tensor
     converged: bool
 
     def predict(self, features: Tensor) -> Tensor:
         """i64 [N]: the category of the largest score for features [N, D]."""
-        standardised = (features.to(self.mean) - self.mean) / self.scale
-        return self.categories[(standardised @ self.weight.T + self.bias).argmax(dim=1)]
+        scores = self.problem.transform(features) @ self.weight.T + self.bias
+        return self.problem.categories[scores.argmax(dim=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Training features prepared once for all candidates of C.
+
+    `z` f64 [N, r] are the features with every channel at mean 0 and deviation 1 (a channel that never changes is only
+    centred), expressed in `basis` [D, r], an orthonormal basis of the space that they span. The penalty |W|^2 does not
+    see a rotation and the best W lies in that space, so the classifier is the same as without; r is small where
+    channels repeat each other, as pixels do.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    basis: Tensor
+    z: Tensor
+    categories: Tensor
+    positions: Tensor
+
+    @classmethod
+    def prepare(cls, features: Tensor, labels: Tensor, device: torch.device | str = "cpu") -> Problem:
+        """From features [N, D] and labels i64 [N]."""
+        features = features.to(device).double()
+        mean, scale = features.mean(dim=0), features.std(dim=0, correction=0)
+        scale = torch.where(scale > 1e-8 * (1 + mean.abs()), scale, torch.ones_like(scale))
+        standardised = (features - mean) / scale
+        categories, positions = labels.to(device).unique(return_inverse=True)
+        basis = _span(standardised)
+        return cls(mean, scale, basis, standardised @ basis, categories, positions)
+
+    def transform(self, features: Tensor) -> Tensor:
+        """[M, D] -> f64 [M, r]."""
+        return (features.to(self.mean) - self.mean) / self.scale @ self.basis
+
+    def solve(self, c: float, solver: Solver, start: Classifier | None = None) -> Classifier:
+        """Minimises |W|^2 / 2 + c * sum_i CE(W z_i + b, y_i).
+
+        torch's solver begins at `start`, a solution for another c.
+        """
+        if solver == "torch":
+            return Classifier(self, *_solve_torch(self, c, start))
+        return Classifier(self, *_solve_scikit_learn(self, c))
+
+
+def _span(rows: Tensor) -> Tensor:
+    """[D, r]: an orthonormal basis of the space spanned by `rows` [N, D], from the smaller of the two Gram matrices."""
+    count, width = rows.shape
+    if width <= count:
+        values, vectors = torch.linalg.eigh(rows.T @ rows)
+    else:
+        values, left = torch.linalg.eigh(rows @ rows.T)
+        vectors = rows.T @ (left / values.clamp_min(torch.finfo(values.dtype).tiny).sqrt())
+    kept = values > 1e-10 * values.max()
+    return vectors[:, kept] if bool(kept.any()) else torch.zeros(width, 1).to(rows)
 
 
 def held_out_part(labels: Tensor, share: float, seed: int = 0) -> Tensor:
     """bool [N]: True for the samples on which C is chosen, the same share of every category.
 
-    At least one sample of each category, but a category's only sample stays in the fitted part. Depends on nothing but `labels`, `share` and `seed`.
+    At least one sample of each category, but a category's only sample stays in the fitted part. Depends on nothing but
+    `labels`, `share` and `seed`.
     """
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     generator = np.random.default_rng(seed)
@@ -67,32 +120,6 @@ def held_out_part(labels: Tensor, share: float, seed: int = 0) -> Tensor:
 def choose_solver(features: Tensor, device: torch.device | str) -> Solver:
     """Where the fit is fastest; both solvers give the same classifier."""
     return "torch" if torch.device(device).type != "cpu" or features.numel() > LARGE else "scikit-learn"
-
-
-def fit(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    c: float,
-    solver: Solver,
-    device: torch.device | str = "cpu",
-    start: Classifier | None = None,
-) -> Classifier:
-    """Minimises |W|^2 / 2 + c * sum_i CE(W z_i + b, y_i) over features [N, D] brought to mean 0 and deviation 1.
-
-    A channel that never changes is only centred. `start` is a solution for the same samples and another c to begin from
-    (torch's solver uses it).
-    """
-    present, positions = labels.unique(return_inverse=True)
-    features = features.to(device).double() if solver == "torch" else features.double()
-    mean, scale = features.mean(dim=0), features.std(dim=0, correction=0)
-    scale = torch.where(scale > 1e-8 * (1 + mean.abs()), scale, torch.ones_like(scale))
-    standardised = (features - mean) / scale
-    if solver == "torch":
-        weight, bias, converged = _fit_torch(standardised, positions.to(device), c, len(present), start)
-    else:
-        weight, bias, converged = _fit_scikit_learn(standardised, positions, c)
-    return Classifier(present.to(mean.device), mean, scale, weight, bias, converged)
 
 
 def linear(
@@ -122,7 +149,7 @@ def linear(
         )
     solver = solver or choose_solver(train, device)
     chosen, score = choose_c(train, train_labels, c=c, held_out=held_out, solver=solver, device=device, seed=seed)
-    classifier = fit(train, train_labels, c=chosen, solver=solver, device=device)
+    classifier = Problem.prepare(train, train_labels, device).solve(chosen, solver)
     details = {"c": chosen, "held_out": score, "solver": solver, "converged": classifier.converged}
     return accuracy("linear", subject, classifier.predict(test), test_labels, details)
 
@@ -137,7 +164,10 @@ def choose_c(
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The C of the best accuracy on the held-out part of the training split, and that accuracy. Raises EvaluationError (M3I0750)."""
+    """The C of the best accuracy on the held-out part of the training split, and that accuracy.
+
+    Raises EvaluationError (M3I0750) when no sample can be held out.
+    """
     part = held_out_part(labels, held_out, seed)
     if not part.any():
         raise errors.EvaluationError(
@@ -145,48 +175,40 @@ def choose_c(
             "every category has a single training sample, so none is left to choose C by",
             help="evaluate on more samples: raise `--limit`",
         )
+    problem = Problem.prepare(train[~part], labels[~part], device)
     best_c, best_score = min(c), -1.0
     classifier: Classifier | None = None
     for candidate in sorted(set(c)):
-        classifier = fit(
-            train[~part],
-            labels[~part],
-            c=candidate,
-            solver=solver,
-            device=device,
-            start=classifier,
-        )
+        classifier = problem.solve(candidate, solver, classifier)
         score = float((classifier.predict(train[part]).cpu() == labels[part]).double().mean())
         if score > best_score:
             best_c, best_score = candidate, score
     return best_c, best_score
 
 
-def _fit_scikit_learn(z: Tensor, labels: Tensor, c: float) -> tuple[Tensor, Tensor, bool]:
+def _solve_scikit_learn(problem: Problem, c: float) -> tuple[Tensor, Tensor, bool]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     # Of two categories scikit-learn fits only the difference w = w_1 - w_0, with the penalty |w|^2 / 2. The minimum of
     # ours has w_1 = -w_0 = w / 2, so its penalty is |w|^2 / 4: twice the C, then half of w each way.
-    two = int(labels.max()) == 1
+    two = len(problem.categories) == 2
     model = LogisticRegression(C=2 * c if two else c, max_iter=ITERATIONS, tol=TOLERANCE)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(z.numpy(), labels.numpy())
-    weight = torch.from_numpy(np.asarray(model.coef_, dtype=np.float64))
-    bias = torch.from_numpy(np.asarray(model.intercept_, dtype=np.float64))
+        model.fit(problem.z.cpu().numpy(), problem.positions.cpu().numpy())
+    weight = torch.from_numpy(np.asarray(model.coef_, dtype=np.float64)).to(problem.z.device)
+    bias = torch.from_numpy(np.asarray(model.intercept_, dtype=np.float64)).to(problem.z.device)
     if two:
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     return weight, bias, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
 
 
-def _fit_torch(
-    z: Tensor, labels: Tensor, c: float, categories: int, start: Classifier | None
-) -> tuple[Tensor, Tensor, bool]:
+def _solve_torch(problem: Problem, c: float, start: Classifier | None) -> tuple[Tensor, Tensor, bool]:
     """L-BFGS with a strong Wolfe line search on the mean loss, CE + |W|^2 / (2 c N), which has the same minimiser."""
-    count = len(z)
-    weight = torch.zeros(categories, z.shape[1], dtype=z.dtype, device=z.device)
-    bias = torch.zeros(categories, dtype=z.dtype, device=z.device)
+    z, labels = problem.z, problem.positions
+    weight = torch.zeros(len(problem.categories), z.shape[1], dtype=z.dtype, device=z.device)
+    bias = torch.zeros(len(problem.categories), dtype=z.dtype, device=z.device)
     if start is not None:
         weight.copy_(start.weight)
         bias.copy_(start.bias)
@@ -204,15 +226,13 @@ def _fit_torch(
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = F.cross_entropy(z @ weight.T + bias, labels) + weight.square().sum() / (2 * c * count)
-        value.backward()  # pyright: ignore[reportUnknownMemberType]  # torch's stub leaves the arguments open
+        value = F.cross_entropy(z @ weight.T + bias, labels) + weight.square().sum() / (2 * c * len(z))
+        value.backward()
         return value
 
     with torch.enable_grad():
         optimizer.step(loss)  # pyright: ignore[reportArgumentType]  # the stub asks for float, the code takes a Tensor
         loss()
-    gradient = max(
-        float(weight.grad.abs().max()) if weight.grad is not None else 0.0,
-        float(bias.grad.abs().max()) if bias.grad is not None else 0.0,
-    )
-    return weight.detach(), bias.detach(), gradient < 1e-4
+    assert weight.grad is not None and bias.grad is not None
+    gradient = max(float(weight.grad.abs().max()), float(bias.grad.abs().max()))
+    return weight.detach(), bias.detach(), gradient <= TOLERANCE

@@ -1,0 +1,84 @@
+"""The report of a run: what goes into it, and writing it.
+
+Takes: `ReportData`, plain data without modules or runs. Gives: one HTML page. Guarantees: the page holds everything it
+shows (no script, no external resource), works from a file, in light and dark and on paper; all text is escaped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3i_dsl.evaluation.charts import Panel
+from m3i_dsl.evaluation.pictures import Image
+from m3i_dsl.evaluation.result import Comparison
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """An embedding in the plane: points f32 [N, 2], labels i64 [N], and a few samples to be shown as images."""
+
+    title: str
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    thumbnails: tuple[tuple[int, Image], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class PictureTable:
+    """Images in rows and named columns, such as input, prediction and target."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Image, ...], ...]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"every row of `{self.title}` needs {len(self.columns)} images, one for each column")
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything on the page.
+
+    `facts` and `versions` are shown as they are, in order. `targets` are the loss curves (one panel for each target),
+    `progress` what was measured during training, `speed` images/s and data wait, `monitors` the collapse monitors with
+    their `warnings` in plain words. `table_rows` are rows of the instantiation table under `table_columns`. Empty parts
+    are left out of the page.
+    """
+
+    recipe_name: str
+    recipe_text: str
+    created: str
+    fingerprint: str
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    comparisons: tuple[Comparison, ...] = ()
+    targets: tuple[Panel, ...] = ()
+    progress: tuple[Panel, ...] = ()
+    speed: tuple[Panel, ...] = ()
+    monitors: tuple[Panel, ...] = ()
+    warnings: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    clouds: tuple[Cloud, ...] = ()
+    pictures: tuple[PictureTable, ...] = ()
+    table_columns: tuple[str, ...] = ()
+    table_rows: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def write_report(data: ReportData, path: Path) -> Path:
+    """Writes the page to `path` as a whole (a new file is renamed onto it) and returns the path."""
+    from m3i_dsl.evaluation.report_page import render_report
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(render_report(data), encoding="utf-8")
+    os.replace(fresh, path)
+    return path
