@@ -1,0 +1,32 @@
+"""DenseCL (Wang et al. 2021): a global and a dense contrast against queues; tokens are matched by feature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tests.numerics.reference.plain import (
+    Batch,
+    Parts,
+    inverse_temperature,
+    l2,
+    negative_log_softmax,
+    patch_tokens,
+)
+
+
+def loss(parts: Parts, batch: Batch) -> Tensor:
+    """parts.weights of the two: the mean vector, and every token with its most similar one of the other view."""
+    x = patch_tokens(parts.vit, batch["view1"])
+    q, q_dense = l2(parts.global_projector(x.mean(dim=1))), l2(parts.dense_projector(x))
+    with torch.no_grad():
+        y = patch_tokens(parts.average, batch["view2"])
+        k, k_dense = l2(parts.average_global_projector(y.mean(dim=1))), l2(parts.average_dense_projector(y))
+        matched = [(l2(x[n]) @ l2(y[n]).T).argmax(dim=1) for n in range(len(x))]
+    scale = inverse_temperature(parts)
+    whole, dense = [], []
+    for n in range(len(x)):
+        whole.append(negative_log_softmax(scale * torch.cat([k[n : n + 1], parts.queue]) @ q[n], 0))
+        for t, own in enumerate(k_dense[n, matched[n]]):
+            dense.append(negative_log_softmax(scale * torch.cat([own[None], parts.dense_queue]) @ q_dense[n, t], 0))
+    return parts.weights[0] * torch.stack(whole).mean() + parts.weights[1] * torch.stack(dense).mean()

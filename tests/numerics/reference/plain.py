@@ -1,0 +1,223 @@
+"""What the references share, written out by hand: a ViT, a decoder, positions, normalisations.
+
+Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar`.
+
+`parts` is a namespace; each reference uses some of
+    vit, average          online and averaged timm VisionTransformer (`average` is the f_phi of all target features)
+    mask_token            [D], replaces hidden patches where tokens are not dropped
+    projector, average_projector    modules on features, `nn.Identity()` where a recipe has none
+    predictor             module on features, tokens or pooled
+    decoder, decoder_intra, decoder_inter    with context.embed, mask_token, relative, blocks, norm, out
+    table                 class table: weight [C, E], bias [C] or None
+    text, text_projection modules: tokens [B, T] -> [B, W] -> [B, E]
+    temperature or log_inverse_temperature   a number, or the trained log(1 / temperature)
+    weights or s          of the targets of an objective: numbers, or the trained log sigma^2 [K]
+    queue, dense_queue    [A, E], past keys
+`batch` is a dict of view1, view2 [B, 3, H, W]; hidden bool [B, L], True = hidden (in a mix: taken from the partner);
+geometry1, geometry2 [B, 6]; labels [B]; tokens [B, T].
+"""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Parts = SimpleNamespace
+Batch = dict[str, Tensor]
+
+
+def pick(x: Tensor, which: Tensor) -> Tensor:
+    """Of each row of x [B, L, D] the tokens at which `which` [B, L] is True."""
+    return torch.stack([row[chosen] for row, chosen in zip(x, which, strict=True)])
+
+
+def partner(x: Tensor) -> Tensor:
+    """Rows 0, 1, 2, 3, ... become 1, 0, 3, 2, ..."""
+    return x[[row + 1 if row % 2 == 0 else row - 1 for row in range(len(x))]]
+
+
+def attend(x: Tensor, qkv: nn.Linear, out: nn.Linear, heads: int) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v for each head."""
+    q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in qkv(x).chunk(3, dim=-1))
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    return out((scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2))
+
+
+def vit_blocks(
+    vit: nn.Module, image: Tensor, *, drop: Tensor | None = None, mask: Tensor | None = None, mask_token=None
+):
+    """Outputs of all blocks: [B, prefix + N, D] each. `drop` removes hidden tokens, `mask` replaces them."""
+    x = vit.patch_embed.proj(image).flatten(2).transpose(1, 2)
+    if mask is not None:
+        x = torch.where(mask.unsqueeze(-1), mask_token, x)
+    positions = vit.pos_embed.expand(len(x), -1, -1)
+    prefix, own = vit.num_prefix_tokens, positions.shape[1] - x.shape[1]  # own: positions of prefix tokens, if any
+    x = x + positions[:, own:]
+    if drop is not None:
+        x = pick(x, ~drop)
+    if prefix:
+        first = vit.cls_token.expand(len(x), -1, -1)
+        x = torch.cat([first + positions[:, :own] if own else first, x], dim=1)
+    outputs = []
+    for block in vit.blocks:
+        x = x + scale(block.ls1) * attend(block.norm1(x), block.attn.qkv, block.attn.proj, block.attn.num_heads)
+        x = x + scale(block.ls2) * block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
+        outputs.append(x)
+    return outputs
+
+
+def scale(layer: nn.Module) -> Tensor | float:
+    """The factor of a layer scale, 1 without one."""
+    return layer.gamma if hasattr(layer, "gamma") else 1.0
+
+
+def vit_tokens(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
+    """[B, prefix + N, D] after the final norm."""
+    return vit.norm(vit_blocks(vit, image, **options)[-1])
+
+
+def patch_tokens(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
+    """[B, N, D]: without prefix tokens."""
+    return vit_tokens(vit, image, **options)[:, vit.num_prefix_tokens :]
+
+
+def gap(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
+    """[B, D]: the mean of the patch tokens that went in."""
+    return patch_tokens(vit, image, **options).mean(dim=1)
+
+
+def waves(x: Tensor, count: int) -> Tensor:
+    """[..., 2 count]: sin and cos of x / 10000^(k / count)."""
+    angles = torch.stack([x / 10000 ** (k / count) for k in range(count)], dim=-1)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def sincos_table(side: int, width: int, like: Tensor) -> Tensor:
+    """[side^2, width]: waves of the row, then of the column."""
+    cells = [(row, column) for row in range(side) for column in range(side)]
+    row, column = (torch.tensor(values, dtype=like.dtype) for values in zip(*cells, strict=True))
+    return torch.cat([waves(row, width // 4), waves(column, width // 4)], dim=-1)
+
+
+def relative_waves(geometry_x: Tensor, geometry_y: Tensor, side: int, width: int) -> Tensor:
+    """[B, side^2, 2 width]: where the patches of y are in x, and how large, patch by patch (SiameseIM)."""
+    rows = []
+    for (i1, j1, h1, w1, flip1, W), (i2, j2, h2, w2, flip2, _) in zip(geometry_x, geometry_y, strict=True):
+        for r in range(side):
+            for c in range(side):
+                gh = h2 / h1 * (r + 0.5) + (i2 - i1) / h1 * side - 0.5
+                if flip1 == flip2:
+                    gw = w2 / w1 * (c + 0.5) + (j2 - j1) / w1 * side - 0.5
+                else:
+                    gw = -w2 / w1 * (c + 0.5) + (W - j1 - j2) / w1 * side - 0.5
+                four = (gh, gw, 10 * torch.log(h2 / h1), 10 * torch.log(w2 / w1))
+                rows.append(torch.cat([waves(value, width // 4) for value in four]))
+    return torch.stack(rows).reshape(len(geometry_x), side * side, 2 * width)
+
+
+def decode(decoder: nn.Module, tokens: Tensor, prefix: int, side: int, *, hidden=None, asked=None, geometries=None):
+    """[B, asked, E]: mask tokens at the asked positions (all if None) attend to the tokens that were not hidden."""
+    width = decoder.mask_token.shape[-1]
+    table = sincos_table(side, width, tokens).expand(len(tokens), -1, -1)
+    context = decoder.context.embed(tokens)
+    seen = table if hidden is None else pick(table, ~hidden)
+    context = torch.cat([context[:, :prefix], context[:, prefix:] + seen], dim=1)
+    if decoder.relative is not None:
+        same = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0, 1.0], dtype=tokens.dtype).expand(len(tokens), -1)
+        table = decoder.relative(relative_waves(*(geometries or (same, same)), side, width))
+    queries = decoder.mask_token + table
+    x = torch.cat([context, queries if asked is None else pick(queries, asked)], dim=1)
+    for block in decoder.blocks:
+        x = x + attend(block.norm1(x), block.attention.qkv, block.attention.out, block.attention.heads)
+        x = x + block.mlp(block.norm2(x))
+    return decoder.out(decoder.norm(x)[:, context.shape[1] :])
+
+
+def side(vit: nn.Module, image: Tensor) -> int:
+    """Patches along an edge of the image."""
+    return image.shape[-1] // vit.patch_embed.patch_size[0]
+
+
+def patchify(image: Tensor, p: int) -> Tensor:
+    """[B, L, 3 p^2]: patches in row-major order, values in the order (row, column, channel)."""
+    rows = [
+        image[:, :, top : top + p, left : left + p].permute(0, 2, 3, 1).flatten(1)
+        for top in range(0, image.shape[2], p)
+        for left in range(0, image.shape[3], p)
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def norm_pixels(patches: Tensor) -> Tensor:
+    """Each patch with mean 0 and variance 1; the variance is the unbiased one (MAE)."""
+    centred = patches - patches.mean(dim=-1, keepdim=True)
+    variance = centred.square().sum(dim=-1, keepdim=True) / (patches.shape[-1] - 1)
+    return centred / (variance + 1e-6).sqrt()
+
+
+def ln0(x: Tensor) -> Tensor:
+    """Layer norm over channels without affine; the variance is the biased one."""
+    centred = x - x.mean(dim=-1, keepdim=True)
+    return centred / (centred.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt()
+
+
+def l2(x: Tensor) -> Tensor:
+    """On the unit sphere."""
+    return x / x.square().sum(dim=-1, keepdim=True).sqrt().clamp(min=1e-12)
+
+
+def inverse_temperature(parts: Parts) -> Tensor | float:
+    """1 / tau: a trained one is never more than 100."""
+    if getattr(parts, "log_inverse_temperature", None) is not None:
+        return parts.log_inverse_temperature.exp().clamp(max=100.0)
+    return 1 / parts.temperature
+
+
+def negative_log_softmax(logits: Tensor, label: int) -> Tensor:
+    """-log of the softmax of logits [A] at `label`."""
+    return torch.logsumexp(logits, dim=0) - logits[label]
+
+
+def choose_own(prediction: Tensor, target: Tensor, scale: Tensor | float) -> Tensor:
+    """InfoNCE in the batch: mean over rows n of -log softmax over all targets at target n."""
+    rows = [negative_log_softmax(scale * target @ row, n) for n, row in enumerate(prediction)]
+    return torch.stack(rows).mean()
+
+
+def choose_category(prediction: Tensor, parts: Parts, labels: Tensor) -> Tensor:
+    """Softmax classification: the candidates are all rows of the class table."""
+    logits = prediction @ parts.table.weight.T
+    if parts.table.bias is not None:
+        logits = logits + parts.table.bias
+    logits = inverse_temperature(parts) * logits
+    return torch.stack([negative_log_softmax(row, int(c)) for row, c in zip(logits, labels, strict=True)]).mean()
+
+
+def choose_text(prediction: Tensor, texts: Tensor, tokens: Tensor, scale: Tensor | float, symmetric: bool) -> Tensor:
+    """CLIP with each caption counted once: image n finds text n; if symmetric, text n also finds image n."""
+    captions = [tuple(row.tolist()) for row in tokens]
+    unique = list(dict.fromkeys(captions))
+    candidates = torch.stack([texts[captions.index(caption)] for caption in unique])
+    own = [unique.index(caption) for caption in captions]
+    rows = [negative_log_softmax(scale * candidates @ row, own[n]) for n, row in enumerate(prediction)]
+    loss = torch.stack(rows).mean()
+    if not symmetric:
+        return loss
+    columns = []
+    for n, caption in enumerate(captions):
+        others = [m for m in range(len(captions)) if m == n or captions[m] != caption]
+        columns.append(negative_log_softmax(scale * prediction[others] @ candidates[own[n]], others.index(n)))
+    return (loss + torch.stack(columns).mean()) / 2
+
+
+def weigh(losses: list[Tensor], families: list[str], parts: Parts) -> Tensor:
+    """Several targets as one loss: with given weights, or as likelihoods with trained variances s = log sigma^2."""
+    if getattr(parts, "s", None) is None:
+        return sum(w * loss for w, loss in zip(parts.weights, losses, strict=True))
+    s = parts.s.clamp(-4, 4)
+    halves = [0.5 if family == "gaussian" else 1.0 for family in families]
+    return sum(half * torch.exp(-s[k]) * losses[k] + s[k] / 2 for k, half in enumerate(halves))
