@@ -64,5 +64,3 @@ def _target_rows(executable: Executable) -> Iterator[TargetRow]:
                 regularization=row.regularization,
                 distribution=row.distribution,
             )
-
-
