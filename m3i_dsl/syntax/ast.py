@@ -1,8 +1,10 @@
 """The syntax tree: what was written, nothing more.
 
-Takes: nothing (the parser builds it). Gives: frozen nodes, one class for each rule of `grammars/m3i.lark`, each with its
-span. Guarantees: spans are ignored by `==`, so that `parse(print(tree)) == tree`.
+Takes: nothing (the parser builds it). Gives: frozen nodes, one class for each rule of `grammars/m3i.lark`, each with
+its span. Guarantees: spans are ignored by `==`, so that `parse(print(tree)) == tree`.
 """
+
+# ruff: noqa: RUF009  # `_span()` gives each node a field of its own, as `dataclasses.field()` does
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The grammar as a parser.
 
-Takes: `grammars/m3i.lark`, from the checkout or from the installed package. Gives: the lark parser, built once. Guarantees:
-nothing is read or built before the first parse.
+Takes: `grammars/m3i.lark`, from the checkout or from the installed package. Gives: the lark parser, built once.
+Guarantees: nothing is read or built before the first parse.
 """
 
 from __future__ import annotations

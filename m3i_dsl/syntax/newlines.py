@@ -1,7 +1,7 @@
 """Which newlines end a statement.
 
-Takes: the lexer's tokens. Gives: the same tokens without the newlines that end nothing, and with the ones that may be left
-out (before `}` and at the end of the text). Guarantees: the parser sees exactly one newline after each statement.
+Takes: the lexer's tokens. Gives: the same tokens without the newlines that end nothing, and with the ones that may be
+left out (before `}` and at the end of the text). Guarantees: the parser sees one newline after each statement.
 """
 
 from __future__ import annotations

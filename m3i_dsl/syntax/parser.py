@@ -1,45 +1,101 @@
 """From text to syntax tree.
 
-Takes: a `SourceFile`, or the text of one value. Gives: the recipe with every declaration that parsed, and what is wrong with the
-others. Guarantees: no exception for any text; several faults give several messages; spans are offsets in the whole file.
+Takes: a `SourceFile`, or the text of one value. Gives: the recipe with every declaration that parsed, and what is wrong
+with the others. Guarantees: no exception for any text; several faults give several messages; spans are offsets in the
+whole file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lark import TextSlice
 from lark.exceptions import UnexpectedInput
 
-from m3i_dsl.diagnostics import Diagnostics, error
+from m3i_dsl.diagnostics import Diagnostic, Diagnostics, RecipeError, error
 from m3i_dsl.source import SourceFile, Span
-from m3i_dsl.syntax import ast, grammar
-from m3i_dsl.syntax.tree import Builder
+from m3i_dsl.syntax import ast, grammar, recovery
+from m3i_dsl.syntax.messages import explain
+from m3i_dsl.syntax.tokens import Kind, tokenize
+from m3i_dsl.syntax.tree import Builder, subtree
+
+DEEPEST_NESTING = 64
 
 
 def parse(file: SourceFile) -> tuple[ast.Recipe, Diagnostics]:
     """The recipe of `file`: every declaration that parsed, in order. Never raises."""
     diagnostics = Diagnostics()
     builder = Builder(file, diagnostics)
+    if fault := _nesting_fault(file):
+        diagnostics.add(fault)
+        return builder.recipe(()), diagnostics
     try:
         tree = grammar.parser().parse(file.text, start=grammar.START_FILE)
-    except UnexpectedInput as fault:
-        place = min(fault.pos_in_stream or 0, len(file.text))
-        diagnostics.add(error("M3I0001", "unexpected text", Span(file, place, place)))
-        return builder.recipe(()), diagnostics
-    return builder.recipe([builder.declaration(child) for child in tree.children]), diagnostics
+    except UnexpectedInput:
+        return builder.recipe(_parse_blocks(file, builder, diagnostics)), diagnostics
+    return builder.recipe([builder.declaration(subtree(child)) for child in tree.children]), diagnostics
 
 
 def parse_value(text: str, name: str = "<argument>") -> ast.Value:
     """One value on its own. Raises RecipeError."""
     file = SourceFile(name, text)
+    if fault := _nesting_fault(file):
+        raise RecipeError([fault])
     diagnostics = Diagnostics()
-    builder = Builder(file, diagnostics)
     try:
-        tree = grammar.parser().parse(TextSlice(text, 0, len(text)), start=grammar.START_VALUE)
-    except UnexpectedInput as fault:
-        place = min(fault.pos_in_stream or 0, len(text))
-        diagnostics.add(error("M3I0001", "unexpected text", Span(file, place, place)))
-        diagnostics.raise_errors()
-        raise AssertionError("unreachable") from None
-    value = builder.value(tree.children[0])
+        tree = grammar.parser().parse(text, start=grammar.START_VALUE)
+    except UnexpectedInput:
+        raise RecipeError([_value_fault(file)]) from None
+    value = Builder(file, diagnostics).value(subtree(tree.children[0]))
     diagnostics.raise_errors()
     return value
+
+
+def _parse_blocks(file: SourceFile, builder: Builder, diagnostics: Diagnostics) -> Sequence[ast.Declaration]:
+    """Each top-level statement on its own: one message for each that does not parse, a node for each that does."""
+    declarations: list[ast.Declaration] = []
+    for block in recovery.split(file, tokenize(file.text)):
+        start, end = recovery.region(block)
+        try:
+            tree = grammar.parser().parse(TextSlice(file.text, start, end), start=grammar.START_DECLARATION)
+        except UnexpectedInput:
+            found = explain(file, block.tokens, grammar.START_DECLARATION)
+            assert found is not None, "a text that does not parse does so again"
+            diagnostics.add(_first(block.fault, found))
+        else:
+            declarations.append(builder.declaration(tree))
+    assert diagnostics.has_errors, "a file does not parse although each of its statements does"
+    return declarations
+
+
+def _first(bracket: Diagnostic | None, found: Diagnostic) -> Diagnostic:
+    """The fault that stands first: what comes after a bracket that is not closed only follows from it."""
+    return found if bracket is None or found.span.start < bracket.span.start else bracket
+
+
+def _value_fault(file: SourceFile) -> Diagnostic:
+    tokens = tokenize(file.text)
+    if not recovery.real(tokens):
+        return error("M3I0010", "the value is empty", Span(file, 0, 0), "expected a value here")
+    found = explain(file, tokens, grammar.START_VALUE)
+    assert found is not None, "a text that does not parse does so again"
+    return found
+
+
+def _nesting_fault(file: SourceFile) -> Diagnostic | None:
+    """Nodes are built and walked by recursion: a text deeper than any recipe is refused first."""
+    if file.text.count("(") + file.text.count("{") + file.text.count("by") <= DEEPEST_NESTING:
+        return None
+    depths = [0]
+    for token in tokenize(file.text):
+        if token.text in ("(", "{"):
+            depths.append(depths[-1] + 1)
+        elif token.text in (")", "}") and len(depths) > 1:
+            depths.pop()
+        elif token.text == "by":
+            depths[-1] += 1
+        elif token.text == "," or token.kind is Kind.NEWLINE:
+            depths[-1] = depths[-2] + 1 if len(depths) > 1 else 0
+        if depths[-1] > DEEPEST_NESTING:
+            return error("M3I0043", f"nested more than {DEEPEST_NESTING} deep", token.span(file))
+    return None

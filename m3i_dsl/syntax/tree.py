@@ -1,8 +1,8 @@
 """From lark's tree to the syntax tree.
 
 Takes: the tree of one text (or of one declaration in it). Gives: the nodes of `ast`, with spans in the whole file.
-Guarantees: every node's span covers exactly the tokens that it was built from. Faults inside a token (an escape that does not
-exist, a number too large) are collected, and the node gets a value that stands for it.
+Guarantees: every node's span covers exactly the tokens that it was built from. Faults inside a token (an escape that
+does not exist, a number too large) are collected, and the node gets a value that stands for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from m3i_dsl.syntax import ast
 Node = TypeVar("Node")
 Child = "Tree[Token] | Token | None"
 
-_UNITS = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps", "samples": "samples"}
+_UNITS = {
+    "epoch": "epochs",
+    "epochs": "epochs",
+    "step": "steps",
+    "steps": "steps",
+    "samples": "samples",
+    "sample": "samples",
+}
 _FACTORS = {"k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9)}
 _ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "t": "\t"}
 
@@ -57,35 +64,35 @@ class Builder:
         return build(tree)
 
     def _version(self, tree: Tree[Token]) -> ast.Version:
-        return ast.Version(self._number(_tree(tree.children[0])), self._span(tree))
+        return ast.Version(self._number(subtree(tree.children[0])), self._span(tree))
 
     def _recipe_name(self, tree: Tree[Token]) -> ast.RecipeName:
         return ast.RecipeName(self._name(tree.children[0]), self._span(tree))
 
     def _use(self, tree: Tree[Token]) -> ast.Use:
-        return ast.Use(self._string(_tree(tree.children[0])), self._span(tree))
+        return ast.Use(self._string(subtree(tree.children[0])), self._span(tree))
 
     def _param(self, tree: Tree[Token]) -> ast.Param:
         name, value = tree.children
-        return ast.Param(self._name(name), self.value(_tree(value)), self._span(tree))
+        return ast.Param(self._name(name), self.value(subtree(value)), self._span(tree))
 
     def _data(self, tree: Tree[Token]) -> ast.Data:
         name, value = tree.children
-        return ast.Data(self._name(name), self._term(_tree(value)), self._span(tree))
+        return ast.Data(self._name(name), self._term(subtree(value)), self._span(tree))
 
     def _view(self, tree: Tree[Token]) -> ast.View:
         name, data, field, steps = tree.children
-        value = cast("ast.Term | ast.Pipeline", self.value(_tree(steps)))
+        value = cast("ast.Term | ast.Pipeline", self.value(subtree(steps)))
         return ast.View(self._name(name), self._name(data), self._name(field), value, self._span(tree))
 
     def _encoder(self, tree: Tree[Token]) -> ast.Encoder:
         name, value = tree.children
-        return ast.Encoder(self._name(name), self._term(_tree(value)), self._span(tree))
+        return ast.Encoder(self._name(name), self._term(subtree(value)), self._span(tree))
 
     def _objective(self, tree: Tree[Token]) -> ast.Objective:
         name, *rest = tree.children
         items = tuple(
-            self._target(item) if item.data == "target" else self._setting(item) for item in map(_tree, rest)
+            self._target(item) if item.data == "target" else self._setting(item) for item in map(subtree, rest)
         )
         return ast.Objective(self._name(name), items, self._span(tree))
 
@@ -97,22 +104,20 @@ class Builder:
         return ast.Train(self._settings(tree.children), self._span(tree))
 
     def _evaluate(self, tree: Tree[Token]) -> ast.Evaluate:
-        evaluations = tuple(self._evaluation(_tree(child)) for child in tree.children)
+        evaluations = tuple(self._evaluation(subtree(child)) for child in tree.children)
         return ast.Evaluate(evaluations, self._span(tree))
 
     def _settings(self, children: Sequence[Tree[Token] | Token]) -> tuple[ast.Setting, ...]:
-        return tuple(self._setting(_tree(child)) for child in children)
+        return tuple(self._setting(subtree(child)) for child in children)
 
     def _setting(self, tree: Tree[Token]) -> ast.Setting:
         keyword, *values = tree.children
-        return ast.Setting(
-            self._name(keyword), tuple(self.value(_tree(value)) for value in values), self._span(tree)
-        )
+        return ast.Setting(self._name(keyword), tuple(self.value(subtree(value)) for value in values), self._span(tree))
 
     def _evaluation(self, tree: Tree[Token]) -> ast.Evaluation:
         term, *every = tree.children
-        number = self._number(_tree(every[0])) if every else None
-        return ast.Evaluation(self._term(_tree(term)), number, self._span(tree))
+        number = self._number(subtree(every[0])) if every else None
+        return ast.Evaluation(self._term(subtree(term)), number, self._span(tree))
 
     # --- values -------------------------------------------------------------------------------------------------------
 
@@ -121,25 +126,25 @@ class Builder:
         return build(tree)
 
     def _sum(self, tree: Tree[Token]) -> ast.Sum:
-        return ast.Sum(tuple(self._term(_tree(term)) for term in tree.children), self._span(tree))
+        return ast.Sum(tuple(self._term(subtree(term)) for term in tree.children), self._span(tree))
 
     def _pipeline(self, tree: Tree[Token]) -> ast.Pipeline:
-        return ast.Pipeline(tuple(self._term(_tree(term)) for term in tree.children), self._span(tree))
+        return ast.Pipeline(tuple(self._term(subtree(term)) for term in tree.children), self._span(tree))
 
     def _range(self, tree: Tree[Token]) -> ast.Range:
         low, high = tree.children
-        return ast.Range(self._number(_tree(low)), self._number(_tree(high)), self._span(tree))
+        return ast.Range(self._number(subtree(low)), self._number(subtree(high)), self._span(tree))
 
     def _ramp(self, tree: Tree[Token]) -> ast.Ramp:
         start, stop, shape = tree.children
-        return ast.Ramp(self._number(_tree(start)), self._number(_tree(stop)), self._name(shape), self._span(tree))
+        return ast.Ramp(self._number(subtree(start)), self._number(subtree(stop)), self._name(shape), self._span(tree))
 
     def _rate(self, tree: Tree[Token]) -> ast.Rate:
         value, per = tree.children
-        return ast.Rate(self._number(_tree(value)), self._number(_tree(per)), self._span(tree))
+        return ast.Rate(self._number(subtree(value)), self._number(subtree(per)), self._span(tree))
 
     def _list(self, tree: Tree[Token]) -> ast.List:
-        items = tuple(self.value(_tree(item)) for item in tree.children if item is not None)  # pyright: ignore[reportUnnecessaryComparison]  # placeholders
+        items = tuple(self.value(subtree(item)) for item in tree.children if item is not None)  # pyright: ignore[reportUnnecessaryComparison]  # placeholders
         return ast.List(items, self._span(tree))
 
     def _term(self, tree: Tree[Token]) -> ast.Term:
@@ -147,9 +152,9 @@ class Builder:
         return ast.Term(
             tuple(self._name(word) for word in words),
             self._arguments(arguments),
-            None if operand is None else self._number(_tree(operand)),
-            None if of is None else self._reference(_tree(of)),
-            None if by is None else self._term(_tree(by)),
+            None if operand is None else self._number(subtree(operand)),
+            None if of is None else self._reference(subtree(of)),
+            None if by is None else self._term(subtree(by)),
             self._span(tree),
         )
 
@@ -165,12 +170,12 @@ class Builder:
     def _arguments(self, child: Tree[Token] | Token | None) -> tuple[ast.Argument, ...] | None:
         if child is None:
             return None
-        children = cast("list[Tree[Token] | None]", _tree(child).children)
+        children = cast("list[Tree[Token] | None]", subtree(child).children)
         return tuple(self._argument(argument) for argument in children if argument is not None)
 
     def _argument(self, tree: Tree[Token]) -> ast.Argument:
         name, value = cast("list[Tree[Token] | Token | None]", tree.children)
-        return ast.Argument(None if name is None else self._name(name), self.value(_tree(value)), self._span(tree))
+        return ast.Argument(None if name is None else self._name(name), self.value(subtree(value)), self._span(tree))
 
     # --- literals -----------------------------------------------------------------------------------------------------
 
@@ -185,16 +190,19 @@ class Builder:
             text, unit = text[:-2], "px"
         elif text[-1] in _FACTORS:
             text, factor = text[:-1], _FACTORS[text[-1]]
-        value = float(Decimal(text) * factor)
+        value = float(text)
+        if factor != 1 and value != 0 and math.isfinite(value):
+            # Exact: in floating point `1.1k` would not always be 1100.
+            value = float(Decimal(text) * factor)
         if math.isinf(value):
             self._diagnostics.add(
-                error("M3I0018", f"`{token}` is too large to be a number", self._token_span(token), "more than 1.8e308")
+                error("M3I0039", f"`{token}` is too large to be a number", self._token_span(token), "more than 1.8e308")
             )
         if duration is not None:
             if unit:
                 self._diagnostics.add(
                     error(
-                        "M3I0017",
+                        "M3I0021",
                         f"`{token} {duration}` has two units",
                         self._token_span(token).to(self._token_span(duration)),
                         f"`{unit}` and `{duration}`",
@@ -218,7 +226,7 @@ class Builder:
                     at = Span(self._file, place.start + position - 1, place.start + position + 1)
                     self._diagnostics.add(
                         error(
-                            "M3I0019",
+                            "M3I0038",
                             f"`\\{escaped}` is not an escape",
                             at,
                             helps=['the escapes are `\\\\`, `\\"`, `\\n`, and `\\t`; write a backslash as `\\\\`'],
@@ -230,5 +238,5 @@ class Builder:
         return ast.String("".join(characters), self._span(tree))
 
 
-def _tree(child: Tree[Token] | Token | None) -> Tree[Token]:
+def subtree(child: Tree[Token] | Token | None) -> Tree[Token]:
     return cast("Tree[Token]", child)

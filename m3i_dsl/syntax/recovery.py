@@ -1,0 +1,223 @@
+"""Where one declaration ends and the next begins, in a text that does not parse.
+
+Takes: the tokens of a file. Gives: blocks, one for each top-level statement, each with the fault of its brackets, if
+any. Guarantees: every token but comments and newlines before the first statement lies in exactly one block; a bracket
+that is not closed does not swallow the declarations after it, and is reported where it was opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from m3i_dsl.diagnostics import Diagnostic, Label, error
+from m3i_dsl.source import SourceFile
+from m3i_dsl.syntax.keywords import DECLARATIONS, FOREIGN_DECLARATIONS, closest, home_of, looks_like_declaration
+from m3i_dsl.syntax.tokens import Kind, Token
+
+CONTINUATIONS = frozenset({"|", "+", ",", "=", "->", ".."})
+_PAIRS = {"(": ")", "{": "}"}
+
+
+@dataclass(slots=True)
+class Block:
+    """One top-level statement: its tokens up to the next one. `stray`: its first word opens no declaration."""
+
+    tokens: list[Token]
+    stray: bool = False
+    fault: Diagnostic | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A bracket that is open, and the first token of its line. `missing`: a block's head whose `{` was left out."""
+
+    token: Token
+    line_first: Token
+    missing: bool = False
+
+
+@dataclass(slots=True)
+class _Splitter:
+    file: SourceFile
+    tokens: Sequence[Token]
+    blocks: list[Block] = field(default_factory=list)
+    stack: list[_Open] = field(default_factory=list)
+    suspicion: tuple[Token, Token] | None = None
+    """The first `{` in this block that a `}` further left than its line closed, and that `}`."""
+
+    def split(self) -> list[Block]:
+        closed = _closed_openers(self.tokens)
+        line: list[Token] = []
+        for index, token in enumerate(self.tokens):
+            if token.kind in (Kind.NEWLINE, Kind.COMMENT):
+                if self.blocks:
+                    self.blocks[-1].tokens.append(token)
+                if token.kind is Kind.NEWLINE:
+                    self._line_end(line, index)
+                    line = []
+                continue
+            line.append(token)
+            if len(line) == 1:
+                self._line_start(index, closed)
+            elif not self.stack and token.text == "}":
+                self._begin(stray=True)
+            if not self.blocks:
+                self._begin(stray=True)
+            self.blocks[-1].tokens.append(token)
+            self._bracket(token, line[0])
+        self._end_block()
+        return self.blocks
+
+    def _begin(self, *, stray: bool) -> None:
+        self._end_block()
+        self.blocks.append(Block([], stray))
+
+    def _end_block(self) -> None:
+        """What is still open in the last block stays open for good."""
+        if self.stack and not self.stack[-1].missing:
+            self._unclosed(self.stack[-1].token)
+        self.stack.clear()
+        self.suspicion = None
+
+    def _line_start(self, index: int, closed: frozenset[int]) -> None:
+        token = self.tokens[index]
+        words = [following.text for following in self.tokens[index : index + 3]]
+        sure = looks_like_declaration(words)
+        if self.stack:
+            if sure and self.stack[0].token.start not in closed:
+                self._begin(stray=False)
+            elif words[0] == "target" and len(words) == 3 and words[2] == "{" and len(self.stack) >= 2:
+                self._next_target(closed)
+            return
+        if token.text == "}":
+            self._begin(stray=True)
+            return
+        if token.kind is not Kind.NAME:
+            joins = token.kind is Kind.SYMBOL and token.text != "{"
+            opens_nothing = not joins and not self._continued() and not self._headless_brace(token)
+            if opens_nothing and self.blocks and not self.blocks[-1].stray:
+                self._begin(stray=True)
+            return
+        if sure or not self._continued():
+            known = token.text in DECLARATIONS
+            guess = token.text in FOREIGN_DECLARATIONS or (
+                home_of(token.text) is None and closest(token.text, DECLARATIONS) is not None
+            )
+            if known or guess or not self.blocks or not self.blocks[-1].stray:
+                self._begin(stray=not known)
+
+    def _line_end(self, line: Sequence[Token], newline: int) -> None:
+        """`train` alone on its line: the statements after it are its own, although its `{` was left out."""
+        if _is_head([token.text for token in line], inside=bool(self.stack)):
+            following = next(iter(real(self.tokens[newline:])), None)
+            if following is None or following.text != "{":
+                self.stack.append(_Open(line[0], line[0], missing=True))
+
+    def _headless_brace(self, token: Token) -> bool:
+        """Whether `token` is the `{` of the statement before it, one line late."""
+        last = [t.text for t in real(self.blocks[-1].tokens)] if self.blocks else []
+        return token.text == "{" and _is_head(last, inside=False)
+
+    def _next_target(self, closed: frozenset[int]) -> None:
+        """`target b {` inside a block that is not closed: the block was meant to end before it."""
+        if self.stack[0].token.start in closed or len(self.stack) < 2:
+            return
+        self._unclosed(self.stack[1].token)
+        del self.stack[1:]
+
+    def _continued(self) -> bool:
+        """Whether the last token asks for more."""
+        for block in reversed(self.blocks):
+            for token in reversed(block.tokens):
+                if token.kind not in (Kind.NEWLINE, Kind.COMMENT):
+                    return token.text in CONTINUATIONS
+        return False
+
+    def _bracket(self, token: Token, line_first: Token) -> None:
+        if token.text in _PAIRS and token.kind is Kind.SYMBOL:
+            self.stack.append(_Open(token, line_first))
+        elif token.text == ")" and self.stack and self.stack[-1].token.text == "(":
+            self.stack.pop()
+        elif token.text == "}" and token.kind is Kind.SYMBOL:
+            if any(opened.token.text == "{" or opened.missing for opened in self.stack):
+                while self.stack[-1].token.text == "(":
+                    self._unclosed(self.stack.pop().token, before=token)
+                opened = self.stack.pop()
+                if token.first and self._column(token) < self._column(opened.line_first) and self.suspicion is None:
+                    self.suspicion = (opened.token, token)
+            elif self.stack:
+                self._unclosed(self.stack[-1].token, before=token)
+                self.stack.clear()
+            elif self.blocks[-1].tokens[0] is token:
+                self.blocks[-1].fault = error(
+                    "M3I0006", "`}` closes nothing", token.span(self.file), "no block is open here"
+                )
+
+    def _column(self, token: Token) -> int:
+        return self.file.line_and_column(token.start)[1]
+
+    def _unclosed(self, token: Token, before: Token | None = None) -> None:
+        block = self.blocks[-1]
+        if block.fault is not None:
+            return
+        secondary: list[Label] = []
+        if token.text == "{" and self.suspicion is not None:
+            token, closer = self.suspicion
+            secondary.append(Label(closer.span(self.file), "this `}` closes it, but stands further left"))
+        elif before is not None:
+            secondary.append(Label(before.span(self.file), f"`{before.text}` comes before it is closed"))
+        code, what = ("M3I0004", "parenthesis") if token.text == "(" else ("M3I0005", "block")
+        block.fault = error(
+            code,
+            f"this {what} is never closed",
+            token.span(self.file),
+            f"`{token.text}` is opened here",
+            secondary=secondary,
+            helps=[f"close it with `{_PAIRS[token.text]}`"],
+        )
+
+
+def _is_head(words: Sequence[str], *, inside: bool) -> bool:
+    """Whether a line holds the head of a block and nothing else; a `:` after it is of another language."""
+    match [word for word in words if word != ":"]:
+        case ["train"] | ["evaluate"]:
+            return not inside
+        case ["objective", name]:
+            return not inside and name.isidentifier()
+        case ["target", name]:
+            return inside and name.isidentifier()
+        case _:
+            return False
+
+
+def split(file: SourceFile, tokens: Sequence[Token]) -> list[Block]:
+    """The top-level statements of `file`."""
+    return _Splitter(file, tokens).split()
+
+
+def region(block: Block) -> tuple[int, int]:
+    """The offsets of a block: from its first token to the end of its last."""
+    return block.tokens[0].start, block.tokens[-1].end
+
+
+def _closed_openers(tokens: Sequence[Token]) -> frozenset[int]:
+    """The places of the opening brackets that are closed when brackets are matched with no regard to anything else."""
+    closed: set[int] = set()
+    stack: list[Token] = []
+    for token in tokens:
+        if token.kind is not Kind.SYMBOL:
+            continue
+        if token.text in _PAIRS:
+            stack.append(token)
+        elif token.text in _PAIRS.values():
+            while stack and _PAIRS[stack[-1].text] != token.text:
+                stack.pop()
+            if stack:
+                closed.add(stack.pop().start)
+    return frozenset(closed)
+
+
+def real(tokens: Sequence[Token]) -> list[Token]:
+    """Without comments and newlines."""
+    return [token for token in tokens if token.kind not in (Kind.NEWLINE, Kind.COMMENT)]

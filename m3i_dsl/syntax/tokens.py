@@ -1,0 +1,75 @@
+"""The text as tokens, without a grammar.
+
+Takes: any text. Gives: its tokens with their places, comments and newlines included, spaces and tabs left out.
+Guarantees: no exception; what no terminal matches becomes a token of kind UNKNOWN or UNCLOSED_STRING; the patterns are
+the grammar's own. The splitter, the messages and the formatter read these; the parser has its own contextual lexer.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+from dataclasses import dataclass
+
+from m3i_dsl.source import SourceFile, Span
+from m3i_dsl.syntax import grammar
+
+
+class Kind(enum.Enum):
+    NAME = "name"
+    NUMBER = "number"
+    STRING = "string"
+    SYMBOL = "symbol"
+    COMMENT = "comment"
+    NEWLINE = "newline"
+    UNCLOSED_STRING = "string that is not closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. `first` is true for the first token of its line."""
+
+    kind: Kind
+    text: str
+    start: int
+    first: bool
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+    def span(self, file: SourceFile) -> Span:
+        return Span(file, self.start, self.end)
+
+
+_SYMBOLS = ("->", "..", "(", ")", "{", "}", "=", "|", "+", ",", ":", ".")
+
+
+@functools.cache
+def _pattern() -> re.Pattern[str]:
+    terminals = {terminal.name: terminal.pattern.to_regexp() for terminal in grammar.parser().terminals}
+    alternatives = {
+        Kind.NEWLINE: terminals["_NEWLINE"],
+        Kind.COMMENT: terminals["COMMENT"],
+        Kind.NUMBER: terminals["NUMBER"],
+        Kind.NAME: terminals["NAME"],
+        Kind.STRING: terminals["STRING"],
+        Kind.UNCLOSED_STRING: r'"[^\r\n]*',
+        Kind.SYMBOL: "|".join(map(re.escape, _SYMBOLS)),
+        Kind.UNKNOWN: r"[^ \t\f]",
+    }
+    return re.compile("|".join(f"(?P<{kind.name}>{pattern})" for kind, pattern in alternatives.items()))
+
+
+def tokenize(text: str) -> list[Token]:
+    """All tokens of `text`."""
+    tokens: list[Token] = []
+    first = True
+    for match in _pattern().finditer(text):
+        assert match.lastgroup is not None
+        kind = Kind[match.lastgroup]
+        tokens.append(Token(kind, match.group(), match.start(), first))
+        first = kind is Kind.NEWLINE
+    return tokens
