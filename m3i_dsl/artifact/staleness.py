@@ -94,7 +94,8 @@ def compare_program(
 ) -> list[Diagnostic]:
     """M3I0606 where the recipe, compiled now, gives another IR or other parameters, with the first line that differs.
 
-    Places are not compared: the stored IR has those of the recipe as its author wrote it, `ir` those of its canonical text.
+    Places are not compared: the stored IR has those of the recipe as its author wrote it, `ir` those of its canonical
+    text.
     """
     found: list[Diagnostic] = []
     for what, name, stored, now in (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-
 from m3i_dsl.artifact.fingerprint import ParameterRecord
 from m3i_dsl.artifact.manifest import EncoderCalls, ParameterCounts, Summary, TargetRow
 from m3i_dsl.ir.graph import Graph
