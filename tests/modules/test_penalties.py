@@ -1,0 +1,56 @@
+"""Terms against collapse, in their textbook forms."""
+
+import torch
+
+from m3i_dsl.modules import penalties
+from m3i_dsl.modules.normalize import standardize
+
+
+def test_unigrad_is_the_mean_diagonal_of_p_c_p_with_the_same_gradient() -> None:
+    prediction = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
+    target = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
+    got = penalties.unigrad(prediction, target)
+    rows, others = prediction.reshape(-1, 5), target.detach().reshape(-1, 5)
+    moment = sum((torch.outer(t, t) for t in others), torch.zeros(5, 5).double()) / len(others)
+    expected = torch.diag(rows @ moment @ rows.T).mean() / 5
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(torch.autograd.grad(got, prediction), torch.autograd.grad(expected, prediction))
+    squared = (rows @ others.T).square().mean() / 5
+    torch.testing.assert_close(got, squared)
+    assert torch.autograd.grad(penalties.unigrad(prediction, target), target, allow_unused=True) == (None,)
+    torch.testing.assert_close(penalties.UniGrad(0.02)(prediction, target), 0.02 * expected)
+
+
+def test_barlow_terms_match_loops_over_the_correlation_matrix() -> None:
+    first = standardize(torch.randn(8, 4, dtype=torch.float64))
+    second = standardize(torch.randn(8, 4, dtype=torch.float64))
+    pull, push = 0.0, 0.0
+    for i in range(4):
+        for j in range(4):
+            c = sum((first[n, i] * second[n, j]).item() for n in range(8)) / 8
+            if i == j:
+                pull += (1 - c) ** 2
+            else:
+                push += c**2
+    torch.testing.assert_close(penalties.Invariance()(first, second).item(), pull)
+    torch.testing.assert_close(penalties.Decorrelation(0.0051)(first, second).item(), 0.0051 * push)
+    shared = penalties.correlation(first, second)
+    torch.testing.assert_close(penalties.invariance_of(shared), penalties.invariance(first, second))
+    torch.testing.assert_close(penalties.decorrelation_of(shared), penalties.decorrelation(first, second))
+
+
+def test_the_sum_of_one_minus_correlations_is_half_the_squared_distance() -> None:
+    """The Gaussian behind Barlow Twins: sum_i (1 - C_ii) = E ||z1 - z2||^2 / 2 on standardised features."""
+    first = torch.randn(16, 4, dtype=torch.float64)
+    second = first + torch.randn(16, 4, dtype=torch.float64)
+    # Exactly unit variance: `standardize` has an eps, which would leave a difference of its size.
+    first, second = ((z - z.mean(0)) / z.std(0, unbiased=False) for z in (first, second))
+    left = (1 - penalties.correlation(first, second).diagonal()).sum()
+    torch.testing.assert_close(left, (first - second).square().sum(1).mean() / 2)
+
+
+def test_penalties_are_float32_under_autocast() -> None:
+    x = torch.randn(4, 3, 8).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert penalties.unigrad(x, x).dtype == torch.float32
+        assert penalties.decorrelation(x[:, 0], x[:, 1]).dtype == torch.float32
