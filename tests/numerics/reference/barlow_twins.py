@@ -8,7 +8,7 @@ from tests.numerics.reference.plain import Batch, Parts, gap
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
-    """sum_i (1 - C_ii)^2 + parts.decorrelation sum_{i != j} C_ij^2."""
+    """(sum_i (1 - C_ii)^2 + parts.decorrelation sum_{i != j} C_ij^2) times parts.weight."""
     standardized = []
     for view in ("view1", "view2"):
         z = parts.projector(gap(parts.vit, batch[view]))
@@ -18,4 +18,4 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     correlation = first.T @ second / len(first)
     diagonal = correlation.diagonal()
     off_diagonal = correlation.square().sum() - diagonal.square().sum()
-    return (1 - diagonal).square().sum() + parts.decorrelation * off_diagonal
+    return parts.weight * ((1 - diagonal).square().sum() + parts.decorrelation * off_diagonal)

@@ -12,7 +12,7 @@ from tests.numerics.reference.plain import (
     inverse_temperature,
     l2,
     negative_log_softmax,
-    patch_tokens,
+    projected_patches,
     side,
     vit_tokens,
 )
@@ -25,7 +25,7 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     features = parts.projector(vit_tokens(vit, image))
     q = l2(decode(parts.decoder, features, vit.num_prefix_tokens, side(vit, image), geometries=geometries))
     with torch.no_grad():
-        k = l2(parts.average_projector(patch_tokens(parts.average, batch["view1"])))
+        k = l2(projected_patches(parts.average, parts.average_projector, batch["view1"]))
     images, length, _ = k.shape
     strided = [number * length // parts.tokens for number in range(parts.tokens)]
     rows = []

@@ -11,18 +11,20 @@ from tests.numerics.reference.plain import (
     inverse_temperature,
     l2,
     negative_log_softmax,
-    patch_tokens,
+    vit_tokens,
 )
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
     """parts.weights of the two: the mean vector, and every token with its most similar one of the other view."""
-    x = patch_tokens(parts.vit, batch["view1"])
-    q, q_dense = l2(parts.global_projector(x.mean(dim=1))), l2(parts.dense_projector(x))
+    x, prefix = vit_tokens(parts.vit, batch["view2"]), parts.vit.num_prefix_tokens
+    q, q_dense = l2(parts.projector(x[:, prefix:].mean(dim=1))), l2(parts.projector(x)[:, prefix:])
     with torch.no_grad():
-        y = patch_tokens(parts.average, batch["view2"])
-        k, k_dense = l2(parts.average_global_projector(y.mean(dim=1))), l2(parts.average_dense_projector(y))
-        matched = [(l2(x[n]) @ l2(y[n]).T).argmax(dim=1) for n in range(len(x))]
+        y = vit_tokens(parts.average, batch["view1"])
+        k = l2(parts.average_projector(y[:, prefix:].mean(dim=1)))
+        k_dense = l2(parts.average_projector(y)[:, prefix:])
+        similarity = l2(x[:, prefix:]) @ l2(y[:, prefix:]).transpose(1, 2)
+        matched = similarity.argmax(dim=2)
     scale = inverse_temperature(parts)
     whole, dense = [], []
     for n in range(len(x)):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tests.numerics.reference import plain
 from tests.numerics.reference.m3i_no_mix import contrast
-from tests.numerics.reference.plain import Batch, Parts, decode, ln0, partner, patch_tokens, pick
+from tests.numerics.reference.plain import Batch, Parts, decode, ln0, partner, pick, projected_patches
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
@@ -21,8 +21,8 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     intra = decode(parts.decoder_intra, parts.projector(own[0]), prefix, side, hidden=hidden)
     inter = decode(parts.decoder_inter, parts.projector(own[1]), prefix, side, hidden=~hidden, geometries=geometries)
     with torch.no_grad():
-        z_intra = ln0(parts.average_projector(patch_tokens(parts.average, first)))
-        z_inter = partner(ln0(parts.average_projector(patch_tokens(parts.average, batch["view2"]))))
+        z_intra = ln0(projected_patches(parts.average, parts.average_projector, first))
+        z_inter = partner(ln0(projected_patches(parts.average, parts.average_projector, batch["view2"])))
     pooled = [parts.predictor(tokens[:, prefix:].mean(dim=1)) for tokens in own]
     swapped = {name: partner(batch[name]) for name in ("labels", "tokens") if name in batch}
     both = (contrast(parts, batch, pooled[0]) + contrast(parts, swapped, pooled[1])) / 2

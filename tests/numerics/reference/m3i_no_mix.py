@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.numerics.reference import plain
-from tests.numerics.reference.plain import Batch, Parts, decode, ln0, patch_tokens, vit_tokens
+from tests.numerics.reference.plain import Batch, Parts, decode, ln0, projected_patches, vit_tokens
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
@@ -19,7 +19,7 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     inter = decode(parts.decoder_inter, parts.projector(features), prefix, side, hidden=hidden, geometries=geometries)
     with torch.no_grad():
         z_intra, z_inter = (
-            ln0(parts.average_projector(patch_tokens(parts.average, batch[view]))) for view in ("view1", "view2")
+            ln0(projected_patches(parts.average, parts.average_projector, batch[view])) for view in ("view1", "view2")
         )
     pooled = parts.predictor(features[:, prefix:].mean(dim=1))
     losses = [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), contrast(parts, batch, pooled)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tests.numerics.reference.plain import Batch, Parts, decode, ln0, patch_tokens, pick, side, vit_tokens
+from tests.numerics.reference.plain import Batch, Parts, decode, ln0, pick, projected_patches, side, vit_tokens
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
@@ -14,5 +14,5 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     features = parts.projector(vit_tokens(vit, image, drop=hidden))
     prediction = decode(parts.decoder, features, vit.num_prefix_tokens, side(vit, image), hidden=hidden, asked=hidden)
     with torch.no_grad():
-        target = ln0(parts.average_projector(patch_tokens(parts.average, image)))
+        target = ln0(projected_patches(parts.average, parts.average_projector, image))
     return (prediction - pick(target, hidden)).square().mean()

@@ -5,12 +5,14 @@ Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar
 `parts` is a namespace; each reference uses some of
     vit, average          online and averaged timm VisionTransformer (`average` is the f_phi of all target features)
     mask_token            [D], replaces hidden patches where tokens are not dropped
-    projector, average_projector    modules on features, `nn.Identity()` where a recipe has none
+    projector, average_projector    modules on tokens or the pooled vector, `nn.Identity()` where a recipe has none
     predictor             module on features, tokens or pooled
     decoder, decoder_intra, decoder_inter    with context.embed, mask_token, relative, blocks, norm, out
     table                 class table: weight [C, E], bias [C] or None
     text, text_projection modules: tokens [B, T] -> [B, W] -> [B, E]
     temperature or log_inverse_temperature   a number, or the trained log(1 / temperature)
+    label_smoothing       share of a label spread over all categories
+    weight                of the only target, where a reference says so
     weights or s          of the targets of an objective: numbers, or the trained log sigma^2 [K]
     queue, dense_queue    [A, E], past keys
 `batch` is a dict of view1, view2 [B, 3, H, W]; hidden bool [B, L], True = hidden (in a mix: taken from the partner);
@@ -83,6 +85,11 @@ def vit_tokens(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tenso
 def patch_tokens(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
     """[B, N, D]: without prefix tokens."""
     return vit_tokens(vit, image, **options)[:, vit.num_prefix_tokens :]
+
+
+def projected_patches(vit: nn.Module, projector: nn.Module, image: Tensor) -> Tensor:
+    """[B, L, E]: all tokens through the projector, then without prefix tokens."""
+    return projector(vit_tokens(vit, image))[:, vit.num_prefix_tokens :]
 
 
 def gap(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
@@ -194,7 +201,11 @@ def choose_category(prediction: Tensor, parts: Parts, labels: Tensor) -> Tensor:
     if parts.table.bias is not None:
         logits = logits + parts.table.bias
     logits = inverse_temperature(parts) * logits
-    return torch.stack([negative_log_softmax(row, int(c)) for row, c in zip(logits, labels, strict=True)]).mean()
+    smoothing, rows = getattr(parts, "label_smoothing", 0.0), []
+    for row, label in zip(logits, labels, strict=True):
+        each = torch.stack([negative_log_softmax(row, c) for c in range(len(row))])
+        rows.append((1 - smoothing) * each[int(label)] + smoothing * each.mean())
+    return torch.stack(rows).mean()
 
 
 def choose_text(prediction: Tensor, texts: Tensor, tokens: Tensor, scale: Tensor | float, symmetric: bool) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tests.numerics.reference.plain import Batch, Parts, decode, ln0, patch_tokens, side, vit_tokens
+from tests.numerics.reference.plain import Batch, Parts, decode, ln0, projected_patches, side, vit_tokens
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
@@ -17,5 +17,5 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
         parts.decoder, features, vit.num_prefix_tokens, side(vit, image), hidden=hidden, geometries=geometries
     )
     with torch.no_grad():
-        target = ln0(parts.average_projector(patch_tokens(parts.average, batch["view1"])))
+        target = ln0(projected_patches(parts.average, parts.average_projector, batch["view1"]))
     return (prediction - target).square().mean()

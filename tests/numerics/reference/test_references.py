@@ -25,7 +25,7 @@ GRID = Grid(4, 4)
 WIDTH = 32
 PIXELS = 3 * 8 * 8
 
-LEARNS_ITS_TARGET = {"image_classification", "clip", "barlow_twins"}
+LEARNS_ITS_TARGET = {"image_classification", "supervised", "clip", "barlow_twins"}
 """Methods whose target representation is trained by the loss itself; the others must not move f_phi."""
 
 WITHOUT_AVERAGE = {
@@ -90,14 +90,12 @@ def _parts(method: str) -> SimpleNamespace:
         decoder=_decoder(PIXELS if pixels else WIDTH, relative=not same_view),
         decoder_intra=_decoder(WIDTH, relative=False),
         decoder_inter=_decoder(WIDTH, relative=True),
-        global_projector=projector,
-        dense_projector=_mlp(),
-        average_global_projector=copy.deepcopy(projector),
-        average_dense_projector=_mlp(),
         table=ClassTable(5, WIDTH, bias=True),
         text=_Text(),
         text_projection=nn.Linear(WIDTH, WIDTH, bias=False),
         temperature=0.2,
+        label_smoothing=0.1 if method == "supervised" else 0.0,
+        weight=0.5,
         symmetric=True,
         layers=2,
         beta=2.0,
@@ -168,9 +166,9 @@ def test_a_loss_trains_what_it_should_and_nothing_else(method: str) -> None:
     assert torch.isfinite(loss)
     loss.backward()
     assert all(parameter.grad is not None for parameter in parts.vit.blocks.parameters())
-    for fixed in (parts.average, parts.average_projector, parts.average_global_projector):
+    for fixed in (parts.average, parts.average_projector):
         assert all(parameter.grad is None for parameter in fixed.parameters())
-    if method in ("image_classification", "m3i", "m3i_no_mix"):
+    if method in ("image_classification", "supervised", "m3i", "m3i_no_mix"):
         assert parts.table.weight.grad is not None
     if method == "clip":
         assert parts.text.table.weight.grad is not None
@@ -248,8 +246,9 @@ def test_a_decoder_that_says_nothing_has_loss_one_on_whitened_targets() -> None:
     torch.manual_seed(0)
     for method in ("dense_distillation", "mim_feature", "siamim_feature"):
         parts = _parts(method)
-        nn.init.zeros_(parts.decoder.out.weight)
-        nn.init.zeros_(parts.decoder.out.bias)
+        last = parts.predictor[-1] if method == "dense_distillation" else parts.decoder.out
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
         assert _loss(method, parts, _batch(method)).item() == pytest.approx(1.0, abs=1e-4)
 
 
@@ -258,8 +257,10 @@ def test_classification_is_cross_entropy() -> None:
     parts, batch = _parts("image_classification"), _batch("image_classification")
     pooled = parts.predictor(plain.gap(parts.vit, batch["view1"]))
     logits = (pooled @ parts.table.weight.T + parts.table.bias) / parts.temperature
-    expected = nn.functional.cross_entropy(logits, batch["labels"])
-    torch.testing.assert_close(_loss("image_classification", parts, batch), expected)
+    for smoothing in (0.0, 0.1):
+        parts.label_smoothing = smoothing
+        expected = nn.functional.cross_entropy(logits, batch["labels"], label_smoothing=smoothing)
+        torch.testing.assert_close(_loss("image_classification", parts, batch), expected)
 
 
 def test_unit_vectors_turn_the_gaussian_into_a_cosine() -> None:
