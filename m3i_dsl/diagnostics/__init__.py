@@ -9,5 +9,17 @@ from m3i_dsl.diagnostics.model import (
     Severity,
     error,
 )
+from m3i_dsl.diagnostics.render import FORMATS, Format, render
 
-__all__ = ["Diagnostic", "Diagnostics", "Fix", "Label", "RecipeError", "Severity", "error"]
+__all__ = [
+    "FORMATS",
+    "Diagnostic",
+    "Diagnostics",
+    "Fix",
+    "Format",
+    "Label",
+    "RecipeError",
+    "Severity",
+    "error",
+    "render",
+]

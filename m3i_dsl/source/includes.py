@@ -1,8 +1,8 @@
 """Where the text of a used file comes from.
 
-Takes: the path in a `use` statement and the file that it stands in. Gives: a `SourceFile`, from disk or from memory, and an
-identity for it, by which a file used twice is read once. Guarantees: nothing but the named file is read; what goes wrong is
-said by an exception with the names that were meant, perhaps.
+Takes: the path in a `use` statement and the file that it stands in. Gives: a `SourceFile`, from disk or from memory,
+and an identity for it, by which a file used twice is read once. Guarantees: nothing but the named file is read; what
+goes wrong is said by an exception, with the names that were perhaps meant.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class InMemory:
-    """Texts by name, before those on disk: unsaved buffers of an editor, and tests. `disk` None reads no file at all."""
+    """Texts by name, before those on disk: unsaved buffers of an editor, and tests. `disk` None reads no file."""
 
     texts: Mapping[str, str]
     disk: Disk | None = field(default=None)
@@ -86,7 +86,9 @@ def read_file(path: Path, place: Span | None = None) -> SourceFile:
     """The text of `path`, without a byte order mark. Raises MissingFile or UnreadableFile."""
     name = str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig", newline="")
+        # newline="": offsets count the characters of the file as it is.
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            text = stream.read()
     except FileNotFoundError:
         raise MissingFile(name, _near(path)) from None
     except UnicodeDecodeError as fault:

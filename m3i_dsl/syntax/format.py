@@ -1,12 +1,12 @@
 """The one layout of a recipe.
 
 Takes: the text of a recipe without syntax errors. Gives: the same tokens and comments, in the same order, with other
-whitespace. There are no options. Guarantees: the tree stays equal; every comment stays, on its own line or behind the same
-token; formatting twice is formatting once.
+whitespace. There are no options. Guarantees: the tree stays equal; every comment stays, on its own line or behind the
+same token; formatting twice is formatting once.
 
 The layout: two spaces for each open block and for each line that continues a statement; one statement on a line; blank
-lines at most one, none at the edges of a block; in a run of neighbouring statements of one sort, and in a run of lines with
-comments behind them, what corresponds is aligned. Line breaks inside a statement stay where the author put them.
+lines at most one, none at the edges of a block; in a run of neighbouring statements of one sort, and in a run of lines
+with comments behind them, what corresponds is aligned. Line breaks inside a statement stay where the author put them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From a recipe's file to its tree, with the files that it uses.
 
-Takes: the main file and a reader for the others. Gives: one recipe: the header, then the declarations of the used files, each
-file once and before the file that uses it, then the main file's own. Guarantees: `use` statements are gone from the result;
-spans in used files know which `use` brought them in; never an exception.
+Takes: the main file and a reader for the others. Gives: one recipe: the header, then those of the used files, each
+file once and before the file that uses it, then the main file's own. Guarantees: `use` statements are gone from
+the result; spans in used files know which `use` brought them in; never an exception.
 """
 
 from __future__ import annotations

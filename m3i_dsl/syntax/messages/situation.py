@@ -42,9 +42,12 @@ class Situation:
         """The token that the parser did not accept; None where the line or the text ends instead."""
         return None if self.at_end else self.tokens[self.index]
 
-    @property
+    @cached_property
     def at_end(self) -> bool:
-        return self.index >= len(self.tokens) or self.tokens[self.index].kind is Kind.NEWLINE
+        """The line, the text or the block ends where the parser wanted more."""
+        if self.index >= len(self.tokens) or self.tokens[self.index].kind is Kind.NEWLINE:
+            return True
+        return self.tokens[self.index].text == "}" and self.bracket == "{"
 
     @cached_property
     def before(self) -> tuple[Token, ...]:
@@ -131,7 +134,9 @@ class Situation:
         """The bad token as a message names it."""
         if self.bad is not None:
             return quoted(self.bad)
-        return "the end of the line" if self.index < len(self.tokens) else "the end of the text"
+        if self.index == len(self.tokens):
+            return "the end of the text"
+        return "`}`" if self.tokens[self.index].text == "}" else "the end of the line"
 
     def error(
         self,
