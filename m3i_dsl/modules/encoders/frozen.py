@@ -1,6 +1,6 @@
 """A branch that takes no gradient: averages and frozen teachers.
 
-Takes: any module. Gives: the same call. Guarantees: its forward runs under `no_grad`, its parameters never require a
+Takes: any module. Gives: the same call. Guarantees: its forward runs under `no_grad`, its parameters do not require a
 gradient, and its mode follows the program's: in training, batch norm uses the statistics of the batch, as SiameseIM and
 MoCo do.
 """
@@ -14,7 +14,7 @@ from torch import nn
 
 
 class NoGradient(nn.Module):
-    """Wraps `module`, whose parameters it changes to not require a gradient."""
+    """Wraps `module`, whose parameters it sets to not require a gradient."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -23,7 +23,3 @@ class NoGradient(nn.Module):
     @torch.no_grad()
     def forward(self, *arguments: Any, **named: Any) -> Any:
         return self.module(*arguments, **named)
-
-    def requires_grad_(self, requires_grad: bool = True) -> NoGradient:
-        """Stays without gradient, whatever is asked of the whole program."""
-        return self

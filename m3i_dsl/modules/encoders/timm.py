@@ -95,8 +95,9 @@ def _fit(module: nn.Module, name: str, value: Tensor, own: Tensor | None) -> Ten
     return resample_abs_pos_embed(value, [shape.grid.rows, shape.grid.columns], num_prefix_tokens=prefix)
 
 
-def _create(word: Timm, entry: TimmModel, *, pretrained: bool) -> Any:
-    arguments: dict[str, Any] = {}
+def model_arguments(word: Timm, entry: TimmModel) -> dict[str, Any]:
+    """What `timm.create_model` is given besides the name; with it, anyone builds the same model without m3ic."""
+    arguments: dict[str, Any] = {"num_classes": 0}
     if entry.drop_path:
         arguments["drop_path_rate"] = word.drop_path
     if entry.size == "argument" and (word.image != entry.image or word.patch is not None):
@@ -107,7 +108,11 @@ def _create(word: Timm, entry: TimmModel, *, pretrained: bool) -> Any:
         arguments["output_stride"] = word.stride
     if entry.family == "vit":
         arguments |= _vit_arguments(word)
-    return timm.create_model(word.model, pretrained=pretrained, num_classes=0, **arguments)
+    return arguments
+
+
+def _create(word: Timm, entry: TimmModel, *, pretrained: bool) -> Any:
+    return timm.create_model(word.model, pretrained=pretrained, **model_arguments(word, entry))
 
 
 def _vit_arguments(word: Timm) -> dict[str, Any]:

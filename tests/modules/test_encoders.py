@@ -1,0 +1,217 @@
+"""The adapters around timm: equal to timm when nothing is hidden, blind to what is hidden."""
+
+from typing import Any, cast
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl.modules.encoders.frozen import NoGradient
+from m3i_dsl.modules.positions import sincos_2d
+from m3i_dsl.modules.tokens import gather_tokens, upsample
+from m3i_dsl.vocabulary.encoders.timm import Timm
+
+VIT = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=3, heads=2)
+SWIN = Timm("swin_tiny_patch4_window7_224", 32, 1)
+CONVNEXT = Timm("convnext_atto", 64)
+RESNET = Timm("resnet18", 64)
+EVERY_FAMILY = [VIT, SWIN, Timm("swinv2_tiny_window8_256", 32, 1), CONVNEXT, RESNET, Timm("efficientnet_b0", 64)]
+
+
+def built(word: Timm) -> Any:
+    torch.manual_seed(0)
+    return word.build().double()
+
+
+def images(word: Timm, count: int = 2, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 3, word.image, word.image, generator=generator, dtype=torch.float64)
+
+
+def hiding(word: Timm, batch: int, count: int) -> Tensor:
+    order = torch.rand(batch, word.shape().grid.tokens, generator=torch.Generator().manual_seed(5)).argsort(dim=1)
+    return order < count
+
+
+@pytest.mark.parametrize("word", EVERY_FAMILY, ids=lambda word: word.model)
+def test_with_nothing_hidden_features_are_timms_and_have_the_declared_shape(word: Timm) -> None:
+    module, image, shape = built(word).train(), images(word), word.shape()
+    features = module(image)
+    expected = module.model.forward_features(image)
+    if expected.dim() == 4:
+        channels_last = expected if expected.shape[-1] == shape.width else expected.permute(0, 2, 3, 1)
+        expected = channels_last.reshape(2, -1, shape.width)
+    assert features.shape == (2, shape.prefix + shape.grid.tokens, shape.width)
+    torch.testing.assert_close(features, expected)
+
+
+@pytest.mark.parametrize("word", EVERY_FAMILY, ids=lambda word: word.model)
+def test_every_trained_parameter_but_the_mask_token_takes_part(word: Timm) -> None:
+    module = built(word)
+    module(images(word)).square().sum().backward()
+    without = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == ["mask_token"]
+    assert [name for name, _ in word.build(mask_token=False).named_parameters() if name == "mask_token"] == []
+
+
+@pytest.mark.parametrize("word", EVERY_FAMILY, ids=lambda word: word.model)
+def test_a_masked_patch_cannot_be_seen(word: Timm) -> None:
+    module, shape = built(word).eval(), word.shape()
+    hidden = hiding(word, 2, 1)
+    image = images(word)
+    pixels = upsample(hidden, shape.grid.rows, shape.grid.columns, word.image, word.image)
+    changed = torch.where(pixels, images(word, seed=2), image)
+    masked = module(image, hidden, shape.grid.tokens, "mask")
+    torch.testing.assert_close(module(changed, hidden, shape.grid.tokens, "mask"), masked)
+    if module.mask_token.shape == (3,):
+        painted = torch.where(pixels, module.mask_token[:, None, None], image)
+        torch.testing.assert_close(module(painted), masked)
+    assert not torch.allclose(module(image), masked)
+
+
+@pytest.mark.parametrize("word", [VIT, SWIN, CONVNEXT, RESNET], ids=lambda word: word.model)
+def test_taps_are_the_last_blocks_before_the_final_norm(word: Timm) -> None:
+    module, image, shape = built(word).eval(), images(word), word.shape()
+    features, taps = module(image, taps=shape.depth)
+    torch.testing.assert_close(features, module(image))
+    assert taps.shape == (2, shape.depth, *features.shape[1:])
+    if word is RESNET:
+        assert torch.equal(taps[:, 0], features)
+        return
+    final = module.model.norm_pre if word is CONVNEXT else module.model.norm
+    torch.testing.assert_close(final(taps[:, -1]), features)
+    if word is VIT:
+        inner = module.model.forward_intermediates(image, return_prefix_tokens=True, output_fmt="NLC")[1]
+        whole = [torch.cat([prefix, grid], dim=1) for grid, prefix in inner]
+        torch.testing.assert_close(taps, torch.stack(whole, dim=1))
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_dropping_tokens_equals_a_vit_on_the_visible_patches_alone(prefix: bool) -> None:
+    word = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=3, heads=2, class_token=prefix)
+    module, image = built(word).eval(), images(word)
+    hidden = hiding(word, 2, 10)
+    got = module(image, hidden, 6, "drop")
+    model = module.model
+    for row in range(2):
+        visible = [position for position in range(16) if not hidden[row, position]]
+        embedded = model.patch_embed(image[row : row + 1])
+        whole = model._pos_embed(embedded)
+        x = torch.cat([whole[:, :prefix], whole[:, prefix:][:, visible]], dim=1)
+        for block in model.blocks:
+            x = block(x)
+        torch.testing.assert_close(got[row : row + 1], model.norm(x))
+
+
+def test_a_dropped_token_cannot_be_seen_and_gets_no_gradient() -> None:
+    module, image = built(VIT), images(VIT).requires_grad_()
+    hidden = hiding(VIT, 2, 10)
+    module(image, hidden, 6, "drop").sum().backward()
+    pixels = upsample(hidden, 4, 4, 32, 32).expand(-1, 3, -1, -1)
+    assert image.grad is not None
+    assert not image.grad[pixels].any() and image.grad[~pixels].any()
+
+
+def test_isolated_tokens_see_exactly_what_a_token_dropping_vit_sees() -> None:
+    """A mix with isolated attention, unmixed, is two masked passes (no class token)."""
+    word = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=3, heads=2, class_token=False)
+    module, first, second = built(word).eval(), images(word), images(word, seed=3)
+    source = hiding(word, 2, 8)
+    mixed = torch.where(upsample(source, 4, 4, 32, 32), second, first)
+    features = module(mixed, isolate=source)
+    torch.testing.assert_close(gather_tokens(features, ~source, 8), module(first, source, 8, "drop"))
+    torch.testing.assert_close(gather_tokens(features, source, 8), module(second, ~source, 8, "drop"))
+    joint = module(mixed)
+    assert not torch.allclose(gather_tokens(joint, ~source, 8), module(first, source, 8, "drop"))
+
+
+def test_a_class_token_sees_both_images_and_is_seen_by_none() -> None:
+    module, image = built(VIT).eval(), images(VIT)
+    source = hiding(VIT, 2, 8)
+    features = module(image, isolate=source)
+    changed = torch.where(upsample(source, 4, 4, 32, 32), images(VIT, seed=4), image)
+    other = module(changed, isolate=source)
+    torch.testing.assert_close(
+        gather_tokens(other, ~source, 8, 1)[:, 1:], gather_tokens(features, ~source, 8, 1)[:, 1:]
+    )
+    assert not torch.allclose(other[:, 0], features[:, 0])
+
+
+@pytest.mark.parametrize("word", [SWIN, CONVNEXT, RESNET], ids=lambda word: word.model)
+def test_what_only_a_vit_can_do_is_refused(word: Timm) -> None:
+    module, image = built(word), images(word)
+    with pytest.raises(ValueError, match="drop tokens"):
+        module(image, hiding(word, 2, 1), 1, "drop")
+    with pytest.raises(ValueError, match="isolate"):
+        module(image, isolate=hiding(word, 2, 1))
+    assert not word.drops_tokens() and not word.isolates()
+
+
+def test_sincos_positions_are_fixed_and_zero_for_the_class_token() -> None:
+    word = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=1, heads=2, positions="sincos")
+    model = built(word).model
+    assert not model.pos_embed.requires_grad and not model.pos_embed[0, 0].any()
+    expected = sincos_2d(word.shape().grid, 32, torch.float64)
+    torch.testing.assert_close(model.pos_embed[0, 1:], expected, rtol=0, atol=1e-6)
+
+
+def test_options_of_a_vit_reach_timm() -> None:
+    word = Timm(
+        "vit_tiny_patch16_224",
+        32,
+        8,
+        width=32,
+        depth=2,
+        heads=2,
+        final_norm=False,
+        freeze_patch_embedding=True,
+        drop_path=0.5,
+    )
+    model = built(word).model
+    assert isinstance(model.norm, nn.Identity)
+    assert not any(p.requires_grad for p in model.patch_embed.parameters())
+    assert [getattr(block.drop_path1, "drop_prob", 0.0) for block in model.blocks] == [0.0, 0.5]
+    assert len(model.blocks) == 2 and model.blocks[0].attn.num_heads == 2
+    plain = built(Timm("vit_base_patch16_224", 224, depth=1)).model
+    assert isinstance(plain.norm, nn.LayerNorm) and plain.embed_dim == 768
+
+
+def test_a_resnet_can_be_dilated_to_a_finer_grid() -> None:
+    word = Timm("resnet18", 32, stride=8)
+    assert built(word)(images(word)).shape == (2, 16, 512)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "vit_tiny_patch16_224"])
+def test_the_state_of_the_model_is_what_timm_loads(name: str) -> None:
+    word = Timm(name, 224)
+    loaded = timm.create_model(name, num_classes=0)
+    loaded.load_state_dict(cast(nn.Module, word.build().model).state_dict())
+
+
+def test_weights_come_from_a_file_with_positions_resampled(tmp_path: Any) -> None:
+    from safetensors.torch import save_file
+
+    torch.manual_seed(3)
+    source = timm.create_model("vit_tiny_patch16_224", img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=2)
+    save_file(source.state_dict(), tmp_path / "teacher.safetensors")
+    word = Timm("vit_tiny_patch16_224", 64, 8, width=32, depth=2, heads=2, weights="teacher.safetensors")
+    module = cast(Any, word.build())
+    word.load_weights(module, tmp_path)
+    image = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(module(image), source.forward_features(image))
+    smaller = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=2, heads=2, weights="teacher.safetensors")
+    module = cast(Any, smaller.build())
+    smaller.load_weights(module, tmp_path)
+    assert torch.equal(module.model.pos_embed[:, 0], source.pos_embed[:, 0])
+    assert torch.equal(module.model.blocks[1].mlp.fc1.weight, source.blocks[1].mlp.fc1.weight)
+
+
+def test_a_branch_without_gradient_stays_so_and_keeps_its_mode() -> None:
+    inner = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    branch = NoGradient(inner)
+    branch.train()
+    x = torch.randn(8, 3, requires_grad=True)
+    y = branch(x)
+    assert not y.requires_grad and not any(p.requires_grad for p in branch.parameters())
+    torch.testing.assert_close(y.mean(0), torch.zeros(4), atol=1e-6, rtol=0)  # statistics of the batch
