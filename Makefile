@@ -14,6 +14,8 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 RECIPE ?= recipes/m3i_digits.m3i
 
+RECIPES := $(wildcard recipes examples)
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
@@ -37,13 +39,13 @@ check: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/m3ic fmt --check recipes examples
-	$(BIN)/m3ic check recipes examples
+	$(BIN)/m3ic fmt --check $(RECIPES)
+	$(BIN)/m3ic check $(RECIPES)
 
 format: environment
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/m3ic fmt recipes examples
+	$(BIN)/m3ic fmt $(RECIPES)
 
 environment: $(VENV)/.installed-dev
 
