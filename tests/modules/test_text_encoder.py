@@ -1,0 +1,100 @@
+"""The text transformer and its tokenizers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from m3i_dsl.vocabulary.encoders.transformer import Transformer
+from m3i_dsl.vocabulary.kinds import WordError
+
+HERE = Path()
+
+
+def test_bytes_are_numbered_from_one_between_begin_and_end() -> None:
+    word = Transformer(context=6)
+    ids = word.tokenize(["ab", "", "abcdefgh", "é"], HERE)
+    assert ids.dtype == "int64"
+    assert ids.tolist() == [
+        [257, 98, 99, 258, 0, 0],
+        [257, 258, 0, 0, 0, 0],
+        [257, 98, 99, 100, 101, 258],
+        [257, 0xC3 + 1, 0xA9 + 1, 258, 0, 0],
+    ]
+    assert word.vocabulary_size(HERE) == 259
+
+
+def tokenizer_file(folder: Path) -> Path:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    vocabulary = {"a": 0, "cat": 1, "dog": 2, "[B]": 3, "[E]": 4, "[U]": 5}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[U]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[B] $A [E]", special_tokens=[("[B]", 3), ("[E]", 4)]
+    )
+    tokenizer.enable_padding(length=16)
+    tokenizer.save(str(folder / "words.json"))
+    return folder / "words.json"
+
+
+def test_a_tokenizer_file_is_shifted_so_that_zero_pads(tmp_path: Path) -> None:
+    tokenizer_file(tmp_path)
+    word = Transformer(tokenizer="file", file="words.json", context=5)
+    assert word.tokenize(["a cat", "a dog a cat a dog"], tmp_path).tolist() == [[4, 1, 2, 5, 0], [4, 1, 3, 1, 5]]
+    assert word.vocabulary_size(tmp_path) == 7
+    assert word.build(tmp_path).embedding.num_embeddings == 7  # type: ignore[union-attr]
+
+
+def test_a_missing_or_broken_tokenizer_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    for name, message in (("none.json", "there is no tokenizer file"), ("broken.json", "is not a tokenizer file")):
+        with pytest.raises(WordError, match=message) as caught:
+            Transformer(tokenizer="file", file=name).tokenize(["a"], tmp_path)
+        assert caught.value.argument == "file"
+
+
+@pytest.mark.parametrize(
+    ("word", "argument"),
+    [
+        (Transformer(width=30, heads=4), "heads"),
+        (Transformer(tokenizer="file"), "tokenizer"),
+        (Transformer(file="words.json"), "file"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_said(word: Transformer, argument: str) -> None:
+    with pytest.raises(WordError) as caught:
+        word.build()
+    assert caught.value.argument == argument
+
+
+@pytest.mark.parametrize("pool", ["mean", "end"])
+def test_a_text_does_not_depend_on_its_padding(pool: Any) -> None:
+    torch.manual_seed(0)
+    word = Transformer(16, 2, 2, context=12, pool=pool)
+    module = word.build().double()
+    tokens = torch.from_numpy(word.tokenize(["ab", "abcde"], HERE))
+    whole = module(tokens)
+    for row, length in ((0, 4), (1, 7)):
+        torch.testing.assert_close(module(tokens[row : row + 1, :length]), whole[row : row + 1])
+    changed = torch.from_numpy(word.tokenize(["ab", "abcdf"], HERE))
+    torch.testing.assert_close(module(changed)[0], whole[0])
+    assert not torch.allclose(module(changed)[1], whole[1])
+
+
+def test_pools_are_the_mean_and_the_last_token() -> None:
+    torch.manual_seed(0)
+    mean: Any = Transformer(8, 1, 2, context=6).build().double()
+    end: Any = Transformer(8, 1, 2, context=6, pool="end").build().double()
+    end.load_state_dict(mean.state_dict())
+    tokens = torch.tensor([[257, 3, 4, 258]])
+    x = mean.embedding(tokens) + mean.positions[:4]
+    x = mean.norm(mean.blocks[0](x))
+    torch.testing.assert_close(mean(tokens), x.mean(1))
+    torch.testing.assert_close(end(tokens), x[:, 3])
+
+
+def test_a_text_without_tokens_still_has_a_vector() -> None:
+    module = Transformer(8, 1, 2, context=4).build()
+    assert module(torch.zeros(2, 4, dtype=torch.int64)).isfinite().all()
