@@ -25,14 +25,15 @@ class NonFiniteStep(Exception):
 
 
 class Guard:
-    """Watches one module. `deferred` keeps the verdict on the device until `poll`."""
+    """Watches one module whose buffers are changed in place. `deferred` keeps the verdict on the device until `poll`."""
 
     def __init__(self, module: nn.Module, device: torch.device, *, deferred: bool) -> None:
         self.deferred = deferred
         self._device = device
-        self._buffers = [buffer for buffer in module.buffers()]
+        # Buffers that are not in the state dict are constants: what they held would be lost on resuming, too.
+        state = module.state_dict()
+        self._buffers = [buffer for name, buffer in module.named_buffers() if name in state]
         self._shadows = [buffer.detach().clone() for buffer in self._buffers]
-        self._versions = [buffer._version for buffer in self._buffers]
         self._random: list[tuple[int, RandomState]] = []
         self.skip = torch.zeros((), device=device)
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
@@ -42,13 +43,10 @@ class Guard:
         if not self.deferred:
             self._random.clear()
         self._random.append((step, capture_random(self._device)))
-        for index, buffer in enumerate(self._buffers):
-            if buffer._version == self._versions[index]:
-                continue
-            # Only buffers that a step did change are copied, and only while all is well.
-            shadow = self._shadows[index]
-            shadow.copy_(torch.where(self.skip > 0, shadow, buffer) if self.deferred else buffer)
-            self._versions[index] = buffer._version
+        # All of them, each time: batch norm changes its statistics without raising their version counters.
+        with torch.no_grad():
+            for shadow, buffer in zip(self._shadows, self._buffers, strict=True):
+                shadow.copy_(torch.where(self.skip > 0, shadow, buffer) if self.deferred else buffer)
 
     def check(self, step: int, value: Tensor) -> None:
         """Looks at a scalar of `step`. Raises NonFiniteStep unless deferred."""

@@ -31,13 +31,13 @@ class LiveDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self.render)
         self._plan: Plan | None = None
         self._progress: Progress | None = None
         self._monitors: dict[str, float] = {}
         self._courses: dict[str, list[float]] = {}
         self._evaluations: dict[str, list[float]] = {}
         self._clock = Clock()
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self.render)  # renders at once
 
     @classmethod
     def on(cls, stream: TextIO) -> LiveDisplay:

@@ -94,7 +94,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 f"`{path}` is a run of another program than the artifact's",
                 notes=(f"the run's fingerprint is {identity.fingerprint[:12]}, the artifact's {fingerprint[:12]}",),
                 helps=(
-                    "leave the artifact out to continue the run as it was compiled, or start a new one without `--resume`",
+                    "leave the artifact out to continue the run as compiled, or start a new one without `--resume`",
                 ),
             )
         try:

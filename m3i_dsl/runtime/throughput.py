@@ -25,7 +25,7 @@ class Throughput:
         self._waited = 0.0
         self._steps = 0
 
-    def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def timed(self, batches: Iterator[Batch]) -> Generator[Batch]:
         """The same batches; waiting for one is counted, and so is the step that follows."""
         try:
             while True:

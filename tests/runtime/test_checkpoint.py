@@ -1,0 +1,210 @@
+"""Checkpoints: published whole, verified when read, never overwritten; a damaged one is named and the one before it used."""
+
+import json
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from m3i_dsl.runtime.checkpoint import CheckpointStore, verify
+from m3i_dsl.runtime.faults import TrainingFault
+from m3i_dsl.runtime.run_folder import Identity, RunFolder
+from tests.runtime.test_loop import equal, weights
+from tests.runtime.tiny import IDENTITY, Silent, create, tiny_graph, trainer
+
+
+def filled(folder: Path, *steps: int, keep: int = 9) -> CheckpointStore:
+    store = CheckpointStore(folder, keep)
+    for step in steps:
+        store.save(step, {"weights.safetensors": {"w": torch.full((64,), float(step))}, "state.json": {"step": step}})
+    return store
+
+
+def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+    checkpoint, damaged = filled(tmp_path, 120).newest()
+    assert checkpoint is not None and damaged == []
+    assert (checkpoint.step, checkpoint.path.name) == (120, "step-000120")
+    assert torch.equal(checkpoint.tensors("weights.safetensors")["w"], torch.full((64,), 120.0))
+    assert checkpoint.json("state.json") == {"step": 120}
+    assert (tmp_path / "latest").read_text() == "step-000120\n"
+    manifest = json.loads((checkpoint.path / "manifest.json").read_text())
+    assert manifest["files"].keys() == {"weights.safetensors", "state.json"}
+
+
+def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
+    assert CheckpointStore(tmp_path / "none").newest() == (None, [])
+
+
+def test_a_step_is_never_overwritten(tmp_path: Path) -> None:
+    store = filled(tmp_path, 5)
+    with pytest.raises(TrainingFault) as caught:
+        store.save(5, {"state.json": {}})
+    assert caught.value.code == "M3I0713"
+    assert verify(tmp_path / "step-000005", 5) is None
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    filled(tmp_path, 1, 2, 3, 1_000_000, keep=2)
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-000003", "step-1000000"]
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 0x10
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+DAMAGE: list[tuple[str, Callable[[Path], Any], str]] = [
+    ("weights.safetensors", flip, "`weights.safetensors` does not match its sha256"),
+    ("weights.safetensors", truncate, "`weights.safetensors` has"),
+    ("state.json", Path.unlink, "`state.json` is missing"),
+    ("manifest.json", Path.unlink, "`manifest.json` is missing"),
+    ("manifest.json", truncate, "`manifest.json` cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "said"), DAMAGE, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    tmp_path: Path, name: str, damage: Callable[[Path], Any], said: str
+) -> None:
+    store = filled(tmp_path, 10, 20)
+    damage(tmp_path / "step-000020" / name)
+    checkpoint, damaged = store.newest()
+    assert checkpoint is not None and checkpoint.step == 10
+    (notice,) = damaged
+    assert notice.code == "M3I0702" and "step-000020" in notice.message and said in notice.message
+
+
+def test_every_flipped_byte_of_a_manifest_is_noticed(tmp_path: Path) -> None:
+    filled(tmp_path, 7)
+    path = tmp_path / "step-000007"
+    manifest = path / "manifest.json"
+    whole = manifest.read_bytes()
+    meaning = json.loads(whole)
+    for index in range(len(whole)):
+        changed = bytearray(whole)
+        changed[index] ^= 0x01
+        manifest.write_bytes(changed)
+        try:
+            same = json.loads(changed) == meaning
+        except ValueError:
+            same = False
+        assert same or verify(path, 7) is not None, (index, whole[index : index + 1])
+
+
+def test_a_manifest_of_another_step_is_noticed(tmp_path: Path) -> None:
+    filled(tmp_path, 7)
+    shutil.copytree(tmp_path / "step-000007", tmp_path / "step-000008")
+    assert "step 7" in (verify(tmp_path / "step-000008", 8) or "")
+
+
+def test_nothing_valid_is_a_fault_that_names_all(tmp_path: Path) -> None:
+    store = filled(tmp_path, 10, 20)
+    for step in (10, 20):
+        flip(tmp_path / f"step-{step:06d}" / "weights.safetensors")
+    with pytest.raises(TrainingFault) as caught:
+        store.newest()
+    assert caught.value.code == "M3I0702"
+    assert "step-000010" in caught.value.text() and "step-000020" in caught.value.text()
+
+
+def test_leftovers_of_a_killed_save_are_ignored_and_removed(tmp_path: Path) -> None:
+    store = filled(tmp_path, 10)
+    half = tmp_path / "step-000020.tmp"
+    half.mkdir()
+    (half / "weights.safetensors").write_bytes(b"half")
+    assert store.newest()[0] is not None
+    filled(tmp_path, 20)
+    assert not half.exists() and verify(tmp_path / "step-000020", 20) is None
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "state.json"])
+def test_a_full_disk_loses_nothing(tmp_path: Path, name: str) -> None:
+    store = filled(tmp_path, 10)
+    big: Any = {"w": torch.zeros(100_000)} if name.endswith("safetensors") else {"text": "x" * 400_000}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # larger files cannot be written, as on a full disk
+    try:
+        with pytest.raises(TrainingFault) as caught:
+            store.save(20, {name: big})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "M3I0706" and "step 20" in caught.value.message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-000010"]
+    checkpoint, damaged = store.newest()
+    assert checkpoint is not None and checkpoint.step == 10 and damaged == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingFault) as caught:
+        filled(tmp_path / "file" / "checkpoints", 1)
+    assert caught.value.code == "M3I0706"
+
+
+# --- in a run ---------------------------------------------------------------------------------------------------------
+
+
+def test_resuming_from_the_checkpoint_before_a_damaged_one_gives_the_same_weights(tmp_path: Path) -> None:
+    whole = tiny_graph()
+    with create(tmp_path / "whole") as run:
+        trainer(run, whole).run()
+    with create(tmp_path / "run") as run:
+        trainer(run, max_steps=6).run()
+    with RunFolder.open(tmp_path / "run") as run:
+        trainer(run, max_steps=12).run(resume=True)
+    flip(tmp_path / "run/checkpoints/step-000012/optimizer.safetensors")
+
+    resumed, display = tiny_graph(), Silent()
+    with RunFolder.open(tmp_path / "run") as run:
+        trainer(run, resumed, display=display, checkpoint_every=None, max_steps=12).run(resume=True)
+        assert (run.checkpoints / "step-000012.damaged").is_dir()
+        assert verify(run.checkpoints / "step-000012", 12) is None  # reached and written again
+    assert "optimizer.safetensors" in display.warned[0].message
+    with RunFolder.open(tmp_path / "run") as run:
+        trainer(run, resumed).run(resume=True)
+    assert equal(weights(whole), weights(resumed))
+
+
+def test_a_run_without_a_checkpoint_starts_again_and_says_so(tmp_path: Path) -> None:
+    with create(tmp_path / "run"):
+        pass
+    display = Silent()
+    with RunFolder.open(tmp_path / "run") as run:
+        assert trainer(run, display=display).run(resume=True).status == "finished"
+    assert any("starting from step 0" in text for text in display.said)
+
+
+def test_the_state_of_another_program_is_refused(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as run:
+        trainer(run, max_steps=2).run()
+    (tmp_path / "run/run.json").write_text(
+        json.dumps({"schema": 1, "recipe": "tiny", "fingerprint": "0" * 64, "versions": {}})
+    )
+    with RunFolder.open(tmp_path / "run") as run, pytest.raises(TrainingFault) as caught:
+        trainer(run).run(resume=True)
+    assert caught.value.code == "M3I0708"
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as run:
+        trainer(run, max_steps=2).run()
+    with RunFolder.open(tmp_path / "run") as run, pytest.raises(TrainingFault) as caught:
+        trainer(run, tiny_graph(width=4)).run(resume=True)
+    assert caught.value.code == "M3I0702" and "does not fit" in caught.value.message
+
+
+def test_identity_travels(tmp_path: Path) -> None:
+    with create(tmp_path / "run"):
+        pass
+    with RunFolder.open(tmp_path / "run") as run:
+        assert run.identity == IDENTITY
+    assert isinstance(run.identity, Identity)

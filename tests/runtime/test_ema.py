@@ -1,0 +1,63 @@
+"""Averaged encoders against the formula, one parameter at a time."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.vocabulary.values import Ramp
+from tests.runtime.tiny import Pair
+
+
+def encoder(seed: int) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double()
+
+
+def test_parameters_follow_and_buffers_do_not() -> None:
+    source, average = encoder(0), encoder(1).requires_grad_(False)
+    assert isinstance(average[1], nn.BatchNorm1d) and average[1].running_mean is not None
+    average[1].running_mean.fill_(5)
+    before = {name: parameter.clone() for name, parameter in average.named_parameters()}
+    MovingAverages([Pair(source, average, Ramp(0.9, 1.0, "cosine"))], total=10).update(step=3)
+    momentum = 1 - 0.1 * (1 + math.cos(math.pi * 0.3)) / 2
+    for name, parameter in source.named_parameters():
+        expected = momentum * before[name] + (1 - momentum) * parameter
+        torch.testing.assert_close(average.get_parameter(name), expected.detach(), rtol=1e-14, atol=1e-15)
+    assert bool((average[1].running_mean == 5).all())
+
+
+def test_pairs_with_different_ramps_move_by_their_own() -> None:
+    source = encoder(0)
+    fast, slow = encoder(1).requires_grad_(False), encoder(1).requires_grad_(False)
+    start = fast[0].weight.detach().clone()
+    averages = MovingAverages(
+        [Pair(source, fast, Ramp.constant(0.0)), Pair(source, slow, Ramp.constant(1.0))], total=10
+    )
+    averages.update(0)
+    assert torch.equal(fast[0].weight, source[0].weight)
+    assert torch.equal(slow[0].weight, start)
+    assert averages.momenta(0) == [0.0, 1.0]
+
+
+def test_the_flag_of_a_skipped_step_leaves_averages_alone() -> None:
+    source, average = encoder(0), encoder(1).requires_grad_(False)
+    before = {name: parameter.clone() for name, parameter in average.named_parameters()}
+    averages = MovingAverages([Pair(source, average, Ramp.constant(0.5))], total=10)
+    averages.update(0, skip=torch.ones(()))
+    assert all(torch.equal(before[name], parameter) for name, parameter in average.named_parameters())
+    averages.update(0, skip=torch.zeros(()))
+    flagged = {name: parameter.clone() for name, parameter in average.named_parameters()}
+    average.load_state_dict({**average.state_dict(), **before})
+    averages.update(0)
+    assert all(torch.equal(flagged[name], parameter) for name, parameter in average.named_parameters())
+
+
+def test_an_average_must_match_its_source_and_take_no_gradient() -> None:
+    with pytest.raises(ValueError, match="differ"):
+        MovingAverages([Pair(encoder(0), nn.Linear(3, 4), Ramp.constant(0.9))], total=1)
+    with pytest.raises(ValueError, match="no gradient"):
+        MovingAverages([Pair(encoder(0), encoder(1), Ramp.constant(0.9))], total=1)
