@@ -14,7 +14,7 @@ HERE = Path()
 
 def test_bytes_are_numbered_from_one_between_begin_and_end() -> None:
     word = Transformer(context=6)
-    ids = word.tokenize(["ab", "", "abcdefgh", "é"], HERE)
+    ids = word.tokenize(["ab", "", "abcdefgh", "\u00e9"], HERE)
     assert ids.dtype == "int64"
     assert ids.tolist() == [
         [257, 98, 99, 258, 0, 0],
