@@ -24,11 +24,17 @@ POINTS = 300
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """y over x, both of the same length, x ascending."""
+    """y over x, both of the same length, x ascending.
+
+    Curves with the same `name` share an entry of the key; `colour` (default: the place in the panel) and `dashed` tell
+    them apart.
+    """
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
+    colour: int | None = None
+    dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,14 @@ def tick_text(value: float, step: float) -> str:
 
 def line_chart(panel: Panel, width: int = 340, height: int = 196) -> str:
     """A panel as a figure: title, unit, key (from two curves on), SVG and caption."""
-    curves = [(curve.name, *_thin(curve)) for curve in panel.curves]
-    finite_y = [value for _, _, y in curves for value in y[np.isfinite(y)].tolist()]
+    curves = [_thin(curve) for curve in panel.curves]
+    colours = [
+        f"var(--c{(index if curve.colour is None else curve.colour) % COLOURS})"
+        for index, curve in enumerate(panel.curves)
+    ]
+    finite_y = [value for _, y in curves for value in y[np.isfinite(y)].tolist()]
     finite_y += [*panel.include, *(value for value, _ in panel.reference)]
-    all_x = [value for _, x, _ in curves for value in x.tolist()]
+    all_x = [value for x, _ in curves for value in x.tolist()]
     y_ticks = nice_ticks(min(finite_y, default=0.0), max(finite_y, default=1.0))
     x_low, x_high = min(all_x, default=0.0), max(all_x, default=1.0)
     x_high = x_high if x_high > x_low else x_low + 1.0
@@ -119,29 +129,25 @@ def line_chart(panel: Panel, width: int = 340, height: int = 196) -> str:
         parts.append(
             f'<text class="note" x="{width - right}" y="{at_words:.1f}" text-anchor="end">{escape(words)}</text>'
         )
-    for index, (_, x, y) in enumerate(curves):
+    for curve, (x, y), colour in zip(panel.curves, curves, colours, strict=True):
+        dashed = " dashed" if curve.dashed else ""
         for run in _runs(x, y):
             points = " ".join(f"{at_x(px):.1f},{at_y(py):.1f}" for px, py in run)
-            colour = f"var(--c{index % COLOURS})"
             if len(run) == 1:
                 px, py = run[0]
                 parts.append(f'<circle cx="{at_x(px):.1f}" cy="{at_y(py):.1f}" r="2.5" style="fill:{colour}"/>')
             else:
-                parts.append(f'<polyline class="curve" points="{points}" style="stroke:{colour}"/>')
+                parts.append(f'<polyline class="curve{dashed}" points="{points}" style="stroke:{colour}"/>')
         if len(x) and np.isfinite(y[-1]) and len(x) <= 40:
             dots = "".join(
                 f'<circle cx="{at_x(px):.1f}" cy="{at_y(py):.1f}" r="2.2"><title>{py:.4g}</title></circle>'
                 for px, py in zip(x.tolist(), y.tolist(), strict=True)
                 if math.isfinite(py)
             )
-            parts.append(f'<g style="fill:var(--c{index % COLOURS})">{dots}</g>')
-    key = ""
-    if len(curves) > 1:
-        names = "".join(
-            f'<span><i style="background:var(--c{index % COLOURS})"></i>{escape(name)}</span>'
-            for index, (name, _, _) in enumerate(curves)
-        )
-        key = f'<div class="key">{names}</div>'
+            parts.append(f'<g style="fill:{colour}">{dots}</g>')
+    entries = dict(zip((curve.name for curve in panel.curves), colours, strict=True))
+    names = "".join(f'<span><i style="background:{c}"></i>{escape(name)}</span>' for name, c in entries.items())
+    key = f'<div class="key">{names}</div>' if len(entries) > 1 else ""
     caption = f"<figcaption>{escape(panel.caption)}</figcaption>" if panel.caption else ""
     return (
         f'<figure class="panel"><h4>{escape(panel.title)}<small>{escape(panel.y_label)}</small></h4>{key}'

@@ -7,6 +7,7 @@ uint8 images. Guarantees: the same input gives the same picture; nothing here kn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -94,45 +95,43 @@ def feature_maps(tokens: Tensor, rows: int, columns: int, scale: int = 1) -> lis
     return _uint8(grids.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3))
 
 
-def reconstructions(
-    images: Tensor,
-    hidden: Tensor,
-    prediction: Tensor,
-    rows: int,
-    columns: int,
-    *,
-    normalized: bool,
-    mean: Sequence[float],
-    std: Sequence[float],
-) -> tuple[list[Image], list[Image], list[Image]]:
-    """(input with hidden patches grey, visible patches with the predicted ones among them, the image itself), B each.
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """How pictures of patches are made: the grid, and the normalisation of the images to undo."""
 
-    images f32 [B, 3, H, W] normalised; hidden bool [B, L], the same number of True in each row; prediction [B, L, P]
-    of all patches or [B, hidden, P] of the hidden ones in ascending position, P in the order (row, column, channel).
-    `normalized` predictions are given the mean and deviation of the true patch, as there is nothing else to see them
-    by.
-    """
-    images, hidden, prediction = images.detach().cpu().float(), hidden.cpu(), prediction.detach().cpu().float()
-    height, width = images.shape[-2:]
-    truth = patchify(images, rows, columns, normalize=False)
-    if prediction.shape[1] != hidden.shape[1]:
-        full = torch.zeros_like(truth)
-        full[hidden] = prediction.flatten(0, 1)
-        prediction = full
-    if normalized:
-        deviation = (truth.var(dim=-1, keepdim=True, unbiased=True) + 1e-6).sqrt()
-        prediction = prediction * deviation + truth.mean(dim=-1, keepdim=True)
-    shown = torch.where(hidden[..., None], prediction, truth)
-    grey = patchify(
-        ((HIDDEN - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1).expand_as(images), rows, columns, False
-    )
-    masked = torch.where(hidden[..., None], grey, truth)
-    size = rows, columns, height, width
-    return (
-        as_images(unpatchify(masked, *size), mean, std),
-        as_images(unpatchify(shown, *size), mean, std),
-        as_images(images, mean, std),
-    )
+    rows: int
+    columns: int
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def covered(self, images: Tensor, hidden: Tensor) -> list[Image]:
+        """Normalised images f32 [B, 3, H, W] with the patches grey where `hidden` bool [B, L] is True."""
+        images, hidden = images.detach().cpu().float(), hidden.cpu()
+        grey = (HIDDEN - torch.tensor(self.mean)) / torch.tensor(self.std)
+        cells = patchify(grey.view(1, 3, 1, 1).expand_as(images), self.rows, self.columns, normalize=False)
+        truth = patchify(images, self.rows, self.columns, normalize=False)
+        return self._images(torch.where(hidden[..., None], cells, truth), images)
+
+    def predicted(self, images: Tensor, hidden: Tensor, prediction: Tensor, *, normalized: bool) -> list[Image]:
+        """The predicted patches where `hidden` bool [B, L] is True, those of `images` f32 [B, 3, H, W] elsewhere.
+
+        prediction [B, L, P] of all patches, or [B, hidden, P] of the hidden ones in ascending position (as many in each
+        row); P in the order (row, column, channel). `normalized` predictions are given the mean and deviation of the
+        true patch, as there is nothing else to see them by.
+        """
+        images, hidden, prediction = images.detach().cpu().float(), hidden.cpu(), prediction.detach().cpu().float()
+        truth = patchify(images, self.rows, self.columns, normalize=False)
+        if prediction.shape[1] != hidden.shape[1]:
+            full = torch.zeros_like(truth)
+            full[hidden] = prediction.flatten(0, 1)
+            prediction = full
+        if normalized:
+            deviation = (truth.var(dim=-1, keepdim=True, unbiased=True) + 1e-6).sqrt()
+            prediction = prediction * deviation + truth.mean(dim=-1, keepdim=True)
+        return self._images(torch.where(hidden[..., None], prediction, truth), images)
+
+    def _images(self, patches: Tensor, like: Tensor) -> list[Image]:
+        return as_images(unpatchify(patches, self.rows, self.columns, *like.shape[-2:]), self.mean, self.std)
 
 
 def _uint8(pixels: Tensor) -> list[Image]:

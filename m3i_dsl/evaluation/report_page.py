@@ -68,7 +68,7 @@ def _sections(data: ReportData) -> Iterable[str]:
     yield _section(
         "Representations",
         _warnings(data) + _panels(data.monitors),
-        "Collapse monitors. A representation that falls to a constant loses its deviation and its rank.",
+        "Collapse monitors of each target. Solid: what the encoder or the target yields; dashed: the prediction.",
     )
     yield _section("Embedding", _clouds(data), _EMBEDDING_NOTE if data.clouds else "")
     for table in data.pictures:

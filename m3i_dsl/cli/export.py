@@ -1,0 +1,51 @@
+"""`m3ic export [RUN]`: writes a trained encoder in a form that other tools load.
+
+Takes: a run (the last one started by default), an encoder and a format. Gives: a folder, whose path is the one line on
+standard output. Guarantees: exit code 0 when the format's own tool loaded the folder with the same features, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from m3i_dsl.cli.eval import add_run, load_run
+
+FORMATS = ("timm",)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    parser = subparsers.add_parser("export", help="write a trained encoder for other tools", description=__doc__)
+    add_run(parser)
+    parser.add_argument("--format", choices=FORMATS, default="timm")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: RUN/timm-ENCODER")
+    parser.add_argument("--force", action="store_true", help="replace an earlier export")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from m3i_dsl.runtime.faults import TrainingFault
+
+    try:
+        return _export(arguments)
+    except TrainingFault as fault:
+        print(fault.text(), file=sys.stderr)
+    except OSError as problem:
+        print(f"error: the export cannot be written: {problem}", file=sys.stderr)
+    return 1
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from m3i_dsl.evaluation.export import export_timm
+    from m3i_dsl.evaluation.trained_run import backbone_of, measured_encoder
+
+    trained = load_run(arguments.run, arguments.device)
+    encoder = measured_encoder(trained.program, arguments.encoder)
+    backbone = backbone_of(trained, encoder)
+    folder = arguments.output or trained.path / f"{arguments.format}-{encoder}"
+    export = export_timm(backbone, folder, force=arguments.force)
+    print(f"{backbone.architecture}, {export.parameters / 1e6:.2f} M parameters: {export.line}", file=sys.stderr)
+    if backbone.left_out:
+        print(f"left out: {', '.join(backbone.left_out)}", file=sys.stderr)
+    print(export.folder)
+    return 0

@@ -1,0 +1,133 @@
+"""The record of a run as panels.
+
+Takes: the lines of `metrics.jsonl`. Gives: the curves of the report: losses, measurements, speed, monitors, and the
+warnings. Guarantees: an unfinished last line is left out, a null is a gap; nothing is smoothed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from m3i_dsl.evaluation.charts import Curve, Panel
+
+
+@dataclass(slots=True)
+class _Series:
+    x: list[float] = field(default_factory=list[float])
+    y: list[float] = field(default_factory=list[float])
+
+    def add(self, x: float, y: float | None) -> None:
+        self.x.append(x)
+        self.y.append(math.nan if y is None else float(y))
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What happened in a run. Series are by name: target, measurement, `representation/measure`."""
+
+    losses: Mapping[str, _Series]
+    results: Mapping[str, _Series]
+    monitors: Mapping[str, _Series]
+    images_per_second: _Series
+    data_wait: _Series
+    warnings: tuple[str, ...]
+
+    @property
+    def mean_speed(self) -> float:
+        """Images/s, the median over the run; 0 without a record."""
+        speeds = sorted(value for value in self.images_per_second.y if math.isfinite(value))
+        return speeds[len(speeds) // 2] if speeds else 0.0
+
+    def target_panels(self) -> tuple[Panel, ...]:
+        return tuple(Panel(name, "loss", (_curve(name, series),)) for name, series in self.losses.items())
+
+    def progress_panels(self, reference: Mapping[str, tuple[float, str]]) -> tuple[Panel, ...]:
+        """Accuracies in per cent while training went on; `reference` by measurement, as (accuracy in [0, 1], words)."""
+        panels: list[Panel] = []
+        for name, series in self.results.items():
+            measurement = name.partition(".")[0]
+            percents = Curve(name, series.x, [100 * value for value in series.y])
+            lines = ((100 * reference[measurement][0], reference[measurement][1]),) if measurement in reference else ()
+            if len(series.x) > 1:
+                panels.append(Panel(f"{measurement} accuracy", "%", (percents,), reference=lines))
+        return tuple(panels)
+
+    def speed_panels(self) -> tuple[Panel, ...]:
+        if not self.images_per_second.x:
+            return ()
+        wait = Curve("data wait", self.data_wait.x, [100 * value for value in self.data_wait.y])
+        return (
+            Panel("throughput", "images/s", (_curve("images/s", self.images_per_second),), include=(0.0,)),
+            Panel("data wait", "% of the time", (wait,), include=(0.0, 10.0)),
+        )
+
+    def monitor_panels(self) -> tuple[Panel, ...]:
+        """One panel for each measure that says most about collapse, one curve for each representation."""
+        shown = {
+            "spread": ("spread", "0 is collapse, 1 independent", (0.0,)),
+            "effective_rank": ("effective rank", "dimensions in use", (0.0,)),
+            "alignment": ("alignment", "squared distance to the target", (0.0,)),
+            "uniformity": ("uniformity", "0 is collapse", (0.0,)),
+        }
+        parts = {name.rpartition("/")[0] for name in self.monitors}
+        owners = sorted({part.partition("/")[0] for part in parts}, key=lambda owner: (owner.count("."), owner))
+        panels: list[Panel] = []
+        for measure, (title, unit, include) in shown.items():
+            curves: list[Curve] = []
+            for name, series in self.monitors.items():
+                part, _, own = name.rpartition("/")
+                owner, _, role = part.partition("/")
+                if own == measure:
+                    dashed = role.startswith("prediction")
+                    curves.append(Curve(owner, series.x, series.y, colour=owners.index(owner), dashed=dashed))
+            if curves:
+                panels.append(Panel(title, unit, tuple(curves), include=include))
+        return tuple(panels)
+
+
+def read_history(path: Path) -> History:
+    """The record in `metrics.jsonl`; an empty one when there is no such file."""
+    if not path.is_file():
+        return history(())
+    return history(_records(path.read_text(encoding="utf-8")))
+
+
+def history(records: Iterable[Mapping[str, Any]]) -> History:
+    """From the records as `runtime/metrics.py` writes them."""
+    losses: dict[str, _Series] = {}
+    results: dict[str, _Series] = {}
+    monitors: dict[str, _Series] = {}
+    speed, wait = _Series(), _Series()
+    warnings: dict[str, None] = {}
+    for record in records:
+        step = record["step"]
+        match record["event"]:
+            case "step":
+                for target, series in ((record.get("losses"), losses), (record.get("monitors"), monitors)):
+                    for name, value in (target or {}).items():
+                        series.setdefault(name, _Series()).add(step, value)
+                speed.add(step, record.get("images_per_second"))
+                wait.add(step, record.get("data_wait"))
+            case "evaluation":
+                for name, value in record["results"].items():
+                    results.setdefault(name, _Series()).add(step, value)
+            case "warning":
+                warnings[f"step {step}: {record['message']}"] = None
+            case _:
+                pass  # a later version may record more
+    return History(losses, results, monitors, speed, wait, tuple(warnings))
+
+
+def _records(text: str) -> Iterable[Mapping[str, Any]]:
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):  # the last one may be half-written by a killed run
+            yield json.loads(line)
+
+
+def _curve(name: str, series: _Series) -> Curve:
+    return Curve(name, series.x, series.y)

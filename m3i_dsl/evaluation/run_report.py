@@ -1,0 +1,230 @@
+"""The report of a run: gathers `ReportData`.
+
+Takes: a trained run, its splits and its results. Gives: everything the page shows. Guarantees: trained and untrained
+encoder are shown on the same test images; reconstructions go through the compiled graph itself, on its first batch.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl import __version__
+from m3i_dsl.data.evaluation import normalization
+from m3i_dsl.data.stream import Stream
+from m3i_dsl.evaluation.features import dense_features, frozen, pooled_features
+from m3i_dsl.evaluation.history import read_history
+from m3i_dsl.evaluation.measure import Evaluation
+from m3i_dsl.evaluation.pictures import Image, Patches, as_images, balanced_sample, feature_maps, plane, spread
+from m3i_dsl.evaluation.report import Cloud, PictureTable, ReportData
+from m3i_dsl.evaluation.result import TRAINED, UNTRAINED, Comparison
+from m3i_dsl.evaluation.trained_run import TrainedRun, built_encoder, measured_encoder, view_of
+from m3i_dsl.ir.inputs import MaskInput, ViewInput
+from m3i_dsl.modules.tokens import blend, partner
+from m3i_dsl.semantics.program import Objective, Target
+from m3i_dsl.semantics.table import COLUMNS, rows
+from m3i_dsl.vocabulary.kinds import ImageEncoder
+from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
+from m3i_dsl.vocabulary.values import duration_text
+
+POINTS = 600
+"""Test images in the embedding."""
+
+SHOWN = 10
+"""Images in a row of pictures."""
+
+CELL = 8
+"""Pixels of the page's image for each token of a feature map."""
+
+
+def report_data(
+    run: TrainedRun, evaluation: Evaluation, comparisons: Sequence[Comparison], encoder: str | None = None
+) -> ReportData:
+    """The page of `run`; `encoder` is the one that was measured."""
+    name = measured_encoder(run.program, encoder)
+    pair = {TRAINED: built_encoder(run.executable, name), UNTRAINED: built_encoder(run.untrained(), name)}
+    pair[UNTRAINED].to(run.device)
+    record = read_history(run.path / "metrics.jsonl")
+    reference = {
+        comparison.trained.name: (baseline.value, UNTRAINED)
+        for comparison in comparisons
+        for baseline in comparison.baselines
+        if baseline.subject == UNTRAINED
+    }
+    pictures = [*_reconstructions(run), _feature_maps(run, evaluation, name, pair)]
+    return ReportData(
+        recipe_name=run.program.name,
+        recipe_text=run.program.file.text,
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        fingerprint=run.fingerprint,
+        facts=_facts(run, evaluation, name, record.mean_speed),
+        versions={
+            "m3ic": __version__,
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "Python": platform.python_version(),
+        },
+        comparisons=tuple(comparisons),
+        targets=record.target_panels(),
+        progress=record.progress_panels(reference),
+        speed=record.speed_panels(),
+        monitors=record.monitor_panels(),
+        warnings=record.warnings,
+        categories=evaluation.categories,
+        clouds=_clouds(run, evaluation, name, pair),
+        pictures=tuple(pictures),
+        table_columns=("row", *COLUMNS),
+        table_rows=tuple((row_name, *row.cells()) for row_name, row in rows(run.program)),
+        notes=(
+            "Written by m3ic. Baselines are measured on the same images and with the same settings as the trained "
+            "encoder; the C of the linear probe is chosen on a part of the training split.",
+        ),
+    )
+
+
+def _facts(run: TrainedRun, evaluation: Evaluation, encoder: str, speed: float) -> dict[str, str]:
+    program, training = run.program, run.program.training
+    view = view_of(program, encoder)
+    word = program.encoders[encoder].word.word
+    module = built_encoder(run.executable, encoder)
+    count = sum(parameter.numel() for parameter in module.parameters())
+    kind = getattr(word, "model", word.name)
+    facts = {
+        "data": f"{view.data.name}: {len(evaluation.train.labels)} training and {len(evaluation.test.labels)} test "
+        f"images in {len(evaluation.categories)} categories",
+        "encoder": f"{encoder}: {kind}, {count / 1e6:.2f} M parameters, images of {view.size[0]} x {view.size[1]}",
+        "training": f"{duration_text(training.length)}, batch {training.batch}, {training.precision}, "
+        f"{run.step} steps done",
+        "run": str(run.path),
+    }
+    if speed:
+        facts["speed"] = f"{speed:.0f} images/s"
+    return facts
+
+
+def _clouds(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, nn.Module]) -> tuple[Cloud, ...]:
+    test = evaluation.test
+    chosen = balanced_sample(test.labels, POINTS)
+    images, labels = test.images[chosen], test.labels[chosen]
+    normalize = normalization(view_of(run.program, encoder))
+    word = run.program.encoders[encoder].word.word
+    assert isinstance(word, ImageEncoder)
+    clouds: list[Cloud] = []
+    for title, module in pair.items():
+        features = pooled_features(
+            module, images, prefix=word.shape().prefix, batch=evaluation.batch, precision=evaluation.precision
+        )
+        points = plane(features)
+        places = spread(points, SHOWN)
+        thumbnails = as_images(images[places], normalize.mean, normalize.std)
+        pairs = tuple(zip(places, thumbnails, strict=True))
+        clouds.append(Cloud(title, points, labels.numpy().astype(np.int64), pairs))
+    return tuple(clouds)
+
+
+def _feature_maps(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, nn.Module]) -> PictureTable:
+    images = evaluation.test.images[balanced_sample(evaluation.test.labels, SHOWN)]
+    normalize = normalization(view_of(run.program, encoder))
+    word = run.program.encoders[encoder].word.word
+    assert isinstance(word, ImageEncoder)
+    shape = word.shape()
+    columns: list[list[Image]] = [as_images(images, normalize.mean, normalize.std)]
+    for module in pair.values():
+        tokens = torch.cat([part.float().cpu() for part in dense_features(module, images, batch=evaluation.batch)])
+        columns.append(feature_maps(tokens[:, shape.prefix :], shape.grid.rows, shape.grid.columns, CELL))
+    caption = (
+        "The first three principal components of the dense features as red, green and blue. Each encoder has a basis "
+        "of its own over these test images, so equal colours in a row mean similar features."
+    )
+    return PictureTable("Feature maps", ("image", *pair), tuple(zip(*columns, strict=True)), caption)
+
+
+def _reconstructions(run: TrainedRun) -> list[PictureTable]:
+    """One table for each target of pixels; the graph is run once on a few images of the first batch of training."""
+    wanted = [
+        (objective, target, target.representation.word)
+        for objective in run.program.objectives
+        for target in objective.targets
+    ]
+    pixel_targets = [(objective, target, word) for objective, target, word in wanted if isinstance(word, DensePixels)]
+    if not pixel_targets:
+        return []
+    stream = Stream(run.program, run.executable.inputs, base=run.base, device=run.device)
+    # Rows are mixed in pairs, so an even number of them is a batch of its own.
+    batch = {name: tensor[: 2 * SHOWN] for name, tensor in stream.batch_at(0).items()}
+    with torch.random.fork_rng(), frozen(run.executable.module):
+        output = cast(dict[str, Any], run.executable.module(**batch))
+    return [
+        _reconstruction(run, batch, output["representations"], objective, target, word)
+        for objective, target, word in pixel_targets
+    ]
+
+
+def _reconstruction(
+    run: TrainedRun,
+    batch: dict[str, Tensor],
+    representations: dict[str, Tensor],
+    objective: Objective,
+    target: Target,
+    word: DensePixels,
+) -> PictureTable:
+    encoder = objective.encoder.word.word
+    assert isinstance(encoder, ImageEncoder)
+    shape = encoder.shape()
+    reference = next(r for r in target.data if r.view is not None)
+    view, seen = reference.view, objective.inputs[0].view
+    assert view is not None
+    views = {source.view: batch[source.name] for source in run.executable.inputs if isinstance(source, ViewInput)}
+    image, truth = views[seen.name], views[view.name]
+    grid = truth.shape[-2] // shape.stride, truth.shape[-1] // shape.stride
+    everywhere = torch.ones(len(truth), grid[0] * grid[1], dtype=torch.bool)
+    mask = _mask(run, batch, objective)
+    if objective.mix is not None and mask is not None:
+        second = views[objective.inputs[1].view.name]
+        image = blend(image, partner(second), mask, shape.grid.rows, shape.grid.columns)
+        if reference.which == "second":
+            mask, truth = ~mask, partner(truth)
+    normalize = normalization(view)
+    patches = Patches(*grid, normalize.mean, normalize.std)
+    prediction = representations[f"{objective.name}.{target.name}/prediction"]
+    same = view.name == objective.input_of(reference.which).view.name
+    hidden = mask.cpu() if same and mask is not None else everywhere
+    own = Patches(shape.grid.rows, shape.grid.columns, normalize.mean, normalize.std)
+    covered = (
+        as_images(image, normalize.mean, normalize.std)
+        if mask is None or objective.mix is not None
+        else own.covered(image, mask)
+    )
+    columns = [
+        covered,
+        patches.predicted(truth, hidden, prediction, normalized=word.normalize),
+        as_images(truth, normalize.mean, normalize.std),
+    ]
+    caption = f"Target `{objective.name}.{target.name}` on images of the first batch. " + (
+        "Predicted patches stand among the visible ones." if same and mask is not None else "Every patch is predicted."
+    )
+    if word.normalize:
+        caption += " Predictions are normalised by patch; they are shown with the true patch's mean and deviation."
+    return PictureTable(
+        "Reconstructions", ("input", "prediction", "target"), tuple(zip(*columns, strict=True))[:SHOWN], caption
+    )
+
+
+def _mask(run: TrainedRun, batch: dict[str, Tensor], objective: Objective) -> Tensor | None:
+    """bool [B, L]: what is hidden of the objective's (first) input, None without mask and mix."""
+    reference = objective.inputs[0]
+    if objective.mix is not None:
+        slot = f"{objective.name}/mix"
+    elif reference.mask is not None:
+        slot = f"{reference.view.name}/mask/{reference.mask.word.text()}"
+    else:
+        return None
+    source = next(s for s in run.executable.inputs if isinstance(s, MaskInput) and s.slot == slot)
+    return batch[source.name]
