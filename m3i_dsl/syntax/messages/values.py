@@ -198,7 +198,7 @@ def missing_value(situation: Situation) -> Diagnostic | None:
     bad, previous = situation.bad, situation.previous
     if previous is None or previous.text not in ("=", ":"):
         return None
-    if bad is not None and bad.kind is not Kind.SYMBOL:
+    if bad is not None and (bad.kind is not Kind.SYMBOL or bad.text == "{"):
         return None
     before = situation.before
     owner = f"the argument `{before[-2].text}`" if previous.text == ":" else f"`{before[0].text} {before[1].text}`"

@@ -1,0 +1,110 @@
+"""The entry point `m3ic`.
+
+Takes: the arguments. Gives: an exit code: 0 clean, 1 the recipe has errors or a difference was asked for and found, 2
+wrong use, an unreadable file, or an internal error. Guarantees: what was asked for is on standard output, everything
+else on standard error; a fault of a recipe never shows a traceback; only the module of the command that runs is
+imported.
+
+A command is a module `cli/<command>.py` with `add_parser(subparsers)` and `run(arguments) -> int`, named in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from m3i_dsl.cli.options import CliError, common, report
+from m3i_dsl.diagnostics import RecipeError
+
+COMMANDS = ("check", "fmt", "resolve", "table", "explain", "vocab", "compile", "train", "eval", "export")
+
+EPILOG = """\
+m3ic check recipe.m3i              is it right?
+m3ic compile recipe.m3i            write what will be trained
+m3ic train                         train what was compiled last
+m3ic explain M3I0011               what a message means
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = _parser(words).parse_args(words)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 2
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has seen enough. Python would complain once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        return int(_module(arguments.command).run(arguments))
+    except RecipeError as fault:
+        report(fault.diagnostics, arguments, sys.stderr)
+        return 1
+    except CliError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        raise
+    except Exception as fault:
+        _internal_error(fault, arguments)
+        return 2
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"m3i_dsl.cli.{command}")
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """All commands for `--help`; only the one that `words` name when they name one."""
+    parser = argparse.ArgumentParser(
+        prog="m3ic",
+        description="Compiles, trains and evaluates pre-training recipes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common(suppress=False)],
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    named = [word for word in words if word in COMMANDS][:1]
+    for command in named or COMMANDS:
+        _module(command).add_parser(subparsers)
+    return parser
+
+
+def _version() -> str:
+    from m3i_dsl import __version__
+
+    return f"m3ic {__version__}"
+
+
+def _internal_error(fault: Exception, arguments: argparse.Namespace) -> None:
+    import platform
+    import traceback
+
+    if arguments.debug:
+        traceback.print_exception(fault)
+    place = traceback.extract_tb(fault.__traceback__)[-1]
+    print(f"error[M3I0901]: internal error, please report it: {type(fault).__name__}: {fault}", file=sys.stderr)
+    print(f"  = note: raised in {os.path.basename(place.filename)}:{place.lineno}", file=sys.stderr)
+    print(f"  = note: {_version()}, Python {platform.python_version()}, {platform.platform()}", file=sys.stderr)
+    if not arguments.debug:
+        print("  = help: run it again with `--debug` for the traceback", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

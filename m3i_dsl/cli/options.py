@@ -1,0 +1,150 @@
+"""What commands have in common: flags, input files, and how diagnostics are shown.
+
+Takes: parsed arguments. Gives: source files, settings, and rendered diagnostics. Guarantees: a file that is not
+there, or not a text, is a CliError with the name that was perhaps meant; colour only on a terminal, or when asked
+for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from m3i_dsl.diagnostics import FORMATS, Diagnostic, render
+from m3i_dsl.source import MissingFile, SourceFile, UnreadableFile, read_file
+
+if TYPE_CHECKING:
+    from m3i_dsl.syntax import ast
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
+
+STDIN = "-"
+
+
+class CliError(Exception):
+    """Wrong use of the command line, or a file that cannot be read: exit code 2."""
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+def common(*, suppress: bool = True) -> argparse.ArgumentParser:
+    """The flags that stand before or after any command; `suppress` keeps a command from resetting those before it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default=argparse.SUPPRESS if suppress else "auto",
+        help="auto: on a terminal, unless NO_COLOR is set",
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS if suppress else False,
+        help="show the traceback of an internal error",
+    )
+    return parser
+
+
+def add_command(subparsers: Subparsers, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    """The parser of a command, with the common flags."""
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common()],
+    )
+
+
+def add_output_format(parser: argparse.ArgumentParser) -> None:
+    """`--output-format`, for commands that report about recipes."""
+    parser.add_argument("--output-format", choices=FORMATS, default="full", help="how diagnostics are written")
+
+
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """`PATH...`: files, folders, and `-` for standard input."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a recipe, a folder of recipes, or `-`")
+    add_stdin_name(parser)
+
+
+def add_stdin_name(parser: argparse.ArgumentParser) -> None:
+    """`--stdin-filename`: what standard input is called in messages, and where its `use` paths start."""
+    parser.add_argument("--stdin-filename", default="<stdin>", metavar="NAME", help="the name of standard input")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """`--set name=value`, any number of times."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="the value of a parameter",
+    )
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise argparse.ArgumentTypeError(f"`{text}` is not NAME=VALUE")
+    return name.strip(), value
+
+
+def settings(arguments: argparse.Namespace) -> Mapping[str, ast.Value]:
+    """The values of `--set`, parsed; the last one of a name holds. Raises RecipeError."""
+    from m3i_dsl.syntax import parse_value
+
+    assignments: Sequence[tuple[str, str]] = arguments.settings
+    return {name: parse_value(value, f"<--set {name}>") for name, value in assignments}
+
+
+# --- input ------------------------------------------------------------------------------------------------------------
+
+
+def read(path: str, stdin_name: str = "<stdin>") -> SourceFile:
+    """One file, or standard input for `-`. Raises CliError."""
+    if path == STDIN:
+        return SourceFile(stdin_name, sys.stdin.read())
+    try:
+        return read_file(Path(path))
+    except MissingFile as fault:
+        near = f"; did you mean `{(Path(path).parent / fault.near[0])}`?" if fault.near else ""
+        raise CliError(f"there is no file `{path}`{near}") from None
+    except UnreadableFile as fault:
+        raise CliError(f"`{path}` cannot be read: {fault.reason}") from None
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """Files as they are; folders as the recipes inside them, at any depth, sorted. Raises CliError."""
+    found: list[str] = []
+    for path in paths:
+        if path != STDIN and Path(path).is_dir():
+            inside = sorted(str(file) for file in Path(path).rglob("*.m3i"))
+            if not inside:
+                raise CliError(f"there is no `.m3i` file in `{path}`")
+            found += inside
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def report(diagnostics: Iterable[Diagnostic], arguments: argparse.Namespace, stream: TextIO) -> None:
+    """Writes diagnostics in the format that was asked for."""
+    stream.write(render(diagnostics, getattr(arguments, "output_format", "full"), colored(arguments, stream)))
+
+
+def colored(arguments: argparse.Namespace, stream: TextIO) -> bool:
+    """Whether to write colours to `stream`."""
+    if arguments.color != "auto":
+        return bool(arguments.color == "always")
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
