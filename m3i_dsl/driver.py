@@ -111,7 +111,7 @@ def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
         if reads_category and not found.categories:
             diagnostics.add(error("M3I0503", f"`{name}` has no categories", source.span))
     files: dict[str, str] = {}
-    for module in graph.modules:
+    for module in (module for module in graph.modules if module.section == "encoders"):
         for attribute in ("weights", "file"):
             path = getattr(module.word, attribute, None) or (module.get(attribute) if attribute == "weights" else None)
             if isinstance(path, str) and path != "none":

@@ -47,7 +47,7 @@ class Binder:
             self._fail(error("M3I0201", f"expected {_article(kind)}, found {describe(value)}", value.span))
         known = words(kind)
         if value.name not in known:
-            inner = self._parameter(value)
+            inner = self.parameter(value)
             if inner is not None:
                 return self.word(inner, base, kind, **role_defaults)
             self._fail(
@@ -156,7 +156,7 @@ class Binder:
         bounds = bounds or Bounds()
         named = node.name if isinstance(node, ast.Term) else None
         if named is not None and not self._is_own_name(named, type_):
-            inner = self._parameter(node)
+            inner = self.parameter(node)
             if inner is not None:
                 return self._of_parameter(node, inner, type_, what, bounds)
         match type_.form, node:
@@ -263,7 +263,7 @@ class Binder:
 
     # --- parameters ---------------------------------------------------------------------------------------------------
 
-    def _parameter(self, node: ast.Value) -> ast.Value | None:
+    def parameter(self, node: ast.Value) -> ast.Value | None:
         """The value of the `param` that `node` names, or None."""
         if not isinstance(node, ast.Term) or len(node.words) != 1 or node.name not in self.parameters:
             return None

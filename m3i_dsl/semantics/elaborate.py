@@ -8,6 +8,7 @@ Siblings: elaborate_views.py (data, views, encoders), elaborate_objective.py, el
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from m3i_dsl.diagnostics import Diagnostics, Label, error
@@ -18,19 +19,18 @@ from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder,
 from m3i_dsl.semantics.program import Data, EncoderDeclaration, Objective, Program, View
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
+from m3i_dsl.syntax.load import LANGUAGE_VERSION
 from m3i_dsl.syntax.printer import print_value
 
 D = TypeVar("D", ast.Param, ast.Data, ast.View, ast.Encoder, ast.Objective)
-
-LANGUAGE_VERSION = 1
 
 
 def elaborate(
     recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics: Diagnostics
 ) -> Program | None:
     """`settings` are the values of `--set name=value`; reports to `diagnostics`."""
-    _version(recipe, diagnostics)
     parameters = _parameters(recipe, settings, diagnostics)
     binder = Binder(parameters, diagnostics)
     scope = Scope(binder=binder)
@@ -53,6 +53,8 @@ def elaborate(
         for evaluation in elaborate_evaluations(block, scope)
     ]
     name = _only(recipe, ast.RecipeName, "recipe", diagnostics)
+    if not any(isinstance(d, ast.Version) for d in recipe.declarations):
+        _missing(recipe, "a language version", f"start the file with `m3i {LANGUAGE_VERSION}`", diagnostics)
     if not objectives:
         _missing(recipe, "an `objective`", "add `objective NAME { ... }`", diagnostics)
     if train is None:
@@ -62,7 +64,7 @@ def elaborate(
     _unused(scope, parameters, recipe, diagnostics)
     if diagnostics.has_errors or training is None or name is None:
         return None
-    return Program(
+    program = Program(
         name=name.name.text,
         file=recipe.span.file,
         parameters={key: print_value(value) for key, value in parameters.items()},
@@ -74,16 +76,25 @@ def elaborate(
         evaluations=tuple(evaluations),
         span=name.span,
     )
+    return _without_unread_includes(program)
 
 
-def _version(recipe: ast.Recipe, diagnostics: Diagnostics) -> None:
-    version = next((d for d in recipe.declarations if isinstance(d, ast.Version)), None)
-    if version is None:
-        _missing(recipe, "a language version", f"start the file with `m3i {LANGUAGE_VERSION}`", diagnostics)
-    elif version.number.value != LANGUAGE_VERSION:
-        message = f"language version {version.number.span.text} is not known to this m3ic"
-        helps = (f"write `m3i {LANGUAGE_VERSION}`, or use the m3ic that the recipe was written for",)
-        diagnostics.add(error("M3I0128", message, version.number.span, helps=helps))
+def _without_unread_includes(program: Program) -> Program:
+    """Leaves out what a used file defines and this recipe does not read: a file of definitions serves many recipes."""
+    encoders = {o.encoder.name for o in program.objectives}
+    encoders |= {t.encoder.name for o in program.objectives for t in o.targets if t.encoder is not None}
+    encoders |= {program.encoders[name].of or name for name in encoders}
+    views = {r.view.name for o in program.objectives for r in o.inputs}
+    views |= {r.view.name for o in program.objectives for t in o.targets for r in t.data if r.view is not None}
+    kept_encoders = {n: e for n, e in program.encoders.items() if n in encoders or not _included(e.span)}
+    kept_views = {n: v for n, v in program.views.items() if n in views or not _included(v.span)}
+    data = {view.data.name for view in kept_views.values()}
+    kept_data = {n: d for n, d in program.data.items() if n in data or not _included(d.span)}
+    return replace(program, encoders=kept_encoders, views=kept_views, data=kept_data)
+
+
+def _included(span: Span) -> bool:
+    return span.file.included_from is not None
 
 
 def _parameters(
@@ -159,10 +170,11 @@ def _unused(
     if diagnostics.has_errors:
         return
     for param in (d for d in recipe.declarations if isinstance(d, ast.Param)):
-        if param.name.text not in scope.binder.used:
+        if param.name.text not in scope.binder.used and not _included(param.span):
             scope.warn_unused("param", param.name)
     for kind, name in scope.unused():
-        scope.warn_unused(kind, name)
+        if not _included(name.span):
+            scope.warn_unused(kind, name)
 
 
 T = TypeVar("T")

@@ -38,8 +38,7 @@ def elaborate_view(declaration: ast.View, scope: Scope) -> View:
         message = f"a view is of images, but `{data.name}.{field.text}` is {fields[field.text]}"
         scope.fail(error("M3I0210", message, field.span, helps=help_for("image", _of_modality(fields, "image"))))
     value = declaration.value
-    terms = value.terms if isinstance(value, ast.Pipeline) else (value,)
-    transforms = [scope.binder.word(term, Transform, "transform") for term in terms]
+    transforms = [scope.binder.word(term, Transform, "transform") for term in _steps(value, scope)]
     size: tuple[int, int] | None = None
     for transform in transforms:
         try:
@@ -52,6 +51,14 @@ def elaborate_view(declaration: ast.View, scope: Scope) -> View:
     if not any(isinstance(transform.word, Normalize) for transform in transforms):
         transforms.append(Placed(Normalize(), value.span, {}))
     return View(declaration.name.text, data, field.text, tuple(transforms), size, declaration.span)
+
+
+def _steps(value: ast.Value, scope: Scope) -> list[ast.Value]:
+    """The terms of a pipeline; a `param` that holds one stands for its steps."""
+    if isinstance(value, ast.Pipeline):
+        return [step for term in value.terms for step in _steps(term, scope)]
+    inner = scope.binder.parameter(value)
+    return [value] if inner is None else _steps(inner, scope)
 
 
 def _of_modality(fields: dict[str, str], modality: str) -> list[str]:
