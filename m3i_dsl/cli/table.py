@@ -1,0 +1,73 @@
+"""`m3ic table RECIPE...`: the targets of recipes as rows of the paper's instantiation table, column for column.
+
+The rows are read off the checked program, not off its text. `--markdown` and `--json` for documents and scripts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from m3i_dsl.cli.options import add_command, add_paths, add_settings, colored, expand, read, report, settings
+from m3i_dsl.diagnostics import Severity
+
+if TYPE_CHECKING:
+    from m3i_dsl.cli.options import Subparsers
+    from m3i_dsl.semantics.table import Row
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declares the command."""
+    parser = add_command(subparsers, "table", "print recipes as rows of the table", __doc__ or "")
+    add_paths(parser)
+    add_settings(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="a Markdown table")
+    form.add_argument("--json", action="store_true", help="a list of objects")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0: printed. 1: a recipe has errors."""
+    from m3i_dsl.driver import check_file
+    from m3i_dsl.semantics.table import COLUMNS, rows
+
+    values = settings(arguments)
+    found: list[tuple[str, Row]] = []
+    failed = False
+    for path in expand(arguments.paths):
+        checked = check_file(read(path, arguments.stdin_filename), values)
+        report([d for d in checked.diagnostics if d.severity is Severity.ERROR], arguments, sys.stderr)
+        failed |= checked.program is None
+        found += rows(checked.program) if checked.program is not None else []
+    if arguments.json:
+        import json
+
+        print(json.dumps([{"row": name, **dict(zip(COLUMNS, row.cells(), strict=True))} for name, row in found], indent=2))
+    elif arguments.markdown:
+        print(_markdown_row(("", *COLUMNS)))
+        print(_markdown_row(("---",) * (len(COLUMNS) + 1)))
+        for name, row in found:
+            print(_markdown_row((name, *row.cells())))
+    elif found:
+        _print_table(found, COLUMNS, colored(arguments, sys.stdout))
+    return 1 if failed else 0
+
+
+def _markdown_row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _print_table(found: list[tuple[str, Row]], columns: tuple[str, ...], color: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.columns[0].no_wrap = True
+    for name, row in found:
+        table.add_row(name, *row.cells())
+    console = Console(no_color=not color, highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width: never wrap a cell
+        console = Console(no_color=True, highlight=False, width=240)
+    console.print(table)

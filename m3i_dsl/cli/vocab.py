@@ -1,0 +1,124 @@
+"""`m3ic vocab [KIND] [WORD]`: the words of the language, with what they take and what they mean.
+
+Without arguments, the words of every kind; with a kind, their arguments, defaults and where these come from; with a word
+too, its full documentation. `--json` gives everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+from m3i_dsl.cli.options import CliError, add_command, colored
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from m3i_dsl.cli.options import Subparsers
+    from m3i_dsl.vocabulary.word import Kind, Parameter, Word
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declares the command."""
+    parser = add_command(subparsers, "vocab", "list the words of the language", __doc__ or "")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="such as `mask`, `predictor`, `distribution`")
+    parser.add_argument("word", nargs="*", metavar="WORD", help="one word of the kind, such as `dense feature`")
+    parser.add_argument("--json", action="store_true", help="everything, for scripts and editors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0: printed."""
+    from m3i_dsl.vocabulary.registry import KINDS, words
+
+    kinds = KINDS if arguments.kind is None else (_kind(arguments.kind),)
+    listed = {kind: dict(words(kind)) for kind in kinds}
+    if arguments.word:
+        name = " ".join(arguments.word)
+        listed = {kind: {name: _word(kind, name, found)} for kind, found in listed.items()}
+    if arguments.json:
+        import json
+
+        records = {kind: [_record(word) for word in found.values()] for kind, found in listed.items()}
+        print(json.dumps(records, indent=2))
+        return 0
+    from rich.console import Console
+
+    console = Console(no_color=not colored(arguments, sys.stdout), highlight=False)
+    for kind, found in listed.items():
+        console.print(f"[bold]{kind}[/bold]")
+        for word in found.values():
+            _print_word(console, word, arguments_too=arguments.kind is not None, full=bool(arguments.word))
+    return 0
+
+
+def _kind(name: str) -> Kind:
+    import difflib
+
+    from m3i_dsl.vocabulary.registry import KINDS
+
+    for kind in KINDS:
+        if name in (kind, f"{kind}s"):
+            return kind
+    close = difflib.get_close_matches(name, KINDS, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else f"kinds are {', '.join(KINDS)}"
+    raise CliError(f"there is no kind of word `{name}`; {hint}")
+
+
+def _word(kind: Kind, name: str, found: dict[str, type[Word]]) -> type[Word]:
+    import difflib
+
+    if name not in found:
+        close = difflib.get_close_matches(name, found, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(found)}"
+        raise CliError(f"there is no {kind} `{name}`; {hint}")
+    return found[name]
+
+
+def _record(word: type[Word]) -> dict[str, Any]:
+    return {
+        "name": word.name,
+        "kind": word.kind,
+        "doc": inspect.getdoc(word),
+        "effects": sorted(effect.value for effect in word.effects),
+        "arguments": [
+            {
+                "name": parameter.name,
+                "type": parameter.type.describe(),
+                "required": parameter.required,
+                "default": _default(parameter),
+                "origin": None if parameter.required else parameter.origin,
+                "range": parameter.bounds.text(parameter.type.quantity.unit if parameter.type.quantity else "") or None,
+                "doc": parameter.doc,
+            }
+            for parameter in word.parameters()
+        ],
+    }
+
+
+def _default(parameter: Parameter) -> str | None:
+    from m3i_dsl.vocabulary.word import argument_text
+
+    if parameter.required or parameter.default is None:
+        return None
+    return argument_text(parameter.default, parameter.type)
+
+
+def _print_word(console: Console, word: type[Word], *, arguments_too: bool, full: bool) -> None:
+    from rich.markup import escape
+    from rich.padding import Padding
+
+    console.print(Padding(f"[cyan]{word.name}[/cyan]  {escape(word.summary())}", (0, 0, 0, 2)))
+    if full:
+        paragraphs = (inspect.getdoc(word) or "").split("\n\n")[1:]
+        for paragraph in paragraphs:
+            console.print(Padding(escape(" ".join(paragraph.split())), (1, 0, 0, 4)))
+        console.print()
+    if not arguments_too:
+        return
+    for parameter in word.parameters():
+        default = _default(parameter)
+        given = "required" if parameter.required else "optional" if default is None else f"{default}, {parameter.origin}"
+        line = f"{parameter.name}: {parameter.type.describe()} ({given}) - {parameter.doc}"
+        console.print(Padding(escape(line), (0, 0, 0, 6)))
