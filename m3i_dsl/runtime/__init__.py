@@ -5,6 +5,7 @@ schedule.py     durations in steps, the learning rate and ramps at a step
 ema.py          averaged encoders
 precision.py    bf16 where the device has it
 slices.py       gradient accumulation, and when it would change the recipe
+coupled.py      which words couple the samples of a batch
 guard.py        non-finite losses: noticed before weights move, undone to the bit
 locate.py       which node of the graph, and which line of the recipe, made the first non-finite number
 step.py         one step

@@ -62,10 +62,10 @@ class LiveDisplay:
             self._evaluations.setdefault(name, []).append(value)
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, highlight=False)
 
     def warn(self, notice: Notice) -> None:
-        self._console.print(notice.text(), style="yellow", markup=False)
+        self._console.print(notice.text(), style="yellow", markup=False, highlight=False)
 
     def close(self) -> None:
         self._live.stop()

@@ -12,12 +12,13 @@ still due, so that none is lost or made twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 import torch
 
+from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoint import CheckpointStore
 from m3i_dsl.runtime.display import display_for
@@ -42,6 +43,7 @@ from m3i_dsl.runtime.throughput import Throughput
 
 EPOCH_SAVE_SECONDS = 20.0
 LONGEST_UNSAVED_SECONDS = 600.0
+BROKEN_NAMED = 20
 
 
 class Trainer:
@@ -58,14 +60,14 @@ class Trainer:
         options: TrainOptions,
         *,
         callbacks: Sequence[Callback] = (),
-        batch_coupled: Callable[[Any], Sequence[Coupled]] | None = None,
+        batch_coupled: Sequence[Coupled] | None = None,
         display: Display | None = None,
     ) -> None:
         training = graph.program.training
         if options.accumulate > 1:
             if batch_coupled is None:
                 raise ValueError("accumulation needs to know which words couple the batch")
-            check_accumulation(graph.program, options.accumulate, batch_coupled(graph))
+            check_accumulation(graph.program, options.accumulate, batch_coupled)
         self._graph, self._stream, self._run, self._options = graph, stream, run, options
         self._display = display_for() if display is None else display
         self._total = self._steps(training.length)
@@ -84,6 +86,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._monitor = CollapseMonitor()
         self._results: dict[str, float] = {}
+        self._broken = 0
 
         # Everything that moves is made here, once the module is where it will be trained.
         module = graph.module.to(options.device)
@@ -154,6 +157,8 @@ class Trainer:
         with closing(self._throughput.timed(self._stream.batches(first, self._last))) as batches:
             try:
                 for batch in batches:
+                    if isinstance(batch, StreamBatch):
+                        self._skipped(batch)
                     output = step_once(done, batch)
                     done += 1
                     if self._boundary(done, output):
@@ -194,6 +199,15 @@ class Trainer:
             self._save(done, evaluations_due=False)
         return True
 
+    def _skipped(self, batch: StreamBatch) -> None:
+        """Names samples that could not be decoded, the first ones; all are counted."""
+        for broken in batch.broken:
+            self._broken += 1
+            if self._broken <= BROKEN_NAMED:
+                self._display.say(f"skipped a broken sample of `{broken.data}`: {broken}")
+            if self._broken == BROKEN_NAMED:
+                self._display.say("further broken samples are counted in `metrics.jsonl` only")
+
     # --- at a boundary ------------------------------------------------------------------------------------------------
 
     def _log(self, done: int, output: StepOutput) -> None:
@@ -227,6 +241,7 @@ class Trainer:
                 "gradient_norm": values["gradient_norm"],
                 "images_per_second": progress.images_per_second,
                 "data_wait": progress.data_wait,
+                "broken_samples": self._broken,
                 "monitors": monitors,
             }
         )

@@ -5,8 +5,8 @@ file is cut back to where it was at the resumed checkpoint, so no step is in it 
 `null`.
 
     {"event": "step", "step": 40, "epoch": 1.25, "loss": ..., "losses": {"m3i.intra": ...}, "weights": {...},
-     "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "images_per_second": ..., "data_wait": ...,
-     "monitors": {...}}
+     "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "broken_samples": 0, "images_per_second": ...,
+     "data_wait": ..., "monitors": {...}}
     {"event": "evaluation", "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...}}
     {"event": "warning", "step": 160, "epoch": 5.0, "code": "M3I0710", "message": "..."}
 """

@@ -17,13 +17,14 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from m3i_dsl.artifact.copy import copy_artifact
+from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import (
     NOTHING_TO_RESUME,
     OTHER_RECIPE,
@@ -56,7 +57,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @classmethod
     def create(cls, path: Path, identity: Identity, artifact: Path | None = None) -> RunFolder:
-        """Starts a run in `path`, with a copy of the folder `artifact`. M3I0709 when a run is there already."""
+        """Starts a run in `path`, with a copy of `artifact`. M3I0709 when a run is there already."""
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = _lock(path)
@@ -70,14 +71,14 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                     helps=("continue it with `--resume`, or choose another folder with `--run`",),
                 )
             if artifact is not None:
-                shutil.copytree(artifact, path / "artifact", dirs_exist_ok=True)
+                copy_artifact(artifact, path / "artifact")
             # Last, so that a folder with run.json in it always has all that a run needs.
             write_json(path / _IDENTITY, {"schema": 1, **_fields(identity)})
             write_text(path.parent / _LATEST, f"{path.name}\n")
         except OSError as problem:
             _release(lock)
             raise cannot_write(f"the run folder `{path}`", problem) from problem
-        except TrainingFault:
+        except (TrainingFault, RecipeError):
             _release(lock)
             raise
         return cls(path, identity, lock)

@@ -1,6 +1,7 @@
 """Trains the tiny recipe in children that are killed at random moments; run as a script by test_crash.py.
 
-`python -m tests.runtime.crash FOLDER SEED`: prints how many children were killed. One import of torch serves all children.
+`python -m tests.runtime.crash FOLDER SEED`: prints how many children were killed. One import of torch serves all
+children.
 """
 
 import os

@@ -16,7 +16,7 @@ def trained(path: Path, slices: int) -> tuple[dict[str, torch.Tensor], list[floa
     stream = TinyStream(dtype=torch.float64)
     display: Any = None
     with create(path) as run:
-        job = trainer(run, graph, stream, accumulate=slices, batch_coupled=lambda _: ())
+        job = trainer(run, graph, stream, accumulate=slices, batch_coupled=())
         display = job._display
         job.run()
     return graph.module.state_dict(), [progress.loss for progress in display.progress]
@@ -42,7 +42,7 @@ def test_words_that_couple_the_batch_are_named_with_their_place(tmp_path: Path) 
     where = span_of("target intra {}")
     coupled = [("`negative samples` compares every sample with all others of the batch", where)]
     with create(tmp_path / "run") as run, pytest.raises(RecipeError) as caught:
-        trainer(run, tiny_graph(), accumulate=2, batch_coupled=lambda _: coupled)
+        trainer(run, tiny_graph(), accumulate=2, batch_coupled=coupled)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "M3I0703"
     assert diagnostic.span == where

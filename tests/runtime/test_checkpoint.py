@@ -1,4 +1,6 @@
-"""Checkpoints: published whole, verified when read, never overwritten; a damaged one is named and the one before it used."""
+"""Checkpoints: published whole, verified when read, never overwritten; a damaged one is named and the one before it
+used.
+"""
 
 import json
 import resource

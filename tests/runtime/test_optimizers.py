@@ -14,7 +14,9 @@ from m3i_dsl.vocabulary.values import Rate
 
 
 class Recipe(nn.Module):
-    """The places that parameters come from: a timm encoder, a projector, a text tower, a head, a weighting, a teacher."""
+    """The places that parameters come from: a timm encoder, a projector, a text tower, a head, a weighting, a
+    teacher.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from m3i_dsl.artifact import load, write
+from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.run_folder import Identity, RunFolder, latest_path, new_path
+from tests.artifact.contents import contents
 from tests.runtime.tiny import IDENTITY, create
 
 
@@ -20,11 +23,23 @@ def fault(path: Path, *arguments: object) -> TrainingFault:
 
 
 def test_a_new_run_copies_what_it_trains(tmp_path: Path) -> None:
-    artifact = tmp_path / "artifact"
-    artifact.mkdir()
-    (artifact / "recipe.canonical.m3i").write_text("m3i 1\n")
-    with RunFolder.create(tmp_path / "runs/a", IDENTITY, artifact) as run:
-        assert (run.artifact / "recipe.canonical.m3i").read_text() == "m3i 1\n"
+    (tmp_path / "recipes").mkdir()
+    written = write(tmp_path / "target/tiny", contents(tmp_path / "recipes"), target=tmp_path / "target")
+    with RunFolder.create(tmp_path / "deep/runs/a", IDENTITY, tmp_path / "target/tiny") as run:
+        copied = load(run.artifact)
+    assert copied.manifest.fingerprint == written.fingerprint
+    assert copied.base == load(tmp_path / "target/tiny").base == tmp_path / "recipes"  # paths were moved along
+    assert copied.ir == load(tmp_path / "target/tiny").ir
+    assert copied.diagnostics == ()
+
+
+def test_a_damaged_artifact_starts_no_run(tmp_path: Path) -> None:
+    write(tmp_path / "target/tiny", contents(tmp_path), target=tmp_path / "target")
+    (tmp_path / "target/tiny/recipe.ir").write_text("other")
+    with pytest.raises(RecipeError):
+        RunFolder.create(tmp_path / "a", IDENTITY, tmp_path / "target/tiny")
+    with create(tmp_path / "a"):
+        pass  # nothing is left that would keep a run from starting here
 
 
 def test_a_run_is_never_started_over_another(tmp_path: Path) -> None:

@@ -204,7 +204,9 @@ def tiny_program(
 
 @dataclass
 class TinyStream:
-    """Batches as a function of the step. `poison` puts a 13 into that step's batch; `before` is called with each step."""
+    """Batches as a function of the step. `poison` puts a 13 into that step's batch; `before` is called with each
+    step.
+    """
 
     batch: int = BATCH
     steps_per_epoch: int = STEPS_PER_EPOCH
