@@ -79,16 +79,17 @@ def describe(name: str) -> Entry:
     features = _features(model, height)
     prefix, layout = int(getattr(model, "num_prefix_tokens", 0) or 0), _layout(model, features)
     grid, channels_out = _grid(features, prefix, layout)
+    stride = _stride(model, height, grid)
     features.sum().backward()
     embed = getattr(model, "patch_embed", None)
     return Entry(
         family=family,
         width=channels_out,
-        stride=height // grid,
+        stride=stride,
         prefix=prefix,
         depth=_depth(model, family),
         image=height,
-        size=_size(name, model, family, height, height // grid),
+        size=_size(name, model, family, height, stride),
         layout=layout,
         patch=int(embed.patch_size[0]) if family == "vit" and type(embed) is PatchEmbed else _stem_patch(model, family),
         heads=_heads(model) if family == "vit" else 0,
@@ -139,6 +140,26 @@ def _grid(features: Tensor, prefix: int, layout: str) -> tuple[int, int]:
     if not square or grid[0] < 2:
         raise NoGridError(f"features of shape {tuple(features.shape)}")
     return int(grid[0]), int(channels)
+
+
+def _stride(model: Any, image: int, grid: int) -> int:
+    """The stride with which images that it divides have exactly one token for each stride.
+
+    The default image may be no multiple of it (ResNet-10-T is made for 176 pixels). Raises NoGridError for models that
+    do not pad, whose grid is never the image divided by the stride.
+    """
+    if image % grid == 0:
+        return image // grid
+    stride = int(model.feature_info[-1]["reduction"]) if getattr(model, "feature_info", None) else 0
+    if not stride or image // stride > grid:
+        raise NoGridError(f"a grid of {grid} does not divide an image of {image}")
+    if isinstance(model, VisionTransformer):
+        return stride
+    features = _features(model, stride * grid)
+    prefix = int(getattr(model, "num_prefix_tokens", 0) or 0)
+    if _grid(features, prefix, _layout(model, features))[0] != grid:
+        raise NoGridError(f"a grid of {grid} does not divide an image of {image}")
+    return stride
 
 
 def _unused(model: Any) -> list[str]:
@@ -208,6 +229,7 @@ def _draws(part: nn.Module) -> bool:
 
 
 def main() -> None:
+    """Writes the catalogue; models without a grid are named on stderr, with the reason."""
     warnings.simplefilter("ignore")
     models: dict[str, dict[str, Any]] = {}
     without: list[str] = []

@@ -326,3 +326,12 @@ def test_what_cannot_be_built_is_said(word: Predictor, of: PredictorShape, argum
     with pytest.raises(WordError, match=message) as caught:
         word.build(of)
     assert caught.value.argument == argument
+
+
+def test_a_decoder_compiles_as_one_graph() -> None:
+    """Counts are static, so a mask never breaks the graph."""
+    module = built(Decoder(1, 2, position="relative"), shape(wanted=5))
+    x, y = geometry()
+    arguments = (normal(B, 1 + L - 7, D), hiding(7), hiding(5, seed=3), None, x, y)
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*arguments), module(*arguments))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_shapes_follow_from_the_arguments(word: Timm, expected: FeatureShape) ->
     ("word", "argument", "message"),
     [
         (Timm("vit_bse_patch16_224", 224), "model", "has no model `vit_bse_patch16_224`"),
-        (Timm("levit_128", 224), "model", "no dense grid"),
+        (Timm("volo_d1_224", 224), "model", "no dense grid"),
         (Timm("vit_base_patch16_224", 30), "image", "not a whole number of tokens of 16px"),
         (Timm("resnet18", 64, 4), "patch", "no patch embedding"),
         (Timm("resnet18", 64, width=8), "width", "argument of plain ViTs"),
@@ -84,3 +85,18 @@ def test_shapes_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [768, []]
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "resnet10t", "convnext_atto"])
+def test_the_catalogue_says_what_its_script_finds(name: str) -> None:
+    from m3i_dsl.modules.timm_catalogue import describe
+
+    found = asdict(describe(name))
+    assert asdict(timm_model(name)) == found | {"unused": tuple(found["unused"])}
+
+
+def test_the_script_refuses_a_model_without_a_grid() -> None:
+    from m3i_dsl.modules.timm_catalogue import NoGridError, describe
+
+    with pytest.raises(NoGridError, match="does not divide"):
+        describe("inception_v3")
