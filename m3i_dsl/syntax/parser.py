@@ -69,8 +69,10 @@ def _parse_blocks(file: SourceFile, builder: Builder, diagnostics: Diagnostics) 
 
 
 def _first(bracket: Diagnostic | None, found: Diagnostic) -> Diagnostic:
-    """The fault that stands first: what comes after a bracket that is not closed only follows from it."""
-    return found if bracket is None or found.span.start < bracket.span.start else bracket
+    """The fault that the other follows from: the first, but a string that is not closed may have swallowed a bracket."""
+    if bracket is None or found.code == "M3I0003":
+        return found
+    return found if found.span.start < bracket.span.start else bracket
 
 
 def _value_fault(file: SourceFile) -> Diagnostic:
@@ -79,7 +81,7 @@ def _value_fault(file: SourceFile) -> Diagnostic:
         return error("M3I0010", "the value is empty", Span(file, 0, 0), "expected a value here")
     found = explain(file, tokens, grammar.START_VALUE)
     assert found is not None, "a text that does not parse does so again"
-    return found
+    return _first(next((block.fault for block in recovery.split(file, tokens) if block.fault), None), found)
 
 
 def _nesting_fault(file: SourceFile) -> Diagnostic | None:

@@ -61,17 +61,23 @@ class _Splitter:
             if len(line) == 1:
                 self._line_start(index, closed)
             elif not self.stack and token.text == "}":
-                self._begin(stray=True)
+                self._stray()
             if not self.blocks:
                 self._begin(stray=True)
             self.blocks[-1].tokens.append(token)
-            self._bracket(token, line[0])
+            if not self._misplaced_close(index, line[0]):
+                self._bracket(token, line[0])
         self._end_block()
         return self.blocks
 
     def _begin(self, *, stray: bool) -> None:
         self._end_block()
         self.blocks.append(Block([], stray))
+
+    def _stray(self) -> None:
+        """What opens no declaration: one block, however many lines there are of it."""
+        if not self.blocks or not self.blocks[-1].stray:
+            self._begin(stray=True)
 
     def _end_block(self) -> None:
         """What is still open in the last block stays open for good."""
@@ -91,28 +97,38 @@ class _Splitter:
                 self._next_target(closed)
             return
         if token.text == "}":
-            self._begin(stray=True)
+            self._stray()
             return
         if token.kind is not Kind.NAME:
             joins = token.kind is Kind.SYMBOL and token.text != "{"
             opens_nothing = not joins and not self._continued() and not self._headless_brace(token)
-            if opens_nothing and self.blocks and not self.blocks[-1].stray:
-                self._begin(stray=True)
+            if opens_nothing:
+                self._stray()
             return
         if sure or not self._continued():
-            known = token.text in DECLARATIONS
-            guess = token.text in FOREIGN_DECLARATIONS or (
-                home_of(token.text) is None and closest(token.text, DECLARATIONS) is not None
-            )
-            if known or guess or not self.blocks or not self.blocks[-1].stray:
+            setting = home_of(token.text) is not None
+            after_stray = bool(self.blocks) and self.blocks[-1].stray
+            known = token.text in DECLARATIONS and (sure or not (setting and after_stray))
+            guess = token.text in FOREIGN_DECLARATIONS or closest(token.text, DECLARATIONS) is not None
+            if known or (guess and not setting) or not after_stray:
                 self._begin(stray=not known)
 
     def _line_end(self, line: Sequence[Token], newline: int) -> None:
         """`train` alone on its line: the statements after it are its own, although its `{` was left out."""
-        if _is_head([token.text for token in line], inside=bool(self.stack)):
+        if len(self.stack) <= 1 and _is_head([token.text for token in line], inside=bool(self.stack)):
             following = next(iter(real(self.tokens[newline:])), None)
             if following is None or following.text != "{":
                 self.stack.append(_Open(line[0], line[0], missing=True))
+
+    def _misplaced_close(self, index: int, line_first: Token) -> bool:
+        """A `}` in the middle of a line of a block that began on another line: it hardly ends the block."""
+        token = self.tokens[index]
+        following = self.tokens[index + 1] if index + 1 < len(self.tokens) else None
+        ends_line = following is None or following.kind in (Kind.NEWLINE, Kind.COMMENT) or following.text == "}"
+        if token.text != "}" or ends_line or token is line_first:
+            return False
+        opened = next((opened for opened in reversed(self.stack) if opened.token.text == "{"), None)
+        return opened is not None and opened.line_first is not line_first
 
     def _headless_brace(self, token: Token) -> bool:
         """Whether `token` is the `{` of the statement before it, one line late."""
@@ -179,16 +195,9 @@ class _Splitter:
 
 
 def _is_head(words: Sequence[str], *, inside: bool) -> bool:
-    """Whether a line holds the head of a block and nothing else; a `:` after it is of another language."""
-    match [word for word in words if word != ":"]:
-        case ["train"] | ["evaluate"]:
-            return not inside
-        case ["objective", name]:
-            return not inside and name.isidentifier()
-        case ["target", name]:
-            return inside and name.isidentifier()
-        case _:
-            return False
+    """Whether a line is the head of a block without its `{`, whatever else stands there instead."""
+    keywords = ("target",) if inside else ("objective", "train", "evaluate")
+    return bool(words) and words[0] in keywords and "{" not in words
 
 
 def split(file: SourceFile, tokens: Sequence[Token]) -> list[Block]:

@@ -10,6 +10,7 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 from m3i_dsl.diagnostics import Diagnostic
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import grammar
+from m3i_dsl.syntax.keywords import DECLARATIONS
 from m3i_dsl.syntax.messages import characters, statements, values
 from m3i_dsl.syntax.messages.situation import VALUE_STARTS, Situation
 from m3i_dsl.syntax.tokens import Kind, Token
@@ -88,7 +89,7 @@ def expected(situation: Situation) -> str:
     if accepts >= VALUE_STARTS:
         words.append("a value")
         accepts -= VALUE_STARTS
-    declarations = {terminal for terminal in accepts if terminal in _DECLARATION_TERMINALS}
+    declarations = accepts & declaration_terminals()
     if len(declarations) > 2:
         words.append("a declaration")
         accepts -= declarations
@@ -99,7 +100,6 @@ def expected(situation: Situation) -> str:
     return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else "".join(words)
 
 
-_DECLARATION_TERMINALS = frozenset(
-    f"_{word.upper()}"
-    for word in ("m3i", "recipe", "use", "param", "data", "view", "encoder", "objective", "train", "evaluate")
-)
+def declaration_terminals() -> frozenset[str]:
+    """The terminals that open a declaration."""
+    return frozenset(f"_{word.upper()}" for word in DECLARATIONS)

@@ -299,9 +299,15 @@ def misspelled_clause(situation: Situation) -> Diagnostic | None:
 
 
 def statement_too_long(situation: Situation) -> Diagnostic | None:
-    """Only the end of the line could follow, and something else does."""
+    """Only the end of the line, or of the text, could follow, and something else does."""
     bad, previous = situation.bad, situation.previous
-    if bad is None or previous is None or not situation.only("_NEWLINE"):
+    if bad is None or previous is None:
+        return None
+    if situation.only("$END"):
+        if bad.first and situation.tokens[0].text in DECLARATIONS:
+            return situation.error("M3I0037", f"a statement cannot start with {quoted(bad)}")
+        return situation.error("M3I0026", f"expected one value, found {quoted(bad)} after it")
+    if not situation.only("_NEWLINE"):
         return None
     helps = [f"start {quoted(bad)} on a new line, or remove it"]
     statement = situation.statement
