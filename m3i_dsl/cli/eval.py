@@ -1,8 +1,8 @@
 """`m3ic eval [RUN]`: measures a trained encoder, always beside the untrained one and raw pixels.
 
 Takes: a run (the last one started by default). Gives: the results on standard output, as a table or as JSON; with
-`--report` one self-contained HTML page in the run's folder. Guarantees: exit code 0 when everything was measured, 1 for a
-fault; the run is not changed but for its report and `results.json`.
+`--report` one self-contained HTML page in the run's folder. Guarantees: exit code 0 when everything was measured, 1 for
+a fault; the run is not changed but for its report and `results.json`.
 """
 
 from __future__ import annotations

@@ -77,8 +77,9 @@ def tick_text(value: float, step: float) -> str:
     for scale, suffix in ((1e6, "M"), (1e3, "k")):
         if step >= scale / 10 and abs(value) >= scale:
             return f"{value / scale:.10g}{suffix}"
-    if value and (abs(value) >= 1e6 or step < 1e-4):
-        return f"{value:.1e}"
+    if value and step < 1e-4:
+        digits = max(1, math.floor(math.log10(abs(value))) - math.floor(math.log10(step)) + 1)
+        return f"{value:.{digits}e}"
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     decimals += abs(step * 10**decimals - round(step * 10**decimals)) > 1e-6
     return f"{value + 0.0:.{decimals}f}"

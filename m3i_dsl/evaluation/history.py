@@ -71,7 +71,7 @@ class History:
         shown = {
             "spread": ("spread", "0 is collapse, 1 independent", (0.0,)),
             "effective_rank": ("effective rank", "dimensions in use", (0.0,)),
-            "alignment": ("alignment", "squared distance to the target", (0.0,)),
+            "alignment": ("alignment", "distance to the target", (0.0,)),
             "uniformity": ("uniformity", "0 is collapse", (0.0,)),
         }
         parts = {name.rpartition("/")[0] for name in self.monitors}

@@ -35,17 +35,26 @@ def plane(features: Tensor, *, seed: int = 0) -> NDArray[np.float32]:
 
     For fewer than 8 samples the principal components themselves. Source: van der Maaten and Hinton 2008.
     """
-    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    unit = torch.nn.functional.normalize(features.detach().float(), dim=1).cpu().numpy()
-    components = min(50, *unit.shape)
-    reduced = PCA(components, random_state=seed).fit_transform(unit)
-    if len(unit) < 8 or components < 2 or float(np.ptp(reduced)) < 1e-6:
+    unit = torch.nn.functional.normalize(features.detach().cpu().double(), dim=1)
+    reduced = _principal_components(unit.numpy(), 50)
+    # A collapsed encoder gives equal features, and a plane has nothing to show of them but one point.
+    if len(reduced) < 8 or reduced.shape[1] < 2 or float(np.ptp(reduced)) < 1e-6:
         return np.pad(reduced, ((0, 0), (0, 2)))[:, :2].astype(np.float32)
+    start = (1e-4 * reduced[:, :2] / reduced[:, 0].std()).astype(np.float32)
     perplexity = min(30.0, (len(unit) - 1) / 4)
-    flat = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(reduced)
+    flat = TSNE(2, perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced)
     return flat.astype(np.float32)
+
+
+def _principal_components(rows: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """[N, at most count]: the coordinates of centred rows [N, D], the largest coefficient of each axis positive."""
+    centred = rows - rows.mean(axis=0)
+    _, _, basis = np.linalg.svd(centred, full_matrices=False)
+    basis = basis[:count]
+    signs = np.sign(np.take_along_axis(basis, np.abs(basis).argmax(axis=1, keepdims=True), axis=1))
+    return centred @ (basis * signs).T
 
 
 def balanced_sample(labels: Tensor, count: int, seed: int = 0) -> Tensor:

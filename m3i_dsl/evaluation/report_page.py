@@ -89,8 +89,13 @@ _EMBEDDING_NOTE = (
 def _section(title: str, body: str, note: str = "") -> str:
     if not body:
         return ""
-    lead = f'<p class="lead">{escape(note)}</p>' if note else ""
+    lead = f'<p class="lead">{_words(note)}</p>' if note else ""
     return f"<section><h2>{escape(title)}</h2>{lead}{body}</section>"
+
+
+def _words(text: str) -> str:
+    """Prose, with names in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _verdict(comparisons: tuple[Comparison, ...]) -> str:
@@ -187,7 +192,7 @@ def _panels(panels: tuple[Panel, ...]) -> str:
 def _warnings(data: ReportData) -> str:
     if not data.warnings:
         return ""
-    return f'<ul class="warnings">{"".join(f"<li>{escape(warning)}</li>" for warning in data.warnings)}</ul>'
+    return f'<ul class="warnings">{"".join(f"<li>{_words(warning)}</li>" for warning in data.warnings)}</ul>'
 
 
 def _clouds(data: ReportData) -> str:

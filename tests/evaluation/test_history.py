@@ -1,0 +1,76 @@
+"""The record of a run as panels."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from m3i_dsl.evaluation.history import read_history
+from m3i_dsl.runtime.metrics import MetricsLog
+
+
+def record(path: Path) -> None:
+    with MetricsLog(path) as log:
+        for step, speed in ((10, 100.0), (20, 300.0), (30, 200.0)):
+            monitors = {
+                "m3i.intra/prediction/spread": 0.5,
+                "m3i.intra/target/spread": 0.9,
+                "m3i/input/spread": 0.7,
+                "m3i.intra/alignment": 0.1,
+            }
+            log.write(
+                {
+                    "event": "step",
+                    "step": step,
+                    "losses": {"m3i.intra": 1 / step, "m3i.inter": math.inf if step == 20 else 2.0},
+                    "images_per_second": speed,
+                    "data_wait": 0.25,
+                    "monitors": monitors if step == 20 else {},
+                }
+            )
+        for step in (0, 30):
+            log.write({"event": "evaluation", "step": step, "results": {"knn.accuracy": 0.5 + step / 100}})
+        log.write({"event": "warning", "step": 20, "code": "M3I0710", "message": "`m3i.intra` is collapsing"})
+
+
+def test_panels_of_a_run(tmp_path: Path) -> None:
+    record(tmp_path / "metrics.jsonl")
+    history = read_history(tmp_path / "metrics.jsonl")
+    intra, inter = history.target_panels()
+    assert (intra.title, list(intra.curves[0].x)) == ("m3i.intra", [10, 20, 30])
+    assert [math.isfinite(value) for value in inter.curves[0].y] == [True, False, True]
+    (progress,) = history.progress_panels({"knn": (0.4, "untrained")})
+    assert list(progress.curves[0].y) == [50.0, 80.0]
+    assert progress.reference == ((40.0, "untrained"),)
+    throughput, wait = history.speed_panels()
+    assert list(throughput.curves[0].y) == [100.0, 300.0, 200.0]
+    assert list(wait.curves[0].y) == [25.0] * 3
+    assert history.mean_speed == 200.0
+    assert history.warnings == ("step 20: `m3i.intra` is collapsing",)
+
+
+def test_monitors_share_colours_by_target(tmp_path: Path) -> None:
+    record(tmp_path / "metrics.jsonl")
+    spread, alignment = read_history(tmp_path / "metrics.jsonl").monitor_panels()
+    assert [(c.name, c.colour, c.dashed) for c in spread.curves] == [
+        ("m3i.intra", 1, True),
+        ("m3i.intra", 1, False),
+        ("m3i", 0, False),
+    ]
+    assert [(c.name, c.colour) for c in alignment.curves] == [("m3i.intra", 1)]
+
+
+def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    record(path)
+    whole = read_history(path)
+    with path.open("a") as file:
+        file.write(json.dumps({"event": "step", "step": 40, "losses": {}})[:-4])
+    assert read_history(path).losses["m3i.intra"].x == whole.losses["m3i.intra"].x
+
+
+def test_no_record_gives_no_panels(tmp_path: Path) -> None:
+    history = read_history(tmp_path / "metrics.jsonl")
+    assert history.target_panels() == history.speed_panels() == history.monitor_panels() == ()
+    assert history.mean_speed == 0.0
