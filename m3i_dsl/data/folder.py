@@ -56,8 +56,8 @@ class FolderImages(StoredImages):
         image, size = self.image(index) if "image" in fields else (None, None)
         return Sample(
             image=image,
-            text=self._caption(index) if "text" in fields else None,
-            category=self.labels[self.paths[index].split("/", 1)[0]] if "category" in fields else None,
+            text=self._caption(index) if self.word.caption and "text" in fields else None,
+            category=self.labels.get(self.paths[index].split("/", 1)[0]) if "category" in fields else None,
             size=size,
         )
 

@@ -7,7 +7,9 @@ next one in the order, so the batch keeps its size; torch's global random state 
 
 from __future__ import annotations
 
+import atexit
 import signal
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,8 +158,29 @@ def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) 
         generator=torch.Generator(),  # seeds workers from here, not from the global state that dropout draws from
     )
     decoded = iter(loader)
-    for _ in range(start, stop):
-        yield [_whole(next(decoded)) for _ in range(per_batch)]
+    _running.add(decoded)
+    try:
+        for _ in range(start, stop):
+            yield [_whole(next(decoded)) for _ in range(per_batch)]
+    finally:
+        _end_workers(decoded)
+
+
+_running: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The iterators whose workers may still run."""
+
+
+def _end_workers(decoded: Any) -> None:
+    """Ends the workers now: torch would wait until its iterator is collected, which a traceback can put off."""
+    _running.discard(decoded)
+    decoded._shutdown_workers()
+
+
+@atexit.register
+def _end_all_workers() -> None:
+    """At exit multiprocessing sends SIGTERM, which workers ignore, and waits: they must have ended before."""
+    for decoded in list(_running):
+        _end_workers(decoded)
 
 
 def _whole(chunk: Chunk | Failed) -> Chunk:

@@ -51,11 +51,11 @@ class ParquetImages(StoredImages):
         written = word.path if argument == "path" else word.test or ""
         self.files = matching(written, base, argument, ".parquet")
         footers = [_footer(path, argument) for path in self.files]
-        for path, footer in zip(self.files, footers, strict=True):
-            check_columns(word, footer.schema.to_arrow_schema(), path)
         self.groups = _groups(footers)
         if self.groups.samples == 0:
             raise WordError(f"`{written}` has no rows", argument=argument)
+        for path, footer in zip(self.files, footers, strict=True):
+            check_columns(word, footer.schema.to_arrow_schema(), path)
         self.canvas = word.canvas
         self.labels: Labels | None = None
         if word.category is not None:
@@ -70,7 +70,7 @@ class ParquetImages(StoredImages):
         image, size = self.image(index) if "image" in fields else (None, None)
         return Sample(
             image=image,
-            text=self._text(index) if "text" in fields else None,
+            text=self._text(index, self.word.caption) if self.word.caption is not None and "text" in fields else None,
             category=int(self.labels.indices[index]) if self.labels is not None and "category" in fields else None,
             size=size,
         )
@@ -106,11 +106,10 @@ class ParquetImages(StoredImages):
             content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + _footer_bytes(path))
         return SourceDescription(len(self), self.labels.names if self.labels is not None else (), content.hexdigest())
 
-    def _text(self, index: int) -> str:
-        assert self.word.caption is not None
-        text = self._value(index, self.word.caption)
+    def _text(self, index: int, column: str) -> str:
+        text = self._value(index, column)
         if text is None:
-            raise BrokenSample(self.name(index), f"column `{self.word.caption}` is null")
+            raise BrokenSample(self.name(index), f"column `{column}` is null")
         return text
 
     def _file(self, index: int) -> int:

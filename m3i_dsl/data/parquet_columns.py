@@ -59,7 +59,11 @@ def read_labels(files: list[Path], schema: pa.Schema, column: str, known: tuple[
     tables = [pq.read_table(path, columns=[column], use_threads=False) for path in files]
     values = pa.chunked_array([chunk for table in tables for chunk in table.column(column).chunks])
     if values.null_count:
-        raise WordError(f"column `{column}` has {values.null_count} rows without a category", argument="category")
+        raise WordError(
+            f"column `{column}` is null in {values.null_count} of {len(values)} rows",
+            argument="category",
+            help="rows without a category must be left out",
+        )
     if _is_text(values.type):
         encoded = values.combine_chunks().dictionary_encode()
         found = [str(name) for name in encoded.dictionary.to_pylist()]

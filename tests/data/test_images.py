@@ -1,0 +1,61 @@
+"""Decoding images."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from m3i_dsl.data.images import Unreadable, decode, stored_size
+from tests.data.programs import encoded, picture
+
+
+def test_lossless_formats_come_back_exactly() -> None:
+    image = picture(0, (20, 30))
+    for format_ in ("PNG", "BMP", "TIFF"):
+        decoded, size = decode(encoded(image, format_), None)
+        assert size == (20, 30)
+        assert np.array_equal(decoded, image)
+        assert decoded.flags.writeable
+
+
+def test_a_canvas_shows_the_whole_image_and_the_size_is_that_of_the_file() -> None:
+    image = picture(0, (300, 500))
+    decoded, size = decode(encoded(image), 64)
+    assert size == (300, 500) == stored_size(encoded(image))
+    assert decoded.shape == (64, 64, 3)
+    reference = Image.fromarray(image).resize((64, 64), Image.Resampling.BICUBIC)
+    assert np.abs(decoded.astype(int) - np.asarray(reference).astype(int)).mean() < 3  # JPEG, decoded at a quarter
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
+def test_other_modes_become_rgb(mode: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(picture(0)).convert(mode).save(file, "TIFF")
+    decoded, _ = decode(file.getvalue(), None)
+    assert decoded.shape == (24, 24, 3)
+    assert decoded.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        (b"", "not an image"),
+        (b"a text, not an image", "not an image"),
+        (encoded(picture(0))[:-200], "truncated"),
+        (encoded(picture(0), "PNG")[:-40], "truncated"),
+    ],
+)
+@pytest.mark.parametrize("canvas", [None, 16])
+def test_damaged_bytes_say_what_is_wrong(stored: bytes, reason: str, canvas: int | None) -> None:
+    with pytest.raises(Unreadable, match=f"(?i){reason}"):
+        decode(stored, canvas)
+
+
+def test_more_than_eight_bits_are_refused_rather_than_clipped() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(file, "PNG")
+    with pytest.raises(Unreadable, match="more than 8 bits"):
+        decode(file.getvalue(), None)

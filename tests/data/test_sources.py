@@ -1,0 +1,191 @@
+"""Sources: what they hold, and how each fault points to the argument that causes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m3i_dsl.data.sources import SourceFault, open_sources
+from m3i_dsl.vocabulary.kinds import BrokenSample, Source, WordError
+from m3i_dsl.vocabulary.sources import Embedded, Folder
+from tests.data.programs import digits, encoded, image_folder, picture, program
+
+EVERYTHING = frozenset({"image", "text", "category"})
+
+
+# --- embedded ---------------------------------------------------------------------------------------------------------
+
+
+def test_digits_hold_out_every_fifth_sample() -> None:
+    source = Embedded("digits")
+    assert source.fields() == {"image": "image", "text": "text", "category": "category"}
+    train = source.open(Path())
+    test = train.evaluation()
+    assert (len(train), len(test)) == (1438, 359)
+    description = source.describe(Path())
+    assert description.samples == 1438
+    assert description.categories == tuple("0123456789")
+    assert description == source.describe(Path("/elsewhere"))
+    shown = {train.read(index, EVERYTHING).image.tobytes() for index in range(len(train))}  # type: ignore[union-attr]
+    held_out = [test.read(index, EVERYTHING).image.tobytes() for index in range(len(test))]  # type: ignore[union-attr]
+    assert sum(image in shown for image in held_out) < 3
+
+
+def test_digits_are_the_real_ones_with_captions_that_vary() -> None:
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    train = Embedded("digits").open(Path())
+    fifth = train.read(4, EVERYTHING)  # the sixth of all: the fifth is held out
+    assert fifth.category == labels[5]
+    assert fifth.size == (8, 8)
+    assert fifth.image is not None
+    assert np.array_equal(fifth.image[:, :, 1], np.rint(pixels[5].reshape(8, 8) * 255 / 16))
+    captions: dict[int, Counter[str]] = {}
+    for index in range(len(train)):
+        sample = train.read(index, EVERYTHING)
+        assert sample.category is not None
+        assert sample.text is not None
+        captions.setdefault(sample.category, Counter())[sample.text] += 1
+    assert set(captions) == set(range(10))
+    assert all(len(of_category) == 8 for of_category in captions.values())
+    of_three = set(captions[3])
+    assert "a handwritten digit three" in of_three
+    assert not of_three & set(captions[5])
+
+
+def test_only_the_fields_asked_for_are_read() -> None:
+    sample = Embedded("digits").open(Path()).read(0, frozenset({"category"}))
+    assert sample.image is None
+    assert sample.text is None
+    assert sample.category is not None
+
+
+# --- folder -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_categories(tmp_path: Path) -> None:
+    image_folder(tmp_path / "train", {"cat": 3, "dog": 2})
+    image_folder(tmp_path / "test", {"dog": 1})
+    (tmp_path / "train" / ".cache").mkdir()
+    (tmp_path / "train" / ".cache" / "hidden.png").write_bytes(encoded(picture(9), "PNG"))
+    source = Folder("train", test="test", caption=True)
+    assert source.fields() == {"image": "image", "text": "text", "category": "category"}
+    described = source.describe(tmp_path)
+    assert (described.samples, described.categories) == (5, ("cat", "dog"))
+    dataset = source.open(tmp_path)
+    sample = dataset.read(3, EVERYTHING)
+    assert (sample.category, sample.text, sample.size) == (1, "a picture of dog, number 0", (24, 24))
+    assert np.array_equal(sample.image, picture(3))  # type: ignore[arg-type]
+    test = dataset.evaluation()
+    assert len(test) == 1
+    assert test.read(0, EVERYTHING).category == 1, "test categories are numbered as in training"
+
+
+def test_a_flat_folder_and_its_fingerprint(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(picture(number)))
+    source = Folder(".", category=False)
+    assert source.fields() == {"image": "image"}
+    first = source.describe(tmp_path)
+    assert (first.samples, first.categories) == (3, ())
+    assert source.describe(tmp_path) == first
+    (tmp_path / "2.jpg").rename(tmp_path / "3.jpg")
+    assert source.describe(tmp_path).fingerprint != first.fingerprint
+
+
+def test_a_canvas_takes_images_of_any_size(tmp_path: Path) -> None:
+    image_folder(tmp_path / "small", {"a": 1}, size=(20, 30))
+    image_folder(tmp_path / "large", {"a": 1}, size=(50, 40))
+    (tmp_path / "large" / "a" / "00.png").rename(tmp_path / "small" / "a" / "01.png")
+    dataset = Folder("small", canvas=16).open(tmp_path)
+    samples = [dataset.read(index, EVERYTHING) for index in range(2)]
+    assert [sample.size for sample in samples] == [(20, 30), (50, 40)]
+    assert [sample.image.shape for sample in samples if sample.image is not None] == [(16, 16, 3)] * 2
+    with pytest.raises(WordError, match=r"images differ in size, such as 20x30 \(a/00.png\) and 50x40") as caught:
+        Folder("small").describe(tmp_path)
+    assert caught.value.argument == "canvas"
+    assert caught.value.help is not None
+    assert "canvas: 256px" in caught.value.help
+
+
+def test_without_a_canvas_one_image_of_another_size_is_broken(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "train", {"a": 40})
+    (root / "a" / "17.png").write_bytes(encoded(picture(0, (10, 12)), "PNG"))
+    dataset = Folder("train").open(tmp_path)
+    with pytest.raises(BrokenSample, match="10x12 pixels, the others have 24x24") as caught:
+        dataset.read(17, EVERYTHING)
+    assert caught.value.name == "a/17.png"
+
+
+def _no_caption(root: Path) -> None:
+    image_folder(root / "train", {"a": 2})
+    (root / "train" / "a" / "01.txt").unlink()
+
+
+def _nothing(root: Path) -> None:
+    (root / "train").mkdir()
+
+
+def _file(root: Path) -> None:
+    (root / "train").write_text("x")
+
+
+def _unreadable(root: Path) -> None:
+    (root / "train" / "a").mkdir(parents=True)
+    (root / "train" / "a" / "0.jpg").write_text("not an image")
+
+
+def _good(root: Path) -> None:
+    image_folder(root / "train", {"cat": 2})
+    image_folder(root / "test", {"cta": 1})
+
+
+def _flat(root: Path) -> None:
+    (root / "train").mkdir()
+    (root / "train" / "0.png").write_bytes(encoded(picture(0), "PNG"))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "source", "argument", "message", "help_"),
+    [
+        (_good, Folder("trian"), "path", "there is no `trian`", "did you mean `train`"),
+        (_good, Folder("far/away"), "path", "there is no `far/away`", "there is no folder"),
+        (_nothing, Folder("train"), "path", "`train` has no images", ".jpg"),
+        (_file, Folder("train"), "path", "is a file, not a folder", None),
+        (_flat, Folder("train"), "path", "`0.png` is in no category folder", "category: false"),
+        (_no_caption, Folder("train", caption=True), "caption", "`a/01.png` has no caption", "a/01.txt"),
+        (_unreadable, Folder("train"), "path", "none of the images probed can be read", "a/0.jpg"),
+    ],
+)
+def test_a_fault_of_a_folder_points_to_its_argument(
+    tmp_path: Path, prepare: object, source: Source, argument: str, message: str, help_: str | None
+) -> None:
+    prepare(tmp_path)  # type: ignore[operator]
+    for open_ in (source.describe, source.open):
+        with pytest.raises(WordError, match=message) as caught:
+            open_(tmp_path)
+        assert caught.value.argument == argument
+        assert help_ is None or help_ in (caught.value.help or "")
+
+
+def test_a_fault_of_the_test_folder_points_to_test(tmp_path: Path) -> None:
+    _good(tmp_path)
+    with pytest.raises(WordError, match="test category `cta` is not one of the training categories") as caught:
+        Folder("train", test="test").open(tmp_path).evaluation()
+    assert (caught.value.argument, caught.value.help) == ("test", "did you mean `cat`?")
+    with pytest.raises(WordError, match="has no held-out images"):
+        Folder("train").open(tmp_path).evaluation()
+
+
+# --- opening for a program --------------------------------------------------------------------------------------------
+
+
+def test_a_fault_says_which_data_it_is_of(tmp_path: Path) -> None:
+    with pytest.raises(SourceFault, match="there is no embedded data") as caught:
+        open_sources(program({"letters": Embedded("letters")}, 4), ["letters"], tmp_path)
+    assert (caught.value.data, caught.value.argument) == ("letters", "dataset")
+    assert list(open_sources(digits(), ["digits"], tmp_path)) == ["digits"]
