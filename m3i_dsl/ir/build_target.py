@@ -50,7 +50,11 @@ class _Tokens:
 
 
 class TargetBuilder:
-    """Writes the equations of one target. `input_representation` is z_x, once a loss has been built."""
+    """Writes the equations of one target.
+
+    Once a loss has been built, `input_representation` is z_x and `target_tokens` all tokens of a dense feature target,
+    before they are matched or normalised.
+    """
 
     def __init__(self, trace: Trace, program: Program, objective: Objective, target: Target) -> None:
         self.trace = trace
@@ -60,6 +64,7 @@ class TargetBuilder:
         self.role = f"{objective.name}.{target.name}"
         self.name = f"{objective.name}_{target.name}"
         self.input_representation: Value | None = None
+        self.target_tokens: Value | None = None
 
     @property
     def shape(self) -> FeatureShape:
@@ -242,6 +247,7 @@ class TargetBuilder:
                 standardized=any(placed.word.standardizes for placed in self.target.regularizations),
             )
             bias = labels = None
+            keys = self.target_tokens if form == "dense" and negatives.queue else None
             if form == "categories":
                 bias = self._bias()
                 labels = self._partnered(self._categories(reference), reference)
@@ -253,6 +259,7 @@ class TargetBuilder:
                 target,
                 bias,
                 labels,
+                keys,
                 module=self.name,
                 partnered=reference.which == "second",
             )
@@ -348,7 +355,7 @@ class TargetBuilder:
             features = self._project(encoder, features)
         if isinstance(word, GlobalFeature):
             return self._partnered(features, reference)
-        features = self.trace.one("patches", features, prefix=shape.prefix)
+        self.target_tokens = features = self.trace.one("patches", features, prefix=shape.prefix)
         if word.match == "feature":
             own = self.trace.one("patches", tokens.features, prefix=self.shape.prefix)
             other = self.trace.one("patches", unprojected, prefix=shape.prefix)

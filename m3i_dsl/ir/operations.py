@@ -184,7 +184,7 @@ _ALL = (
     Operation("stop_gradient", ("x",), (), _same),
     Operation(
         "likelihood",
-        ("prediction", "target", "bias", "labels"),
+        ("prediction", "target", "bias", "labels", "keys"),
         ("module", "partnered"),
         _likelihood,
         "likelihoods",

@@ -90,11 +90,11 @@ class _Lowering:
             case "likelihood":
                 present = [*arguments]
                 if self.ir.module("likelihoods", str(equation.attribute("module"))).get("candidates") == "categories":
-                    return tuple(present), {}
+                    return tuple(present[:4]), {}
                 if present[3] is not None:
-                    prediction, target, _, ids = present
+                    prediction, target, _, ids, _ = present
                     return (prediction, target, ids), {"partnered": attributes["partnered"]}
-                return tuple(present[:2]), {}
+                return tuple(present[:2]), {} if present[4] is None else {"keys": present[4]}
             case "weigh":
                 return (list(arguments[:-1]), arguments[-1]), {}
             case _:

@@ -95,8 +95,9 @@ class SampleBoltzmann(nn.Module):
     Global `[B, E]`: row i is to find target i among all targets of the batch. Dense `[B, Q, d]`: token q of image i is
     to find target token q of image i among itself and `tokens_per_image` (None: all) evenly strided target tokens of
     every image in the batch. With a `queue` its keys are the only negatives (MoCo v1, v2); it holds the targets or,
-    when they are dense, their means over tokens, l2-normalised (DenseCL), and in training mode takes those of the batch
-    after the loss. `symmetric` adds the choice among predictions for a target, and takes the mean of both.
+    when they are dense, the l2-normalised mean of each image's tokens (DenseCL), and in training mode takes those of
+    the batch after the loss: of `keys`, all tokens as they came out of the projector, or of the targets. `symmetric`
+    adds the choice among predictions for a target, and takes the mean of both.
     """
 
     def __init__(
@@ -118,14 +119,15 @@ class SampleBoltzmann(nn.Module):
         self.tokens_per_image = tokens_per_image
         self.queue = queue
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """`prediction` and `target` both [B, E] or both [B, Q, d] -> scalar."""
+    def forward(self, prediction: Tensor, target: Tensor, keys: Tensor | None = None) -> Tensor:
+        """`prediction` and `target` both [B, E] or both [B, Q, d], `keys` [B, L, d] -> scalar."""
         with without_autocast(prediction):
             loss = self._one_way(wide(prediction), wide(target))
             if self.symmetric:
                 loss = (loss + self._one_way(wide(target), wide(prediction))) / 2
         if self.queue is not None and self.training:
-            self.queue.push(target if target.dim() == 2 else l2(target.mean(dim=1)))
+            keys = target if keys is None else keys
+            self.queue.push(keys if keys.dim() == 2 else l2(keys.mean(dim=1)))
         return loss
 
     def _one_way(self, prediction: Tensor, target: Tensor) -> Tensor:

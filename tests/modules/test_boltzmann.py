@@ -203,6 +203,16 @@ def test_a_queue_of_dense_targets_holds_their_normalised_means() -> None:
     torch.testing.assert_close(queue.keys[:2], torch.nn.functional.normalize(target.mean(1), dim=-1))
 
 
+def test_a_queue_takes_all_tokens_of_an_image_where_the_targets_were_matched() -> None:
+    queue = Queue(4, 3).double()
+    tokens, chosen = normal(2, 6, 3, seed=2), torch.tensor([0, 0, 5, 1, 1])
+    matched = torch.nn.functional.normalize(tokens[:, chosen], dim=-1)
+    with_keys = SampleBoltzmann(0.2, queue=queue)(normal(2, 5, 3), matched, keys=tokens)
+    without = SampleBoltzmann(0.2, queue=Queue(4, 3).double())(normal(2, 5, 3), matched)
+    assert torch.equal(with_keys, without)
+    torch.testing.assert_close(queue.keys[:2], torch.nn.functional.normalize(tokens.mean(1), dim=-1))
+
+
 def test_a_symmetric_queue_is_refused() -> None:
     with pytest.raises(ValueError, match="queue"):
         SampleBoltzmann(symmetric=True, queue=Queue(4, 3))
