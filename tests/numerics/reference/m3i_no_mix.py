@@ -10,7 +10,12 @@ from tests.numerics.reference.plain import Batch, Parts, decode, ln0, projected_
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
-    """Dense intra and inter errors and the contrast of the mean visible token, weighed."""
+    """Intra, inter and contrast, weighed."""
+    return plain.weigh(losses(parts, batch), ["gaussian", "gaussian", "boltzmann"], parts)
+
+
+def losses(parts: Parts, batch: Batch) -> list[Tensor]:
+    """Dense intra and inter errors and the contrast of the mean visible token."""
     image, hidden, vit = batch["view1"], batch["hidden"], parts.vit
     prefix, side = vit.num_prefix_tokens, plain.side(vit, image)
     features = vit_tokens(vit, image, drop=hidden)
@@ -22,8 +27,7 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
             ln0(projected_patches(parts.average, parts.average_projector, batch[view])) for view in ("view1", "view2")
         )
     pooled = parts.predictor(features[:, prefix:].mean(dim=1))
-    losses = [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), contrast(parts, batch, pooled)]
-    return plain.weigh(losses, ["gaussian", "gaussian", "boltzmann"], parts)
+    return [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), contrast(parts, batch, pooled)]
 
 
 def contrast(parts: Parts, batch: Batch, pooled: Tensor) -> Tensor:

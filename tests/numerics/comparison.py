@@ -1,0 +1,199 @@
+"""A compiled step beside its hand-written reference.
+
+Takes: an executable and a batch of its inputs. Gives: what a step yields, computed by the graph (`measure`) or by the
+reference on deep-copied parameters (`expect`): losses, every gradient by name, every buffer afterwards. `compare`
+raises Disagreement, naming what differs and by how much. Guarantees: neither changes the executable.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.semantics.program import Program
+from tests.numerics.by_hand import function
+from tests.numerics.methods import Method
+from tests.numerics.recipes import submodule
+
+RELATIVE = 1e-10
+"""Of the largest entry of each tensor."""
+
+ABSOLUTE = 1e-14
+"""What is zero in exact arithmetic (the gradient of a key's bias) is rounding noise on both sides."""
+
+
+class Disagreement(AssertionError):
+    """The graph and the reference differ."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step yields. `losses` are unweighted, by `objective.target`; a gradient is None where there is none."""
+
+    loss: Tensor
+    losses: Mapping[str, Tensor]
+    gradients: Mapping[str, Tensor | None]
+    buffers: Mapping[str, Tensor]
+
+
+def compare(executable: Executable, expected: Result, batch: Mapping[str, Tensor]) -> None:
+    """Raises Disagreement unless a step of the graph yields `expected`."""
+    measured = measure(executable, batch)
+    agree("loss", measured.loss, expected.loss)
+    agree_all("loss of", measured.losses, expected.losses)
+    agree_all("gradient of", measured.gradients, expected.gradients)
+    agree_all("buffer", measured.buffers, expected.buffers)
+
+
+def measure(executable: Executable, batch: Mapping[str, Tensor]) -> Result:
+    """One step of the graph, on a copy."""
+    module = copy.deepcopy(executable.module)
+    outputs = module(**batch)
+    outputs["loss"].backward()
+    losses = {name: value.detach() for name, value in outputs["losses"].items()}
+    return Result(outputs["loss"].detach(), losses, gradients(module), buffers(module))
+
+
+def expect(executable: Executable, method: Method, batch: Mapping[str, Tensor]) -> Result:
+    """One step of the reference, on a copy of the graph's modules whose parameters keep their names."""
+    module = copy.deepcopy(executable.module)
+    total, each = reference_step(module, executable, method, batch)
+    total.backward()
+    objective = executable.program.objectives[0]
+    names = [f"{objective.name}.{target.name}" for target in objective.targets]
+    losses = {name: value.detach() for name, value in zip(names, each, strict=True)}
+    return Result(total.detach(), losses, gradients(module), buffers(module))
+
+
+def reference_step(
+    module: nn.Module, executable: Executable, method: Method, batch: Mapping[str, Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """The loss of the reference and those of its targets, on the parameters of `module`; queues take their keys."""
+    reference: Any = importlib.import_module(f"tests.numerics.reference.{method.reference}")
+    parts = parts_of(module, executable.program, method)
+    inputs = inputs_of(executable, batch)
+    total: Tensor = reference.loss(parts, inputs)
+    if hasattr(reference, "losses"):
+        with torch.no_grad():
+            each: list[Tensor] = reference.losses(parts, inputs)
+    else:
+        each = [total.detach() / method.weights[0]]
+    for (keys, pointer), pushed in zip(parts.queues, getattr(parts, "pushed", ()), strict=True):
+        start = int(pointer)
+        keys[start : start + len(pushed)] = pushed
+        pointer.fill_((start + len(pushed)) % len(keys))
+    return total, each
+
+
+def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNamespace:
+    """What reference/plain.py calls `parts`, from the modules of a compiled graph."""
+    objective = program.objectives[0]
+    online = module.get_submodule(f"encoders.{objective.encoder.name}")
+    parts = SimpleNamespace(
+        vit=online.get_submodule("model"),
+        mask_token=getattr(online, "mask_token", None),
+        projector=function(submodule(module, f"projectors.{objective.encoder.name}") or nn.Identity()),
+        queues=[],
+        **method.constants,
+    )
+    for target in objective.targets:
+        name = f"{objective.name}_{target.name}"
+        _predictor(parts, module.get_submodule(f"predictors.{name}"), target.name)
+        likelihood: Any = module.get_submodule(f"likelihoods.{name}")
+        if target.representation.word.form == "categories":
+            parts.table = module.get_submodule(f"representations.{name}")
+        if target.representation.word.form == "texts":
+            assert target.encoder is not None
+            parts.text = function(module.get_submodule(f"encoders.{target.encoder.name}"))
+            parts.text_projection = function(module.get_submodule(f"representations.{name}"))
+            parts.log_inverse_temperature = likelihood.temperature.log_inverse
+        elif target.encoder is not None:
+            _average(parts, module, target.encoder.name)
+        if getattr(likelihood, "queue", None) is not None:
+            parts.queues.append((likelihood.queue.keys, likelihood.queue.pointer))
+    if parts.queues:
+        parts.queue, parts.dense_queue = (keys for keys, _ in parts.queues)
+    weighting: Any = submodule(module, f"weightings.{objective.name}")
+    if hasattr(weighting, "s"):
+        parts.s = weighting.s
+    return parts
+
+
+def _predictor(parts: SimpleNamespace, predictor: Any, target: str) -> None:
+    if hasattr(predictor, "mask_token"):
+        parts.decoder = predictor
+        setattr(parts, f"decoder_{target}", predictor)
+    else:
+        parts.predictor = function(predictor)
+
+
+def _average(parts: SimpleNamespace, module: nn.Module, name: str) -> None:
+    """Encoder and projector of a target; without the wrapper that stops gradients, for a reference does so itself."""
+    encoder = submodule(module, f"encoders.{name}.module") or module.get_submodule(f"encoders.{name}")
+    projector = submodule(module, f"projectors.{name}.module") or submodule(module, f"projectors.{name}")
+    parts.average = encoder.get_submodule("model")
+    parts.average_projector = function(projector or nn.Identity())
+
+
+def inputs_of(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch by the names of the references."""
+    named: dict[str, Tensor] = {}
+    for input_ in executable.inputs:
+        match input_:
+            case ViewInput(view=view):
+                name = view
+            case GeometryInput(view=view):
+                name = view.replace("view", "geometry")
+            case MaskInput():
+                name = "hidden"
+            case TextInput():
+                name = "tokens"
+            case CategoryInput():
+                name = "labels"
+        assert name not in named, "the references know one mask and one caption"
+        named[name] = batch[input_.name]
+    return named
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor | None]:
+    return {name: parameter.grad for name, parameter in module.named_parameters()}
+
+
+def buffers(module: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in module.named_buffers()}
+
+
+def agree_all(what: str, measured: Mapping[str, Tensor | None], expected: Mapping[str, Tensor | None]) -> None:
+    """Raises Disagreement unless both have the same names, None at the same ones, and equal values."""
+    if measured.keys() != expected.keys():
+        raise Disagreement(f"{what}: names differ in {sorted(measured.keys() ^ expected.keys())}")
+    for name, value in measured.items():
+        agree(f"{what} {name}", value, expected[name])
+
+
+def agree(what: str, measured: Tensor | None, expected: Tensor | None, absolute: float = ABSOLUTE) -> None:
+    """Raises Disagreement unless both are None or differ by at most RELATIVE of the largest entry, plus `absolute`."""
+    if measured is None or expected is None:
+        if measured is not expected:
+            there = "graph" if expected is None else "reference"
+            raise Disagreement(f"{what}: only the {there} has one")
+        return
+    if measured.shape != expected.shape or measured.dtype != expected.dtype:
+        raise Disagreement(f"{what}: {measured.shape} {measured.dtype}, expected {expected.shape} {expected.dtype}")
+    if not measured.is_floating_point():
+        if not torch.equal(measured, expected):
+            raise Disagreement(f"{what}: {measured}, expected {expected}")
+        return
+    difference = float((measured - expected).abs().max()) if measured.numel() else 0.0
+    largest = float(expected.abs().max()) if expected.numel() else 0.0
+    if not difference <= RELATIVE * largest + absolute:
+        raise Disagreement(f"{what}: differs by {difference:.3g}, largest entry {largest:.3g}")

@@ -1,0 +1,75 @@
+"""What each recipe must mean: its reference, its constants as published, and how its average moves.
+
+Takes: nothing from the recipes. Gives: `METHODS`, one entry for each recipe below recipes/. Guarantees: the constants
+are written here a second time on purpose, so that a changed recipe or a word that lost an argument disagrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Momentum = Callable[[float], float]
+"""The momentum at a progress in [0, 1)."""
+
+
+def constant(value: float) -> Momentum:
+    return lambda _: value
+
+
+def cosine(start: float) -> Momentum:
+    """From `start` to 1 (BYOL, MoCo v3, SiameseIM)."""
+    return lambda progress: 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def line(start: float, stop: float) -> Momentum:
+    """data2vec."""
+    return lambda progress: start + (stop - start) * progress
+
+
+@dataclass(frozen=True)
+class Method:
+    """`calls` is how often a step runs an encoder once equal calls are one; `weights` are those of the targets."""
+
+    reference: str
+    calls: int
+    momentum: Momentum | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    weights: tuple[float, ...] = (1.0,)
+
+
+_SHARED = cosine(0.996)
+
+METHODS: Mapping[str, Method] = {
+    "barlow_twins": Method("barlow_twins", 2, None, {"decorrelation": 0.0051, "weight": 1 / 256}, (1 / 256,)),
+    "byol": Method("byol", 4, cosine(0.996)),
+    "clip": Method("clip", 2, None, {"symmetric": True}),
+    "data2vec": Method("data2vec", 2, line(0.99, 0.999), {"layers": 2, "beta": 2.0}),
+    "densecl": Method("densecl", 2, constant(0.99), {"temperature": 0.2, "weights": (0.5, 0.5)}, (0.5, 0.5)),
+    "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}, (1.0, 1.0, 1.0)),
+    "m3i_digits": Method("m3i", 4, _SHARED, {"symmetric": False}, (1.0, 1.0, 1.0)),
+    "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}, (1.0, 1.0, 1.0)),
+    "mae": Method("mae", 1),
+    "moco_v3": Method("moco_v3", 4, cosine(0.99), {"temperature": 0.2}, (0.4,)),
+    "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}),
+    "simmim": Method("simmim", 1),
+    "supervised": Method("supervised", 1, None, {"temperature": 1.0, "label_smoothing": 0.1}),
+    "table/01_image_classification": Method("image_classification", 1, None, {"temperature": 1.0}),
+    "table/02_clip": Method("clip", 2, None, {"symmetric": True}),
+    "table/03_auto_encoder": Method("auto_encoder", 1),
+    "table/04_dense_distillation": Method("dense_distillation", 2, _SHARED),
+    "table/05_global_distillation": Method("global_distillation", 2, _SHARED, {"temperature": 0.2}),
+    "table/06_mim_pixel": Method("mim_pixel", 1),
+    "table/07_mim_feature": Method("mim_feature", 2, _SHARED),
+    "table/08_mim_global": Method("mim_global", 2, _SHARED),
+    "table/09_novel_view_synthesis": Method("novel_view_synthesis", 1),
+    "table/10_dense_instance_discrimination": Method(
+        "dense_instance_discrimination", 2, _SHARED, {"temperature": 0.2, "tokens": 8}
+    ),
+    "table/11_instance_discrimination": Method("instance_discrimination", 2, _SHARED, {"temperature": 0.2}),
+    "table/12_siamim_pixel": Method("siamim_pixel", 1),
+    "table/13_siamim_feature": Method("siamim_feature", 2, _SHARED),
+    "table/14_siamim_global": Method("siamim_global", 2, _SHARED, {"temperature": 0.2}),
+}
