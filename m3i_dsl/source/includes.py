@@ -103,4 +103,4 @@ def _near(path: Path) -> tuple[str, ...]:
         names = [entry.name for entry in path.parent.iterdir() if entry.suffix == ".m3i"]
     except OSError:
         return ()
-    return tuple(difflib.get_close_matches(path.name, names, n=2))
+    return tuple(difflib.get_close_matches(path.name, names, n=2, cutoff=0.7))

@@ -91,7 +91,8 @@ class _Splitter:
         words = [following.text for following in self.tokens[index : index + 3]]
         sure = looks_like_declaration(words)
         if self.stack:
-            if sure and self.stack[0].token.start not in closed:
+            sure |= self.stack[0].missing and self._unindented_keyword(token)
+            if sure and (self.stack[0].token.text == "(" or self.stack[0].token.start not in closed):
                 self._begin(stray=False)
             elif words[0] == "target" and len(words) == 3 and words[2] == "{" and len(self.stack) >= 2:
                 self._next_target(closed)
@@ -105,12 +106,13 @@ class _Splitter:
             if opens_nothing:
                 self._stray()
             return
-        if sure or not self._continued():
+        if sure or not self._continued() or self._unindented_keyword(token):
             setting = home_of(token.text) is not None
             after_stray = bool(self.blocks) and self.blocks[-1].stray
             known = token.text in DECLARATIONS and (sure or not (setting and after_stray))
             guess = token.text in FOREIGN_DECLARATIONS or closest(token.text, DECLARATIONS) is not None
-            if known or (guess and not setting) or not after_stray:
+            assigned = words[1:2] == ["="]
+            if known or assigned or (guess and not setting) or not after_stray:
                 self._begin(stray=not known)
 
     def _line_end(self, line: Sequence[Token], newline: int) -> None:
@@ -169,6 +171,9 @@ class _Splitter:
                 self.blocks[-1].fault = error(
                     "M3I0006", "`}` closes nothing", token.span(self.file), "no block is open here"
                 )
+
+    def _unindented_keyword(self, token: Token) -> bool:
+        return token.text in DECLARATIONS and self._column(token) == 1
 
     def _column(self, token: Token) -> int:
         return self.file.line_and_column(token.start)[1]

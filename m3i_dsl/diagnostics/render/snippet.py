@@ -100,13 +100,12 @@ def _cut(shown: str, placed: Sequence[_Cells]) -> tuple[str, list[_Cells]]:
     prefix = ELLIPSIS if start > 0 else ""
     suffix = ELLIPSIS if start + WIDEST < width else ""
     inner = WIDEST - len(prefix) - len(suffix)
-    offset = start - len(prefix)
-    visible = set_cell_size(_from_cell(shown, start), inner)
+    visible = set_cell_size(_from_cell(shown, start + len(prefix)), inner)
     low, high = len(prefix), len(prefix) + inner
     moved = [
         _Cells(
-            max(low, min(cells.start - offset, high)),
-            max(max(low, min(cells.start - offset, high)) + 1, min(cells.end - offset, high)),
+            max(low, min(cells.start - start, high)),
+            max(max(low, min(cells.start - start, high)) + 1, min(cells.end - start, high)),
             cells.mark,
         )
         for cells in placed

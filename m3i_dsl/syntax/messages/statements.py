@@ -307,7 +307,7 @@ def statement_too_long(situation: Situation) -> Diagnostic | None:
         if bad.first and situation.tokens[0].text in DECLARATIONS:
             return situation.error("M3I0037", f"a statement cannot start with {quoted(bad)}")
         return situation.error("M3I0026", f"expected one value, found {quoted(bad)} after it")
-    if not situation.only("_NEWLINE"):
+    if not situation.only("_NEWLINE") or bad.text == ",":
         return None
     helps = [f"start {quoted(bad)} on a new line, or remove it"]
     statement = situation.statement

@@ -6,7 +6,7 @@ from m3i_dsl.diagnostics import Diagnostic, Fix, Label
 from m3i_dsl.source import Span
 from m3i_dsl.syntax.keywords import CLAUSES, SPACED_UNITS, UNITS, closest
 from m3i_dsl.syntax.messages.situation import Situation, quoted
-from m3i_dsl.syntax.tokens import Kind
+from m3i_dsl.syntax.tokens import Kind, Token
 
 _BETWEEN_NUMBERS = {"..": "a range", "->": "a ramp", "per": "a rate"}
 _ENDS_VALUE = (Kind.NAME, Kind.NUMBER, Kind.STRING)
@@ -119,15 +119,7 @@ def argument_name(situation: Situation) -> Diagnostic | None:
         helps = [f"write `{name}: ...` if it is one name, `{apart}` if a `,` is missing"]
         return situation.error("M3I0035", "the name of an argument is one word", span=span, helps=helps)
     if len(words) > 1 and words[-1].kind is Kind.NAME:
-        gap = Span(situation.file, words[-2].end, words[-2].end)
-        return situation.error(
-            "M3I0011",
-            f"a `,` is missing before {quoted(words[-1])}",
-            span=words[-1].span(situation.file),
-            secondary=[Label(gap, "expected `,` here")],
-            fix=Fix(gap, ","),
-            helps=["separate the values in parentheses with `,`"],
-        )
+        return _missing_comma(situation, words[-2], words[-1])
     if len(words) == 1 and words[0].kind is Kind.NAME:
         helps = ["only a word takes named arguments, as in `crop(size: 32px)`"]
         return situation.error("M3I0035", "the values of a list have no names", span=span, helps=helps)
@@ -180,13 +172,20 @@ def missing_comma(situation: Situation) -> Diagnostic | None:
         return None
     if bad.text in CLAUSES.values() and not bad.first:
         return None
-    secondary = [Label(situation.after_previous, "expected `,` here")]
+    return _missing_comma(situation, previous, bad)
+
+
+def _missing_comma(situation: Situation, left: Token, right: Token) -> Diagnostic:
+    gap = Span(situation.file, left.end, left.end)
+    secondary = [Label(gap, "expected `,` here")] if right.first else []
     return situation.error(
         "M3I0011",
-        f"a `,` is missing before {quoted(bad)}",
+        f"a `,` is missing before {quoted(right)}",
+        "" if right.first else "expected `,` before this",
+        span=right.span(situation.file),
         secondary=secondary,
-        fix=Fix(situation.after_previous, ","),
         helps=["separate the values in parentheses with `,`"],
+        fix=Fix(gap, ","),
     )
 
 
