@@ -6,7 +6,9 @@ functional of the same name on that image alone.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 LUMA = (0.2989, 0.587, 0.114)
 """The weights of red, green and blue in gray (ITU-R BT.601, the digits torchvision uses)."""
@@ -30,30 +32,35 @@ def solarize(images: torch.Tensor, threshold: float) -> torch.Tensor:
     return torch.where(images >= threshold, 1 - images, images)
 
 
-def jitter(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast, saturation and hue in an order of each sample's own.
+def jitter(images: torch.Tensor, factors: NDArray[np.float64], order: NDArray[np.int64]) -> torch.Tensor:
+    """Brightness, contrast, saturation and hue in an order of each sample's own. Writes into `images`.
 
-    `factors` f32 [B, 4] in that order (multipliers, and for hue a shift in turns); `order` int64 [B, 4] names the
-    operation that each of the four rounds does.
+    `factors` [B, 4] in that order (multipliers, and for hue a shift in turns); `order` [B, 4] names the operation that
+    each of the four rounds does. Both stay on the host, so that nothing here waits for the device.
 
     The first three are all a blend f x + (1 - f) g with g black, the mean gray or the gray of each pixel, so one round
     does them for the whole batch at once; samples that shift hue in this round blend with f = 1 and are shifted after.
     """
-    for operation in order.unbind(dim=1):
-        factor = factors.gather(1, operation[:, None])
-        factor = torch.where(operation[:, None] == HUE, 1, factor)[:, :, None, None]
-        images = blend(images, factor, (operation == CONTRAST), (operation == SATURATION))
-        shifting = (operation == HUE).nonzero().flatten()
-        shifted = shift_hue(images.index_select(0, shifting), factors[:, HUE].index_select(0, shifting))
+    multipliers = np.take_along_axis(np.where(np.arange(4) == HUE, 1.0, factors), order, axis=1)
+    rounds = np.stack([multipliers, order == CONTRAST, order == SATURATION]).transpose(2, 0, 1)  # [4, 3, B]
+    blends = torch.as_tensor(rounds.astype(np.float32)).to(images)[..., None, None, None]
+    turns = torch.as_tensor(factors[:, HUE].astype(np.float32)).to(images)
+    for number, (factor, with_mean, with_gray) in enumerate(blends):
+        images = blend(images, factor, with_mean, with_gray)
+        shifting = torch.as_tensor(np.flatnonzero(order[:, number] == HUE)).to(images.device)
+        shifted = shift_hue(images.index_select(0, shifting), turns.index_select(0, shifting))
         images = images.index_copy_(0, shifting, shifted)
     return images
 
 
 def blend(images: torch.Tensor, factor: torch.Tensor, with_mean: torch.Tensor, with_gray: torch.Tensor) -> torch.Tensor:
-    """clamp(f x + (1 - f) g): g is the mean gray where bool [B] `with_mean`, gray where `with_gray`, else black."""
+    """clamp(f x + (1 - f) g) with all three of [B, 1, 1, 1].
+
+    g is the mean gray of the image where `with_mean` is 1, the gray of each pixel where `with_gray` is 1, else black.
+    """
     values = gray(images)
-    means = values.mean(dim=(1, 2, 3), keepdim=True) * with_mean[:, None, None, None]
-    other = values.mul_(with_gray[:, None, None, None]).add_(means).mul_(1 - factor)
+    means = values.mean(dim=(1, 2, 3), keepdim=True) * with_mean
+    other = values.mul_(with_gray).add_(means).mul_(1 - factor)
     return torch.addcmul(other, images, factor).clamp_(0, 1)
 
 

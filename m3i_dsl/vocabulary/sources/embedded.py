@@ -31,6 +31,12 @@ class Embedded(Source):
     def fields(self) -> dict[str, Modality]:
         return {"image": "image", "text": "text", "category": "category"}
 
+    def check(self) -> None:
+        if self.dataset not in DATASETS:
+            raise WordError(
+                f'there is no embedded data "{self.dataset}"', argument="dataset", help='the only one is "digits"'
+            )
+
     def describe(self, base: Path) -> SourceDescription:
         return self._digits().description()
 
@@ -40,8 +46,5 @@ class Embedded(Source):
     def _digits(self) -> Digits:
         from m3i_dsl.data.digits import Digits
 
-        if self.dataset not in DATASETS:
-            raise WordError(
-                f'there is no embedded data "{self.dataset}"', argument="dataset", help='the only one is "digits"'
-            )
+        self.check()
         return Digits(held_out=False)

@@ -34,14 +34,13 @@ class Jitter(Transform):
 
     def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
         import numpy as np
-        import torch
 
         from m3i_dsl.data.augment.colour import jitter
-        from m3i_dsl.data.augment.rows import chosen, on_rows, per_row
+        from m3i_dsl.data.augment.rows import chosen, on_rows
 
         strengths = np.array([self.brightness, self.contrast, self.saturation])
         low, high = np.append(np.maximum(0, 1 - strengths), -self.hue), np.append(1 + strengths, self.hue)
         rows = chosen(draws, self.p)
-        factors = per_row(low + (high - low) * draws.at("factors").uniform(4), rows, images)
-        order = torch.as_tensor(draws.at("order").uniform(4).argsort(axis=1)[rows]).to(images.device)
+        factors = (low + (high - low) * draws.at("factors").uniform(4))[rows]
+        order = draws.at("order").uniform(4).argsort(axis=1)[rows]
         return on_rows(images, rows, lambda some: jitter(some, factors, order))
