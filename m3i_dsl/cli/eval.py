@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from m3i_dsl.cli.options import add_command, colored
 from m3i_dsl.cli.train import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from m3i_dsl.cli.options import Subparsers
     from m3i_dsl.evaluation.trained_run import TrainedRun
     from m3i_dsl.vocabulary.kinds import Evaluator
 
@@ -25,12 +27,19 @@ REPORT = "report.html"
 RESULTS = "results.json"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser = subparsers.add_parser("eval", help="measure a trained encoder", description=__doc__)
+DESCRIPTION = """\
+Measures the encoder of a run as its recipe asks, beside the same encoder untrained and raw pixels.
+Prints a table, or JSON, and writes RUN/results.json; with --report also one page with everything.
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declares the command."""
+    parser = add_command(subparsers, "eval", "measure a trained encoder", DESCRIPTION)
     add_run(parser)
     parser.add_argument("--report", action="store_true", help=f"write RUN/{REPORT}, one page with everything")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--limit", type=int, default=None, metavar="N", help="at most N samples of each split")
+    parser.add_argument("--limit", type=_samples, default=None, metavar="N", help="at most N samples of each split")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +50,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Runs the command and returns its exit code."""
     from m3i_dsl.runtime.faults import TrainingFault
     from m3i_dsl.vocabulary.kinds import WordError
 
-    if arguments.limit is not None and arguments.limit < 1:
-        print("m3ic eval: `--limit` must be at least 1", file=sys.stderr)
-        return 2
     try:
         return _evaluate(arguments)
     except TrainingFault as fault:
@@ -54,6 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
     except WordError as fault:
         print(f"error: {fault.message}" + (f"\n  = help: {fault.help}" if fault.help else ""), file=sys.stderr)
     return 1
+
+
+def _samples(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -85,7 +99,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(record, indent=2, allow_nan=False))
         return 0
-    Console().print(results_table(comparisons))
+    Console(no_color=not colored(arguments, sys.stdout), highlight=False).print(results_table(comparisons))
     if arguments.report:
         print(f"report: {record['report']}")
     return 0

@@ -9,14 +9,26 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.eval import add_run, load_run
+from m3i_dsl.cli.options import add_command
+
+if TYPE_CHECKING:
+    from m3i_dsl.cli.options import Subparsers
 
 FORMATS = ("timm",)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser = subparsers.add_parser("export", help="write a trained encoder for other tools", description=__doc__)
+DESCRIPTION = """\
+Writes the encoder of a run as a folder that timm loads, after timm has loaded it and computed the same features.
+Prints the folder. Mask tokens, predictors and other encoders are left out, and named.
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declares the command."""
+    parser = add_command(subparsers, "export", "write a trained encoder for other tools", DESCRIPTION)
     add_run(parser)
     parser.add_argument("--format", choices=FORMATS, default="timm")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: RUN/timm-ENCODER")
@@ -24,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Runs the command and returns its exit code."""
     from m3i_dsl.runtime.faults import TrainingFault
 
     try:
