@@ -172,12 +172,17 @@ def buffers(module: nn.Module) -> dict[str, Tensor]:
     return {name: buffer.clone() for name, buffer in module.named_buffers()}
 
 
-def agree_all(what: str, measured: Mapping[str, Tensor | None], expected: Mapping[str, Tensor | None]) -> None:
+def agree_all(
+    what: str,
+    measured: Mapping[str, Tensor | None],
+    expected: Mapping[str, Tensor | None],
+    absolute: float = ABSOLUTE,
+) -> None:
     """Raises Disagreement unless both have the same names, None at the same ones, and equal values."""
     if measured.keys() != expected.keys():
         raise Disagreement(f"{what}: names differ in {sorted(measured.keys() ^ expected.keys())}")
     for name, value in measured.items():
-        agree(f"{what} {name}", value, expected[name])
+        agree(f"{what} {name}", value, expected[name], absolute)
 
 
 def agree(what: str, measured: Tensor | None, expected: Tensor | None, absolute: float = ABSOLUTE) -> None:
@@ -187,6 +192,7 @@ def agree(what: str, measured: Tensor | None, expected: Tensor | None, absolute:
             there = "graph" if expected is None else "reference"
             raise Disagreement(f"{what}: only the {there} has one")
         return
+    measured, expected = measured.detach(), expected.detach()
     if measured.shape != expected.shape or measured.dtype != expected.dtype:
         raise Disagreement(f"{what}: {measured.shape} {measured.dtype}, expected {expected.shape} {expected.dtype}")
     if not measured.is_floating_point():

@@ -1,0 +1,123 @@
+"""Three training steps, by the package and by hand.
+
+Takes: an executable and three batches. Gives: its parameters and buffers afterwards. By the package: the optimizer
+through its word, `runtime.step` and `runtime.ema`. By hand: the loss of the reference, clipping, warmup and cosine,
+weight decay on matrices only, Adam written out, averages by their formula, on deep-copied modules. Guarantees: the two
+share no code but the autograd of torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.runtime.guard import Guard
+from m3i_dsl.runtime.precision import precision_for
+from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.step import TrainingStep
+from tests.numerics.comparison import reference_step
+from tests.numerics.methods import Method
+
+STEPS = 3
+TOTAL = 4
+"""Steps that schedule and momentum are stretched over: the three come before the end."""
+
+WARMUP = 2
+PEAK = 1e-3 * 8 / 256
+"""1e-3 per 256, at a batch of 8."""
+
+Batches = Sequence[Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class State:
+    """After training; losses of each step."""
+
+    losses: tuple[float, ...]
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+
+
+def train(executable: Executable, batches: Batches) -> State:
+    """As `m3ic train` does it."""
+    module, averages = copy.deepcopy((executable.module, executable.averages))
+    executable = replace(executable, module=module, averages=averages)
+    training = executable.program.training
+    cpu = torch.device("cpu")
+    step = TrainingStep(
+        module,
+        training.optimizer.word.build(module, training.batch),
+        MovingAverages(averages, TOTAL),
+        LearningRate(WARMUP, TOTAL, training.schedule.word),
+        Guard(module, cpu, deferred=False),
+        precision_for(training.precision, cpu),
+        clip=training.clip,
+        slices=1,
+    )
+    losses = [step(number, batch).loss.item() for number, batch in enumerate(batches)]
+    return _state(module, losses)
+
+
+def train_by_hand(executable: Executable, method: Method, batches: Batches) -> State:
+    """AdamW (0.9, 0.95), decay 0.05, gradients clipped to norm 1, warmup then cosine to 0."""
+    module = copy.deepcopy(executable.module)
+    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    first = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
+    second = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
+    losses: list[float] = []
+    for number, batch in enumerate(batches):
+        module.zero_grad(set_to_none=True)
+        loss, _ = reference_step(module, executable, method, batch)
+        loss.backward()
+        losses.append(loss.item())
+        rate = PEAK * (
+            (number + 1) / WARMUP
+            if number < WARMUP
+            else (1 + math.cos(math.pi * (number - WARMUP) / (TOTAL - WARMUP))) / 2
+        )
+        gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
+        norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
+        shrink = min(1.0, 1.0 / (float(norm) + 1e-6))
+        with torch.no_grad():
+            for name, gradient in gradients.items():
+                g, parameter = gradient * shrink, trained[name]
+                first[name] = 0.9 * first[name] + 0.1 * g
+                second[name] = 0.95 * second[name] + 0.05 * g.square()
+                m, v = first[name] / (1 - 0.9 ** (number + 1)), second[name] / (1 - 0.95 ** (number + 1))
+                decay = 0.05 if decays(name, parameter) else 0.0
+                parameter.mul_(1 - rate * decay).sub_(rate * m / (v.sqrt() + 1e-8))
+        _follow(module, executable, method, number / TOTAL)
+    return _state(module, losses)
+
+
+def decays(name: str, parameter: Tensor) -> bool:
+    """Matrices do; tokens, positions and whatever has one dimension do not."""
+    return parameter.ndim > 1 and not re.search(r"(cls_token|mask_token|pos_embed|positions)$", name)
+
+
+def _follow(module: nn.Module, executable: Executable, method: Method, progress: float) -> None:
+    """phi <- mu phi + (1 - mu) theta, for every averaged encoder and its projector; parameters only."""
+    parameters = dict(module.named_parameters())
+    for encoder in executable.program.encoders.values():
+        if encoder.of is None or method.momentum is None:
+            continue
+        mu = method.momentum(progress)
+        for name, average in parameters.items():
+            match = re.fullmatch(rf"(encoders|projectors)\.{encoder.name}\.module\.(.*)", name)
+            if match:
+                source = parameters[f"{match[1]}.{encoder.of}.{match[2]}"]
+                with torch.no_grad():
+                    average.copy_(mu * average + (1 - mu) * source)
+
+
+def _state(module: nn.Module, losses: list[float]) -> State:
+    parameters = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+    return State(tuple(losses), parameters, {name: buffer.clone() for name, buffer in module.named_buffers()})
