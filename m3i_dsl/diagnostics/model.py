@@ -14,6 +14,8 @@ from m3i_dsl.source import Span
 
 
 class Severity(enum.Enum):
+    """Whether the recipe can be compiled in spite of what is said."""
+
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"

@@ -104,8 +104,8 @@ class Reference:
 class Term:
     """The one shape of a value with words in it: `words(arguments) operand of reference by term`.
 
-    `gaussian` · `stop gradient` · `dense feature(layers: 6) of momentum` · `masked view1 of first by random(75%)` ·
-    `ema of image(0.996 -> 1 cosine)` · `learned 0.07` · `warmup 10%` · `true`. `arguments` is None when there are no
+    `gaussian`, `stop gradient`, `dense feature(layers: 6) of momentum`, `masked view1 of first by random(75%)`,
+    `ema of image(0.996 -> 1 cosine)`, `learned 0.07`, `warmup 10%`, `true`. `arguments` is None when there are no
     parentheses, and empty for `()`.
     """
 
@@ -208,7 +208,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """`encoder image = timm("vit_tiny_patch16_224")` · `encoder momentum = ema of image(0.996 -> 1 cosine)`."""
+    """`encoder image = timm("vit_tiny_patch16_224")`, `encoder momentum = ema of image(0.996 -> 1 cosine)`."""
 
     name: Name
     value: Term

@@ -44,6 +44,7 @@ def build(*, strict: bool = False) -> Lark:
 
 @functools.cache
 def parser() -> Lark:
+    """The parser, built at the first call."""
     return build()
 
 

@@ -23,6 +23,8 @@ MAIN_FILE_ONLY = (ast.RecipeName, ast.Train, ast.Evaluate)
 
 
 class Loaded(NamedTuple):
+    """The merged recipe, what is wrong with its files, and the files."""
+
     recipe: ast.Recipe
     diagnostics: Diagnostics
     sources: tuple[SourceFile, ...]

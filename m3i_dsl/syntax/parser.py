@@ -69,7 +69,7 @@ def _parse_blocks(file: SourceFile, builder: Builder, diagnostics: Diagnostics) 
 
 
 def _first(bracket: Diagnostic | None, found: Diagnostic) -> Diagnostic:
-    """The fault that the other follows from: the first, but a string that is not closed may have swallowed a bracket."""
+    """What the other follows from: the first, but a string that is not closed may have swallowed a bracket."""
     if bracket is None or found.code == "M3I0003":
         return found
     return found if found.span.start < bracket.span.start else bracket

@@ -17,6 +17,8 @@ from m3i_dsl.syntax import grammar
 
 
 class Kind(enum.Enum):
+    """What a token is; the last two are of no language."""
+
     NAME = "name"
     NUMBER = "number"
     STRING = "string"

@@ -239,4 +239,5 @@ class Builder:
 
 
 def subtree(child: Tree[Token] | Token | None) -> Tree[Token]:
+    """A child that is a tree, as the grammar says it is."""
     return cast("Tree[Token]", child)

@@ -21,11 +21,11 @@ GENERAL = "M3I0001"
 """The message of last resort."""
 
 # Pieces of the language, of others, and of neither: near misses find more than random characters do.
-_pieces = st.sampled_from(
-    sorted({token.text for token in TOKENS})
-    + ["[", "]", ";", "'", '"', "==", "//", "/*", "-", "->", "..", ".", ":", "@", "\\", "\r\n", "\t", "#", "%"]
-    + ["import", "let", "weight-decay", "1_000", "1.2.3", "32pix", "\u00e9", "\u2192", "\u00a0", "\U0001f600", "\x00"]
+_FOREIGN = (
+    *("[", "]", ";", "'", '"', "==", "//", "/*", "-", "->", "..", ".", ":", "@", "\\", "\r\n", "\t", "#", "%"),
+    *("import", "let", "weight-decay", "1_000", "1.2.3", "32pix", "\u00e9", "\u2192", "\u00a0", "\U0001f600", "\x00"),
 )
+_pieces = st.sampled_from([*sorted({token.text for token in TOKENS}), *_FOREIGN])
 soups = st.lists(st.tuples(_pieces, st.sampled_from(["", " ", "\n"])), max_size=25).map(
     lambda pairs: "".join(piece + space for piece, space in pairs)
 )

@@ -54,9 +54,7 @@ def terms(values: st.SearchStrategy[ast.Value]) -> st.SearchStrategy[ast.Term]:
         st.none() | names(),
         st.none() | arguments,
     )
-    words = st.builds(
-        lambda first, rest: (first, *rest), names(), st.lists(names(without=CLAUSES), max_size=2)
-    )
+    words = st.builds(lambda first, rest: (first, *rest), names(), st.lists(names(without=CLAUSES), max_size=2))
 
     def term(by: st.SearchStrategy[ast.Term | None]) -> st.SearchStrategy[ast.Term]:
         return st.builds(
@@ -116,9 +114,7 @@ declarations: st.SearchStrategy[ast.Declaration] = st.one_of(
     st.builds(
         lambda evaluations: ast.Evaluate(evaluations, NOWHERE),
         st.lists(
-            st.builds(
-                lambda value, every: ast.Evaluation(value, every, NOWHERE), terms(values), st.none() | numbers()
-            ),
+            st.builds(lambda value, every: ast.Evaluation(value, every, NOWHERE), terms(values), st.none() | numbers()),
             max_size=3,
         ).map(tuple),
     ),

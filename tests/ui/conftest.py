@@ -1,8 +1,9 @@
 """Collects `bad_*.m3i`: what `m3ic check` says about it must be exactly what the `.stderr` file beside it holds.
 
-A mark `#~ M3I0003` says that a diagnostic of that code is on that line, `#~^ M3I0003` on the line above. Marks and diagnostics must
-match one to one, so that a golden file that was blessed without being read does not hide a change. Files that do not start with
-`bad_` are there to be used by others. In `syntax/` only the syntax is checked; elsewhere everything.
+A mark `#~ M3I0003` says that a diagnostic of that code is on that line, `#~^ M3I0003` on the line above. Marks and
+diagnostics must match one to one, so that a golden file that was blessed without being read does not hide a change.
+Files that do not start with `bad_` are there to be used by others. In `syntax/` only the syntax is checked; elsewhere
+everything.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class BadRecipe(pytest.Item):
         found, rendered = _check(self.path)
         text = self.path.read_text(encoding="utf-8")
         marked, reported = _marks(text), _reported(found, self.path.name)
-        assert marked == reported, f"marks without a diagnostic: {marked - reported}, without a mark: {reported - marked}"
+        assert marked == reported, (
+            f"marks without a diagnostic: {marked - reported}, without a mark: {reported - marked}"
+        )
         golden = self.path.with_suffix(".stderr")
         if self.config.getoption("--bless"):
             golden.write_text(rendered, encoding="utf-8")

@@ -18,6 +18,7 @@ from m3i_dsl.source import SourceFile, Span
 
 
 def render_full(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str:
+    """Blocks of text with an empty line between them."""
     paint = Painter(color)
     mentioned: set[str] = set()
     blocks: list[str] = []

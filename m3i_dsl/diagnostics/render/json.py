@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """One JSON document."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "diagnostics": [_diagnostic(diagnostic) for diagnostic in diagnostics],

@@ -34,6 +34,8 @@ class Underline:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
+    """A line as shown, and what to show below it."""
+
     text: str
     rows: tuple[Underline, ...]
 

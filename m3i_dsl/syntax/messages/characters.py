@@ -39,6 +39,7 @@ _INVISIBLE = {
 
 
 def unclosed_string(situation: Situation) -> Diagnostic | None:
+    """`"text` up to the end of the line."""
     bad = situation.bad
     if bad is None or bad.kind is not Kind.UNCLOSED_STRING:
         return None
@@ -48,6 +49,7 @@ def unclosed_string(situation: Situation) -> Diagnostic | None:
 
 
 def wrong_quotes(situation: Situation) -> Diagnostic | None:
+    """`'text'` and the quotes of word processors."""
     bad = situation.bad
     if bad is None or bad.text not in _QUOTES or bad.kind is not Kind.UNKNOWN:
         return None
@@ -63,6 +65,7 @@ def wrong_quotes(situation: Situation) -> Diagnostic | None:
 
 
 def foreign_comment(situation: Situation) -> Diagnostic | None:
+    """`// text`, `/* text */`, `-- text`."""
     bad, following = situation.bad, situation.following
     if bad is None or following is None or bad.kind is not Kind.UNKNOWN or bad.end != following.start:
         return None
@@ -76,6 +79,7 @@ def foreign_comment(situation: Situation) -> Diagnostic | None:
 
 
 def square_brackets(situation: Situation) -> Diagnostic | None:
+    """`[0.9, 0.95]`."""
     if situation.bad is None or situation.bad.text not in ("[", "]"):
         return None
     helps = ["a list is written in parentheses: `(0.9, 0.95)`"]
@@ -104,6 +108,7 @@ def hyphen_in_name(situation: Situation) -> Diagnostic | None:
 
 
 def foreign_operator(situation: Situation) -> Diagnostic | None:
+    """`==`, and the operators of arithmetic and comparison."""
     bad, previous = situation.bad, situation.previous
     if bad is None:
         return None
@@ -117,6 +122,7 @@ def foreign_operator(situation: Situation) -> Diagnostic | None:
 
 
 def semicolon(situation: Situation) -> Diagnostic | None:
+    """`batch 256;`."""
     if situation.bad is None or situation.bad.text != ";":
         return None
     helps = ["a statement ends with its line: remove the `;`, and start what follows it on a new line"]
@@ -124,6 +130,7 @@ def semicolon(situation: Situation) -> Diagnostic | None:
 
 
 def space_before_percent(situation: Situation) -> Diagnostic | None:
+    """`75 %`."""
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None or bad.text != "%" or previous.kind is not Kind.NUMBER:
         return None
@@ -139,6 +146,7 @@ def space_before_percent(situation: Situation) -> Diagnostic | None:
 
 
 def unknown_character(situation: Situation) -> Diagnostic | None:
+    """Any other character that no token starts with."""
     bad = situation.bad
     if bad is None or bad.kind is not Kind.UNKNOWN:
         return None

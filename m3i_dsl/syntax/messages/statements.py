@@ -20,6 +20,7 @@ _LEADING = frozenset({"|", "+", "->", "..", ",", ".", ":", "="})
 
 
 def unmatched_bracket(situation: Situation) -> Diagnostic | None:
+    """A `)` or `}` with nothing open."""
     bad = situation.bad
     if bad is None or bad.text not in (")", "}"):
         return None
@@ -68,6 +69,7 @@ def unknown_declaration(situation: Situation) -> Diagnostic | None:
 
 
 def operator_at_line_start(situation: Situation) -> Diagnostic | None:
+    """`| flip` on a line of its own."""
     bad = situation.bad
     if bad is None or not bad.first or bad.text not in _LEADING or situation.previous is None:
         return None
@@ -79,6 +81,7 @@ def operator_at_line_start(situation: Situation) -> Diagnostic | None:
 
 
 def version(situation: Situation) -> Diagnostic | None:
+    """`m3i` without its number."""
     statement = situation.statement
     if situation.block is None and [t.text for t in statement] == ["m3i"] and "NUMBER" in situation.accepts:
         helps = ["the version of the language is written `m3i 1`"]
@@ -89,6 +92,7 @@ def version(situation: Situation) -> Diagnostic | None:
 
 
 def use_without_quotes(situation: Situation) -> Diagnostic | None:
+    """`use views.m3i`."""
     if not situation.only("STRING"):
         return None
     helps = ['write the path of the file in double quotes: `use "views.m3i"`']
@@ -101,6 +105,7 @@ def use_without_quotes(situation: Situation) -> Diagnostic | None:
 
 
 def missing_name(situation: Situation) -> Diagnostic | None:
+    """`objective {`, `recipe "name"`."""
     previous, bad = situation.previous, situation.bad
     if not situation.only("NAME") or previous is None or len(situation.statement) != 1 or previous.text not in _NAMED:
         return None
@@ -122,6 +127,7 @@ def missing_name(situation: Situation) -> Diagnostic | None:
 
 
 def missing_equals(situation: Situation) -> Diagnostic | None:
+    """`param size 32px`, `param size: 32px`, `param crop size = 32px`."""
     if not situation.only("EQUAL"):
         return None
     keyword, bad = situation.tokens[0].text, situation.bad
@@ -150,6 +156,7 @@ def missing_equals(situation: Situation) -> Diagnostic | None:
 
 
 def view_without_field(situation: Situation) -> Diagnostic | None:
+    """`view v = crop(32px)`, `view v of digits = crop(32px)`."""
     if not situation.tokens or situation.tokens[0].text != "view" or situation.block is not None:
         return None
     before = [token.text for token in situation.before]
@@ -168,6 +175,7 @@ def view_without_field(situation: Situation) -> Diagnostic | None:
 
 
 def missing_brace(situation: Situation) -> Diagnostic | None:
+    """`train:`, `objective m3i` alone on its line."""
     if not situation.only("LBRACE"):
         return None
     bad = situation.bad
@@ -215,6 +223,7 @@ def declaration_in_block(situation: Situation) -> Diagnostic | None:
 
 
 def statement_start(situation: Situation) -> Diagnostic | None:
+    """A statement of a block that does not start with a word."""
     bad = situation.bad
     if bad is None or situation.block is None or not situation.starts_statement or bad.kind is Kind.NAME:
         return None
@@ -242,6 +251,7 @@ def punctuated_setting(situation: Situation) -> Diagnostic | None:
 
 
 def evaluation_time(situation: Situation) -> Diagnostic | None:
+    """`knn(k: 20)` without `every` or `at end`, or with half of it."""
     if situation.block != "evaluate" or not situation.statement or situation.bracket == "(":
         return None
     previous, bad = situation.previous, situation.bad
@@ -274,6 +284,7 @@ def evaluation_time(situation: Situation) -> Diagnostic | None:
 
 
 def setting_without_value(situation: Situation) -> Diagnostic | None:
+    """`batch` alone on its line."""
     if situation.block is None or len(situation.statement) != 1 or not situation.takes_value:
         return None
     bad = situation.bad
@@ -285,6 +296,7 @@ def setting_without_value(situation: Situation) -> Diagnostic | None:
 
 
 def misspelled_clause(situation: Situation) -> Diagnostic | None:
+    """`view view1 fo digits.image`, `linear(c: 1) att end`."""
     bad = situation.bad
     if bad is None or bad.kind is not Kind.NAME:
         return None

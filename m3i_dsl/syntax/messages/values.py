@@ -38,6 +38,7 @@ def malformed_number(situation: Situation) -> Diagnostic | None:
 
 
 def unknown_unit(situation: Situation) -> Diagnostic | None:
+    """`32pix`, `32 px`, `10 iterations`."""
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None or bad.kind is not Kind.NAME or previous.kind is not Kind.NUMBER:
         return None
@@ -64,6 +65,7 @@ def unknown_unit(situation: Situation) -> Diagnostic | None:
 
 
 def ramp_without_shape(situation: Situation) -> Diagnostic | None:
+    """`0.996 -> 1`."""
     numbers = [token for token in situation.before if token.kind is Kind.NUMBER or token.text == "->"]
     if "NAME" not in situation.accepts or not situation.accepts <= {"NAME", "DURATION"} or len(numbers) < 3:
         return None
@@ -84,6 +86,7 @@ def ramp_without_shape(situation: Situation) -> Diagnostic | None:
 
 
 def equals_in_argument(situation: Situation) -> Diagnostic | None:
+    """`crop(size = 32px)`."""
     bad, previous = situation.bad, situation.previous
     if bad is None or bad.text != "=" or situation.bracket != "(" or previous is None:
         return None
@@ -127,6 +130,7 @@ def argument_name(situation: Situation) -> Diagnostic | None:
 
 
 def doubled_comma(situation: Situation) -> Diagnostic | None:
+    """`(0.9,, 0.95)`, `f(, 1)`, and a `,` before the end of a block."""
     bad, previous = situation.bad, situation.previous
     if previous is None or previous.text != ",":
         if bad is None or bad.text != "," or previous is None or previous.text != "(":
@@ -165,6 +169,7 @@ def list_form(situation: Situation) -> Diagnostic | None:
 
 
 def missing_comma(situation: Situation) -> Diagnostic | None:
+    """Two values inside parentheses with nothing between them."""
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None or situation.bracket != "(" or "COMMA" not in situation.accepts:
         return None
@@ -246,6 +251,7 @@ def word_expected(situation: Situation) -> Diagnostic | None:
 
 
 def misplaced_operator(situation: Situation) -> Diagnostic | None:
+    """`32px + 4px`, `a | b + c`, `low..high`, `view1.first`."""
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None:
         return None
@@ -273,6 +279,7 @@ def misplaced_operator(situation: Situation) -> Diagnostic | None:
 
 
 def misplaced_punctuation(situation: Situation) -> Diagnostic | None:
+    """A `:`, `=` or `(` that belongs to nothing."""
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None:
         return None
@@ -289,6 +296,7 @@ def misplaced_punctuation(situation: Situation) -> Diagnostic | None:
 
 
 def clause_order(situation: Situation) -> Diagnostic | None:
+    """`view1 of first of second`, `f(1) by g of h of i`."""
     bad = situation.bad
     if bad is None or bad.text not in CLAUSES.values() or situation.starts_statement or bad.first:
         return None
