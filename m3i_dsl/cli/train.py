@@ -150,11 +150,15 @@ def _measurements(artifact: Artifact, executable: Executable, run_path: Path, de
 def _started(arguments: argparse.Namespace, device: torch.device) -> tuple[RunFolder, Parts]:
     """A new run, locked, with a copy of the artifact."""
     from m3i_dsl.artifact import latest
+    from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.run_folder import Identity, RunFolder, new_path
+    from m3i_dsl.runtime.slices import check_accumulation
 
     source: Path = latest() if arguments.artifact is None else arguments.artifact
     parts = assemble(source, RUNS, device, arguments.workers, allow_stale=arguments.allow_stale)
     _show(parts.artifact.diagnostics, arguments)
+    program = parts.executable.program
+    check_accumulation(program, arguments.accumulate, batch_coupled(program))  # before there is a folder
     manifest = parts.artifact.manifest
     path: Path = new_path(RUNS, manifest.name) if arguments.run is None else arguments.run
     identity = Identity(manifest.name, manifest.fingerprint, dict(manifest.versions))

@@ -36,7 +36,7 @@ class PlainDisplay:
         assert self._plan is not None, "`start` comes first"
         left = self._clock.left(self._plan, progress.step)
         now = time.monotonic()
-        if now - self._shown < self._seconds and progress.step != self._plan.total:
+        if now - self._shown < self._seconds and progress.step != self._plan.last:
             return
         self._shown = now
         losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())

@@ -25,7 +25,7 @@ class NonFiniteStep(Exception):
 
 
 class Guard:
-    """Watches one module whose buffers are changed in place. `deferred` keeps the verdict on the device until `poll`."""
+    """Watches one module, whose buffers change in place. `deferred` keeps the verdict on the device until `poll`."""
 
     def __init__(self, module: nn.Module, device: torch.device, *, deferred: bool) -> None:
         self.deferred = deferred

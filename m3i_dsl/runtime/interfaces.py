@@ -69,13 +69,12 @@ class BatchStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is going to do, for the display: `first` of `total` steps, `steps_per_epoch`, `batch` and target
-    names.
-    """
+    """What a run is going to do, for the display: steps `first` to `last` (`total`, unless ended early by `max_steps`)."""
 
     recipe: str
     first: int
     total: int
+    last: int
     steps_per_epoch: int
     batch: int
     targets: tuple[str, ...]

@@ -115,6 +115,7 @@ class Trainer:
                     self._graph.program.name,
                     restored.step,
                     self._total,
+                    self._last,
                     self._stream.steps_per_epoch,
                     self._graph.program.training.batch,
                     targets,

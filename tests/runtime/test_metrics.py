@@ -16,7 +16,7 @@ from m3i_dsl.runtime.run_folder import RunFolder
 from tests.runtime.test_loop import lines
 from tests.runtime.tiny import create, trainer
 
-PLAN = Plan("tiny", 0, 100, 10, 8, ("m3i.intra", "m3i.inter"))
+PLAN = Plan("tiny", 0, 100, 100, 10, 8, ("m3i.intra", "m3i.inter"))
 
 
 def progress(step: int) -> Progress:

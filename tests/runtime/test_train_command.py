@@ -1,0 +1,114 @@
+"""`m3ic train` on a small compiled recipe: from the artifact to the run and back, exit codes, and what goes where."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from m3i_dsl import driver
+from m3i_dsl.cli.main import main
+from m3i_dsl.data.stream import Stream
+from m3i_dsl.source import read_file
+
+RECIPE = """\
+m3i 1
+recipe small
+data digits = embedded("digits")
+view view1 of digits.image = crop(16px)
+encoder image = timm("vit_tiny_patch16_224", image: 16px, patch: 8px, width: 16, depth: 1, heads: 2)
+objective mim {
+  input masked view1 by random(50%)
+  represent dense feature of image
+  target pixels {
+    data view1
+    representation dense pixels
+    predictor decoder(layers: 1, heads: 2)
+    regularization none
+    distribution gaussian
+  }
+}
+train {
+  batch 256
+  epochs 1
+  optimizer adamw(lr: 1e-3)
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the recipe compiled."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.m3i").write_text(RECIPE)
+    checked = driver.check_file(read_file(Path("small.m3i")))
+    compiled = driver.compile_program(checked.required(), Path())
+    driver.write_artifact(Path("target/small"), compiled, checked, {})
+    return tmp_path
+
+
+def train(*arguments: str) -> int:
+    return main(["train", "--device", "cpu", "--log-every", "1", *arguments])
+
+
+def test_train_stop_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--run", "runs/whole") == 0
+    assert capsys.readouterr().out == "runs/whole\n"
+
+    assert train("--max-steps", "2") == 0
+    out, err = capsys.readouterr()
+    assert out == "runs/small-1\n" and "training small" in err
+    (folder / "small.m3i").write_text(RECIPE.replace("1e-3", "1e-2"))  # the run keeps what it was compiled from
+    assert train("--resume") == 0
+    out, err = capsys.readouterr()
+    assert out == "runs/small-1\n" and "from step 2" in err and "M3I0603" in err
+
+    runs = [folder / "runs" / name for name in ("whole", "small-1")]
+    name = (runs[0] / "checkpoints/latest").read_text().strip()
+    weights = [(run / "checkpoints" / name / "weights.safetensors").read_bytes() for run in runs]
+    assert weights[0] == weights[1]
+    losses = [[json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
+    assert losses[0] == losses[1] and len(losses[0]) > 2
+
+
+def test_a_signal_gives_its_exit_code(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assembled = Stream._assembled
+
+    def interrupted(self: Stream, step: int, *rest: object) -> object:
+        if step == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return assembled(self, step, *rest)
+
+    monkeypatch.setattr(Stream, "_assembled", interrupted)
+    assert train() == 75
+    out, err = capsys.readouterr()
+    assert out == "runs/small-1\n" and "stopped by SIGTERM after step 2" in err
+    assert (folder / "runs/small-1/checkpoints/step-000002").is_dir()
+
+
+def test_faults_are_shown_and_exit_with_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--resume") == 1
+    assert "error[M3I0707]" in capsys.readouterr().err
+    assert train("--run", "runs/a", "--max-steps", "1") == 0
+    assert train("--run", "runs/a") == 1
+    out, err = capsys.readouterr()
+    assert "error[M3I0709]" in err and "Traceback" not in err and out == "runs/a\n"
+    assert train("--accumulate", "3") == 1
+    assert "M3I0704" in capsys.readouterr().err
+    assert not (folder / "runs/small-1").exists()
+
+
+def test_a_stale_artifact_is_refused_unless_allowed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "small.m3i").write_text(RECIPE.replace("1e-3", "1e-2"))
+    assert train() == 1
+    assert "M3I0603" in capsys.readouterr().err and not (folder / "runs").exists()
+    assert train("--allow-stale", "--max-steps", "1") == 0
+    assert "M3I0603" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [("--accumulate", "0"), ("--checkpoint-every", "5 parsecs"), ("--max-steps", "x")])
+def test_wrong_flags_are_wrong_use(flag: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *flag]) == 2
+    assert flag[0] in capsys.readouterr().err
