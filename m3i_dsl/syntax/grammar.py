@@ -6,10 +6,12 @@ Guarantees: nothing is read or built before the first parse.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Generator
 from pathlib import Path
 
-from lark import Lark, Token
+from lark import Lark, Token, lexer
 from lark.tree import Meta
 
 from m3i_dsl.syntax.newlines import NEWLINE, StatementNewlines
@@ -30,6 +32,11 @@ def grammar_text() -> str:
 
 def build(*, strict: bool = False) -> Lark:
     """The parser. `strict` also proves that no two terminals collide; it needs `interegular`, so only tests ask."""
+    with contextlib.nullcontext() if strict else _without_collision_checks():
+        return _build(strict=strict)
+
+
+def _build(*, strict: bool) -> Lark:
     return Lark(
         grammar_text(),
         parser="lalr",
@@ -40,6 +47,20 @@ def build(*, strict: bool = False) -> Lark:
         postlex=StatementNewlines(),
         strict=strict,
     )
+
+
+@contextlib.contextmanager
+def _without_collision_checks() -> Generator[None]:
+    """lark 1.3 looks for colliding terminals whenever `interegular` can be imported, strict or not.
+
+    Where the tests' requirements are installed that would take most of the time of a short command.
+    """
+    installed = lexer.has_interegular
+    lexer.has_interegular = False
+    try:
+        yield
+    finally:
+        lexer.has_interegular = installed
 
 
 @functools.cache
