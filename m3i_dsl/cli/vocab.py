@@ -1,7 +1,7 @@
 """`m3ic vocab [KIND] [WORD]`: the words of the language, with what they take and what they mean.
 
-Without arguments, the words of every kind; with a kind, their arguments, defaults and where these come from; with a word
-too, its full documentation. `--json` gives everything.
+Without arguments, the words of every kind; with a kind, their arguments, defaults and where these come from; with a
+word too, its full documentation. `--json` gives everything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from m3i_dsl.vocabulary.registry import KINDS, words
 
     kinds = KINDS if arguments.kind is None else (_kind(arguments.kind),)
-    listed = {kind: dict(words(kind)) for kind in kinds}
+    listed: dict[Kind, dict[str, type[Word]]] = {kind: dict(words(kind)) for kind in kinds}
     if arguments.word:
         name = " ".join(arguments.word)
         listed = {kind: {name: _word(kind, name, found)} for kind, found in listed.items()}
@@ -119,6 +119,8 @@ def _print_word(console: Console, word: type[Word], *, arguments_too: bool, full
         return
     for parameter in word.parameters():
         default = _default(parameter)
-        given = "required" if parameter.required else "optional" if default is None else f"{default}, {parameter.origin}"
+        given = (
+            "required" if parameter.required else "optional" if default is None else f"{default}, {parameter.origin}"
+        )
         line = f"{parameter.name}: {parameter.type.describe()} ({given}) - {parameter.doc}"
         console.print(Padding(escape(line), (0, 0, 0, 6)))

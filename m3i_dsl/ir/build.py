@@ -1,8 +1,8 @@
 """From the typed program to the IR.
 
-Takes: a `Program`. Gives: a `Graph` in which every target is computed from scratch, as the table reads: one row at a time.
-Guarantees: nothing is shared here (ir/share.py does that), so the plain graph is the reference for every later pass.
-Sibling: build_target.py, one row.
+Takes: a `Program`. Gives: a `Graph` in which every target is computed from scratch, as the table reads: one row at a
+time. Guarantees: nothing is shared here (ir/share.py does that), so the plain graph is the reference for every later
+pass. Sibling: build_target.py, one row.
 """
 
 from __future__ import annotations

@@ -12,17 +12,18 @@ from typing import Literal
 from m3i_dsl.ir.graph import Type, Value
 from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.ir.trace import Trace
+from m3i_dsl.semantics.checks.shapes import target_grid
 from m3i_dsl.semantics.program import (
     EncoderDeclaration,
     InputReference,
     Objective,
-    Placed,
     Program,
     Target,
     TargetReference,
     View,
 )
-from m3i_dsl.vocabulary.kinds import FeatureShape, Grid, ImageEncoder, Mask, TextEncoder
+from m3i_dsl.vocabulary.kinds import FeatureShape, Grid, ImageEncoder, Mask, Predictor, TextEncoder
+from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
@@ -91,10 +92,11 @@ class TargetBuilder:
 
     def _views(self, reference: TargetReference, direction: Direction) -> tuple[InputReference, View | None]:
         input_ = self.objective.input_of(reference.which)
-        if direction == "forward" or reference.view is None:
+        if direction == "forward":
             return input_, reference.view
-        swapped = InputReference(reference.view, input_.which, input_.masked, input_.mask, input_.span)
-        return swapped, input_.view
+        other = next(r.view for target in self.objective.targets for r in target.data if r.view is not None)
+        swapped = InputReference(other, input_.which, input_.masked, input_.mask, input_.span)
+        return swapped, input_.view if reference.view is not None else None
 
     def _input(self, input_: InputReference, reference: TargetReference) -> _Tokens:
         """z_x and where its tokens are, for the image that `reference` is about."""
@@ -135,10 +137,11 @@ class TargetBuilder:
 
     def _wanted(self, tokens: _Tokens) -> tuple[Value | None, int]:
         """The target positions that count, or None and L when all do."""
-        if self.target.representation.word.form == "dense" and self.target.distribution.word.tokens == "hidden":
+        if self.target.representation.word.form == "dense" and self.target.distribution.word.hidden_only():
             assert tokens.masked is not None, "the checker requires a mask for `tokens: hidden`"
             return tokens.masked, tokens.masked_count
-        return None, self.shape.grid.tokens
+        grid = target_grid(self.objective, self.target)
+        return None, (grid or self.shape.grid).tokens
 
     def _target_representation(
         self,
@@ -157,7 +160,7 @@ class TargetBuilder:
                     target = self._feature(word, self.target.encoder, view, reference, tokens)
                 case DensePixels():
                     assert view is not None
-                    grid = self._target_grid(view)
+                    grid = self._target_grid()
                     target = self.trace.one(
                         "patchify", self._view(view), rows=grid.rows, columns=grid.columns, normalize=word.normalize
                     )
@@ -190,7 +193,7 @@ class TargetBuilder:
                 features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=mode)
             if self._projects():
                 features = self._project(self.objective.encoder, features)
-            self._predictor_module(features, target, target_view, wanted_count, tokens)
+            self._predictor_module(features, target, wanted_count, tokens)
             arguments: list[Value | None] = [features]
             kind = "tokens"
             if word.queries and form == "dense":
@@ -374,9 +377,10 @@ class TargetBuilder:
     def _partnered(self, value: Value, reference: TargetReference) -> Value:
         return self.trace.one("partner", value) if reference.which == "second" else value
 
-    def _target_grid(self, view: View) -> Grid:
-        stride = self.shape.stride
-        return Grid(view.size[0] // stride, view.size[1] // stride)
+    def _target_grid(self) -> Grid:
+        grid = target_grid(self.objective, self.target)
+        assert grid is not None, "only a dense target has a grid"
+        return grid
 
     def _table(self, word: CategoryEmbedding, reference: TargetReference) -> Value:
         width = word.size or self._default_width()
@@ -431,13 +435,10 @@ class TargetBuilder:
         text = self.trace.one("encode_text", self._tokens(reference), module=encoder.name)
         return self.trace.one("embed", text, module=self.name)
 
-    def _predictor_module(
-        self, features: Value, target: Value, target_view: View | None, wanted_count: int, tokens: _Tokens
-    ) -> None:
+    def _predictor_module(self, features: Value, target: Value, wanted_count: int, tokens: _Tokens) -> None:
         placed = self.target.predictor
         shape = self.shape
-        dense = self.target.representation.word.form == "dense"
-        target_grid = self._target_grid(target_view) if dense and target_view is not None else None
+        grid = target_grid(self.objective, self.target)
         input_width, wanted_width = int(features.type.dimensions[-1]), int(target.type.dimensions[-1])
         self.trace.module(
             "predictors",
@@ -445,23 +446,20 @@ class TargetBuilder:
             placed.word,
             placed.span,
             input_width=input_width,
-            output_width=predicted_width(placed, input_width, wanted_width),
+            output_width=predicted_width(placed.word, input_width, wanted_width),
             prefix=shape.prefix,
             rows=shape.grid.rows,
             columns=shape.grid.columns,
-            target_rows=target_grid.rows if target_grid else 0,
-            target_columns=target_grid.columns if target_grid else 0,
+            target_rows=grid.rows if grid else 0,
+            target_columns=grid.columns if grid else 0,
             wanted=wanted_count,
             sources=2 if tokens.source is not None else 1,
         )
 
 
-def predicted_width(placed: "Placed[object]", input_width: int, wanted: int) -> int:
+def predicted_width(predictor: Predictor, input_width: int, wanted: int) -> int:
     """The channels of the prediction: those of the target, or of the input for a predictor that changes nothing."""
-    from m3i_dsl.vocabulary.predictors.identity import Identity
-
-    word = placed.word
-    return input_width if isinstance(word, Identity) else wanted
+    return input_width if isinstance(predictor, Identity) else wanted
 
 
 def candidates_of(target: Target) -> str | None:

@@ -1,7 +1,7 @@
 """The typed IR: what a step computes, in A-normal form.
 
-Takes: nothing (ir/build.py builds it). Gives: `Graph`, equations over named values, each with its type and the recipe line
-that it came from. Guarantees: plain data, no torch; `parse(print(graph)) == graph` (ir/text.py).
+Takes: nothing (ir/build.py builds it). Gives: `Graph`, equations over named values, each with its type and the recipe
+line that it came from. Guarantees: plain data, no torch; `parse(print(graph)) == graph` (ir/text.py).
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ Dimension = int | str
 """A size, or `B` (batch) or `C` (categories, bound by the lock)."""
 
 Attribute = int | float | str | bool
-Section = Literal[
-    "encoders", "projectors", "predictors", "representations", "likelihoods", "penalties", "weightings"
-]
+Section = Literal["encoders", "projectors", "predictors", "representations", "likelihoods", "penalties", "weightings"]
 """The groups of modules; each holds words of one kind."""
 
 

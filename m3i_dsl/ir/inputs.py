@@ -1,7 +1,7 @@
 """The inputs of a step: everything random or loaded that the graph is given.
 
-Takes: nothing. Gives: one frozen class for each sort of placeholder. Guarantees: the graph itself draws nothing (but for
-dropout inside an encoder): views, masks and mixes are drawn by the data stage and enter here.
+Takes: nothing. Gives: one frozen class for each sort of placeholder. Guarantees: the graph itself draws nothing (but
+for dropout inside an encoder): views, masks and mixes are drawn by the data stage and enter here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The operations of the IR: arguments, attributes, effects and the shape rule of each.
 
-Takes: an operation's name, argument types, attributes and modules. Gives: the result types. Guarantees: every operation that
-the builder emits, the text form reads or the lowering knows is declared here, and nowhere else.
+Takes: an operation's name, argument types, attributes and modules. Gives: the result types. Guarantees: every
+operation that the builder emits, the text form reads or the lowering knows is declared here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _pool(types: Types, attributes: Attributes, module: Module | None) -> tuple[
 
 
 def _patchify(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
-    batch, channels, height, width = (_present(types, 0).dimensions)
+    batch, channels, height, width = _present(types, 0).dimensions
     rows, columns = _integer(attributes["rows"]), _integer(attributes["columns"])
     if _integer(height) % rows or _integer(width) % columns:
         raise ShapeFault(f"a {rows}x{columns} grid does not divide {height}x{width} pixels")

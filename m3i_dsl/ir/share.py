@@ -1,7 +1,8 @@
 """Sharing: no encoder runs twice on the same (view, mask).
 
-Takes: a plain graph. Gives: an equal graph in which equal repeatable equations are one. Guarantees: only operations that the
-IR declares repeatable are merged; predictors, likelihoods and weightings keep their calls; results nobody reads are dropped.
+Takes: a plain graph. Gives: an equal graph in which equal repeatable equations are one. Guarantees: only operations
+that the IR declares repeatable are merged; predictors, likelihoods and weightings keep their calls; results nobody
+reads are dropped.
 """
 
 from __future__ import annotations

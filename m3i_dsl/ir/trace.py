@@ -1,12 +1,13 @@
 """The trace: what a builder writes equations into.
 
-Takes: operations with their arguments. Gives: values with inferred types; inputs and modules are made once for each name.
-Guarantees: every equation's types come from the operation's shape rule, and it carries the place that is current.
+Takes: operations with their arguments. Gives: values with inferred types; inputs and modules are made once for each
+name. Guarantees: every equation's types come from the operation's shape rule, and it carries the place that is
+current.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -35,7 +36,7 @@ class Trace:
     _count: int = 0
 
     @contextmanager
-    def at(self, span: Span, role: str = "") -> Iterator[None]:
+    def at(self, span: Span, role: str = "") -> Generator[None]:
         """Equations written inside come from `span`."""
         before, self.place = self.place, place_of(span, role or self.place.role)
         try:

@@ -1,7 +1,7 @@
 """What training and evaluation run.
 
-Takes: a program, its graph and the lock's numbers of categories. Gives: `Executable`: the GraphModule, the inputs it wants,
-which parts are averages of which, and the recipe line of each node.
+Takes: a program, its graph and the lock's numbers of categories. Gives: `Executable`: the GraphModule, the inputs it
+wants, which parts are averages of which, and the recipe line of each node.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def lower(
     load_weights: bool = True,
 ) -> Executable:
     """Builds the modules with the program's seed and the GraphModule over them. Raises WordError."""
-    parts = build_parts(
-        graph, seed=program.training.seed, categories=categories, base=base, load_weights=load_weights
-    )
+    parts = build_parts(graph, seed=program.training.seed, categories=categories, base=base, load_weights=load_weights)
     module, values = to_fx(graph, parts)
     averages: list[Average] = []
     for section in ("encoders", "projectors"):

@@ -1,8 +1,8 @@
 """Builds the modules of a graph.
 
-Takes: the module declarations of the IR, the seed, the number of categories of each data. Gives: the tree of `nn.Module`s
-that the graph calls, `encoders.image`, `predictors.m3i_intra`, .... Guarantees: the same seed gives the same weights; an
-average starts as a copy of what it averages; averaged and frozen parts run without gradient.
+Takes: the module declarations of the IR, the seed, the number of categories of each data. Gives: the tree of
+`nn.Module`s that the graph calls, `encoders.image`, `predictors.m3i_intra`, .... Guarantees: the same seed gives the
+same weights; an average starts as a copy of what it averages; averaged and frozen parts run without gradient.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from m3i_dsl.vocabulary.kinds import (
     Candidates,
     Distribution,
     Encoder,
+    Family,
     Grid,
     LikelihoodShape,
     Predictor,
@@ -44,11 +45,13 @@ class Group(nn.Module):
         return self.get_submodule(attribute_name(name))
 
     def __contains__(self, name: str) -> bool:
-        return attribute_name(name) in self._modules
+        return attribute_name(name) in dict(self.named_children())
 
     def names(self) -> tuple[str, ...]:
         """The names that the recipe gives them."""
-        return tuple(name.removesuffix("_") if hasattr(nn.Module, name[:-1]) else name for name in self._modules)
+        return tuple(
+            name.removesuffix("_") if hasattr(nn.Module, name[:-1]) else name for name, _ in self.named_children()
+        )
 
 
 def attribute_name(name: str) -> str:
@@ -80,7 +83,7 @@ def _sources_first(graph: Graph) -> list[Module]:
 
 
 def _group(parts: Parts, section: Section) -> Group:
-    if section not in parts._modules:
+    if section not in dict(parts.named_children()):
         parts.add_module(section, Group())
     return cast(Group, parts.get_submodule(section))
 
@@ -102,7 +105,7 @@ def _build(
         case "penalties":
             return cast(Regularization, module.word).build()
         case "weightings":
-            families = tuple(str(module.attribute("families")).split())
+            families = cast(tuple[Family, ...], tuple(str(module.attribute("families")).split()))
             weights = tuple(float(weight) for weight in str(module.attribute("weights")).split())
             return cast(Weighting, module.word).build(families, weights)
 

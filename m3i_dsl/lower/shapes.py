@@ -1,7 +1,8 @@
 """Cross-check of the IR's shape rules against torch.
 
-Takes: an executable. Gives: nothing. Guarantees: every value that an equation yields has, on the meta device, the shape that
-the IR says; a disagreement is an internal error, never a guess. A step that waits for the device (`.item()`) fails here.
+Takes: an executable. Gives: nothing. Guarantees: every value that an equation yields has, on the meta device, the
+shape that the IR says; a disagreement is an internal error, never a guess. A step that waits for the device
+(`.item()`) fails here.
 """
 
 from __future__ import annotations

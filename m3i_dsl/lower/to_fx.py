@@ -1,8 +1,8 @@
 """From the IR to a torch.fx GraphModule.
 
-Takes: a graph and its parts. Gives: a GraphModule of `call_module` and `call_function` nodes, called with the step's inputs by
-name. Guarantees: every node carries its recipe line (`meta["stack_trace"]`, which `print_readable` and torch's own errors
-show); encoders stay whole modules, so that sharding, compiling and hooks see them.
+Takes: a graph and its parts. Gives: a GraphModule of `call_module` and `call_function` nodes, called with the step's
+inputs by name. Guarantees: every node carries its recipe line (`meta["stack_trace"]`, which `print_readable` and
+torch's own errors show); encoders stay whole modules, so that sharding, compiling and hooks see them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NORMALIZATIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def to_fx(graph: Graph, parts: Parts) -> tuple[fx.GraphModule, dict[str, str]]:
-    """The GraphModule of `graph`, with `parts` as its submodules, and the IR value that each node computes, by names."""
+    """The GraphModule of `graph` over `parts`, and the IR value that each node computes, by the names of both."""
     lowering = _Lowering(graph)
     for equation in graph.equations:
         lowering.equation(equation)

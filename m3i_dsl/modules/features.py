@@ -18,7 +18,8 @@ def average_layers(taps: Tensor, last: int) -> Tensor:
 
 
 def match(target: Tensor, features_x: Tensor, features_y: Tensor) -> Tensor:
-    """[B, Lx, d]: for each token of x, the row of `target` [B, Ly, d] whose feature is most similar by cosine (DenseCL).
+    """[B, Lx, d]: for each token of x, the row of `target` [B, Ly, d] whose feature is most similar by cosine
+    (DenseCL).
 
     `features_x` [B, Lx, D] and `features_y` [B, Ly, D] are compared; the choice has no gradient.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from m3i_dsl.vocabulary.word import Word
+from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,15 @@ class Dataset:
 class Source(Word):
     """Where samples come from."""
 
-    kind: ClassVar[Literal["source"]] = "source"
+    kind: ClassVar[Kind] = "source"
+
+    def check(self) -> None:
+        """Raises WordError for arguments that are wrong whatever is on the disk. Opens nothing."""
+        return
+
+    def has_held_out(self) -> bool:
+        """Whether it is declared to have held-out samples to evaluate on, without opening anything."""
+        return True
 
     @abstractmethod
     def fields(self) -> dict[str, Modality]:
@@ -143,7 +151,7 @@ class Source(Word):
 class Transform(Word):
     """One step of a view: drawn for each sample, applied to the batch on the device."""
 
-    kind: ClassVar[Literal["transform"]] = "transform"
+    kind: ClassVar[Kind] = "transform"
 
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         """(height, width) after this step given that before it; None while it is not known (source-sized).
@@ -188,7 +196,7 @@ class ViewState:
 class Mask(Word):
     """Which tokens of a view are hidden from the encoder (True = hidden)."""
 
-    kind: ClassVar[Literal["mask"]] = "mask"
+    kind: ClassVar[Kind] = "mask"
     tokens: Literal["drop", "mask"]
     """`drop`: hidden tokens do not enter the encoder. `mask`: a learned mask token replaces them."""
 
@@ -211,7 +219,7 @@ class Predictor(Word):
     global; `needs_positions` predictors query positions, so they can predict hidden tokens and other views.
     """
 
-    kind: ClassVar[Literal["predictor"]] = "predictor"
+    kind: ClassVar[Kind] = "predictor"
     queries: ClassVar[bool] = False
     """True: the module itself asks for the wanted positions (a decoder). False: it maps each token (or the pool)."""
     pools: ClassVar[bool] = False
@@ -239,8 +247,8 @@ class PredictorShape:
 
     `input_width` D of what it is given (after the projector, if any); `output_width` of the target; `prefix` tokens
     before the grid tokens; `input_grid` of the input view; `target_grid` of a dense target, None for a global one;
-    `wanted` the number of target tokens to predict (L, or the hidden count); `sources` 2 when the tokens of a mix come in
-    all together and must be told apart, else 1.
+    `wanted` the number of target tokens to predict (L, or the hidden count); `sources` 2 when the tokens of a mix come
+    in all together and must be told apart, else 1.
     """
 
     input_width: int
@@ -255,7 +263,7 @@ class PredictorShape:
 class Encoder(Word):
     """f_theta or f_phi."""
 
-    kind: ClassVar[Literal["encoder"]] = "encoder"
+    kind: ClassVar[Kind] = "encoder"
     modality: ClassVar[Literal["image", "text"]]
 
     @abstractmethod
@@ -297,6 +305,10 @@ class TextEncoder(Encoder):
     width: int
     context: int
 
+    def check(self) -> None:
+        """Raises WordError when the arguments do not fit each other. Never imports torch."""
+        return
+
     @abstractmethod
     def tokenize(self, texts: list[str], base: Path) -> NDArray[np.int64]:
         """int64 [B, context] token ids, 0 = padding. Pure."""
@@ -311,7 +323,7 @@ class TextEncoder(Encoder):
 class Optimizer(Word):
     """How parameters move."""
 
-    kind: ClassVar[Literal["optimizer"]] = "optimizer"
+    kind: ClassVar[Kind] = "optimizer"
 
     @abstractmethod
     def build(self, module: nn.Module, batch: int) -> torch.optim.Optimizer:
@@ -322,7 +334,7 @@ class Optimizer(Word):
 class Schedule(Word):
     """The factor on the learning rate after warmup."""
 
-    kind: ClassVar[Literal["schedule"]] = "schedule"
+    kind: ClassVar[Kind] = "schedule"
 
     @abstractmethod
     def factor(self, progress: float) -> float:
@@ -332,14 +344,21 @@ class Schedule(Word):
 class Evaluator(Word):
     """A measurement of a frozen encoder. The measuring itself is in `evaluation/<name>.py`."""
 
-    kind: ClassVar[Literal["evaluator"]] = "evaluator"
+    kind: ClassVar[Kind] = "evaluator"
     needs: ClassVar[frozenset[Modality]] = frozenset({"category"})
+
+    def check(self) -> None:
+        """Raises WordError when the arguments do not fit each other."""
+        return
 
 
 # --- the columns of the instantiation table ---------------------------------------------------------------------------
 
 Form = Literal["dense", "global", "categories", "texts"]
 """What a target representation is made of: L vectors, one vector, the rows of a class table, text embeddings."""
+
+Family = Literal["gaussian", "boltzmann"]
+"""The paper's names for likelihood families."""
 
 Candidates = Literal["samples", "categories", "texts"]
 """What a Boltzmann distribution is normalised over."""
@@ -348,7 +367,7 @@ Candidates = Literal["samples", "categories", "texts"]
 class Mix(Word):
     """How several inputs become one (X = {x_1, ..., x_N}, encoded jointly)."""
 
-    kind: ClassVar[Literal["mix"]] = "mix"
+    kind: ClassVar[Kind] = "mix"
 
 
 class Representation(Word):
@@ -358,7 +377,7 @@ class Representation(Word):
     encoder that it is `of` (None: it has none), `trained` whether it has trained parameters of its own.
     """
 
-    kind: ClassVar[Literal["representation"]] = "representation"
+    kind: ClassVar[Kind] = "representation"
     form: ClassVar[Form]
     reads: ClassVar[Modality]
     encoder: ClassVar[Literal["image", "text"] | None]
@@ -381,7 +400,7 @@ class Regularization(Word):
     `certificate` says in one clause why the entropy of z_y cannot vanish ("" if this word alone does not ensure it).
     """
 
-    kind: ClassVar[Literal["regularization"]] = "regularization"
+    kind: ClassVar[Kind] = "regularization"
     certificate: ClassVar[str] = ""
     detaches: ClassVar[bool] = False
     """Whether z_y enters the loss without gradient."""
@@ -402,12 +421,14 @@ class Distribution(Word):
     `contrasts` families are normalised over a candidate set; the others compare prediction and target only.
     """
 
-    kind: ClassVar[Literal["distribution"]] = "distribution"
+    kind: ClassVar[Kind] = "distribution"
     contrasts: ClassVar[bool] = False
-    family: ClassVar[Literal["gaussian", "boltzmann"]]
+    family: ClassVar[Family]
     """The paper's name for it: the two columns "Gaussian" and "Boltzmann" of the instantiation table."""
-    tokens: Literal["all", "hidden"]
-    """Which tokens of a dense target count."""
+
+    def hidden_only(self) -> bool:
+        """Whether only the hidden tokens of a dense target count: the argument `tokens` of the families with it."""
+        return getattr(self, "tokens", "all") == "hidden"
 
     @abstractmethod
     def build(self, shape: LikelihoodShape) -> nn.Module:
@@ -433,8 +454,8 @@ class LikelihoodShape:
 class Weighting(Word):
     """How the targets of one objective are balanced."""
 
-    kind: ClassVar[Literal["weighting"]] = "weighting"
+    kind: ClassVar[Kind] = "weighting"
 
     @abstractmethod
-    def build(self, families: tuple[str, ...], weights: tuple[float, ...]) -> nn.Module:
+    def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> nn.Module:
         """Module: (losses, shared z_x) -> (total, weights [K] detached)."""

@@ -1,7 +1,7 @@
 """All words, by kind and name.
 
-Takes: a kind and a name. Gives: the word class, or the names that would have been legal there. Guarantees: a kind's folder
-is imported only when a word of that kind is looked up. Packages of users will add words here by entry point.
+Takes: a kind and a name. Gives: the word class, or the names that would have been legal there. Guarantees: a kind's
+folder is imported only when a word of that kind is looked up. Packages of users will add words here by entry point.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from m3i_dsl.vocabulary.word import Kind, Word
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-FOLDERS: MappingProxyType[Kind, str] = MappingProxyType({kind: f"{kind}s" for kind in KINDS} | {"mix": "mixes"})
+
+def folder_of(kind: Kind) -> str:
+    """The folder of a kind's words."""
+    return "mixes" if kind == "mix" else f"{kind}s"
 
 
 @functools.cache
 def words(kind: Kind) -> MappingProxyType[str, type[Word]]:
     """The words of `kind` by name, in the order in which the folder lists them."""
-    package = import_module(f"m3i_dsl.vocabulary.{FOLDERS[kind]}")
+    package = import_module(f"m3i_dsl.vocabulary.{folder_of(kind)}")
     listed: tuple[type[Word], ...] = package.WORDS
     return MappingProxyType({word.name: word for word in listed})
-
-
-def kind_of(base: type[Word]) -> Kind:
-    """The kind that an abstract word class stands for (`Mask` -> "mask")."""
-    return base.kind

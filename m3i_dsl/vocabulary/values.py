@@ -1,8 +1,8 @@
 """The values that arguments take: their Python types, units and canonical text.
 
-Takes: nothing. Gives: the annotations that a word's arguments are declared with (`Count`, `Fraction`, `Pixels`, ...) and
-the small value classes behind `a -> b cosine`, `x per 256`, `learned x` and `10 epochs`. Guarantees: `text(value)` written
-in a recipe reads back as the same value.
+Takes: nothing. Gives: the annotations that a word's arguments are declared with (`Count`, `Fraction`, `Pixels`, ...)
+and the small value classes behind `a -> b cosine`, `x per 256`, `learned x` and `10 epochs`. Guarantees: `text(value)`
+written in a recipe reads back as the same value.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Ramp:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A learning rate: `1.5e-4 per 256` is multiplied by global batch / 256; a plain number is absolute (`per` None)."""
+    """A learning rate: `1.5e-4 per 256` is multiplied by global batch / 256; `per` None is an absolute one."""
 
     value: float
     per: int | None
@@ -68,7 +68,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of training: `10 epochs`, `400k steps`, `50M samples`, or a share of the whole, `10%` (stored as 0.1)."""
+    """A length of training: `10 epochs`, `400k steps`, `50M samples`, or a share of it, `10%` (stored as 0.1)."""
 
     value: float
     unit: Literal["epochs", "steps", "samples", "%"]

@@ -1,8 +1,8 @@
 """What a word of the language is.
 
-Takes: nothing. Gives: `Word`, the base of every vocabulary class: a frozen dataclass whose fields are the arguments that a
-recipe may write, each with type, unit, default, doc and the source of its default. Guarantees: no torch; a word is data,
-and `word.text()` written in a recipe binds back to an equal word.
+Takes: nothing. Gives: `Word`, the base of every vocabulary class: a frozen dataclass whose fields are the arguments
+that a recipe may write, each with type, unit, default, doc and the source of its default. Guarantees: no torch; a word
+is data, and `word.text()` written in a recipe binds back to an equal word.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class ValueType:
     `optional` arguments may be left out and are then None (never written `none` by the printer).
     """
 
-    form: Literal["number", "range", "list", "boolean", "string", "choice", "ramp", "rate", "scalar", "duration", "word"]
+    form: Literal[
+        "number", "range", "list", "boolean", "string", "choice", "ramp", "rate", "scalar", "duration", "word"
+    ]
     quantity: Quantity | None = None
     choices: tuple[str, ...] = ()
     word: type[Word] | None = None

@@ -1,7 +1,7 @@
 """`bernoulli`: each category by itself."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
 from m3i_dsl.vocabulary.values import Fraction
@@ -21,7 +21,6 @@ class Bernoulli(Distribution):
     name = "bernoulli"
     family = "boltzmann"
     contrasts = True
-    tokens: ClassVar[Literal["all", "hidden"]] = "all"
 
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
 

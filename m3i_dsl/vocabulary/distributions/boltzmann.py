@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Boltzmann(Distribution):
     """P^(z_y | zh) proportional to exp(zh . z_y / temperature) over the candidates that the regularization names.
 
-    L = mean of -zh . z_y / temperature + log sum_a exp(zh . a / temperature). A learned temperature is trained as the log
-    of its inverse, which is held at 100 or less (CLIP). `symmetric` also asks each text for its image (CLIP), or each
-    target for its prediction, and takes the mean of both.
+    L = mean of -zh . z_y / temperature + log sum_a exp(zh . a / temperature). A learned temperature is trained as the
+    log of its inverse, which is held at 100 or less (CLIP). `symmetric` also asks each text for its image (CLIP), or
+    each target for its prediction, and takes the mean of both.
     """
 
     name = "boltzmann"

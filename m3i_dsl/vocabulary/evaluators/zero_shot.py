@@ -24,6 +24,9 @@ class ZeroShot(Evaluator):
         "a photo of a {}.", doc="prompts with `{}` for the category name, `|` between", origin="CLIP"
     )
 
+    def check(self) -> None:
+        self.templates()
+
     def templates(self) -> tuple[str, ...]:
         """The prompts one by one, each with one `{}`.
 

@@ -13,8 +13,8 @@ class PatchMix(Mix):
 
     x = up(1 - m) * first + up(m) * second, with m the mask `by`, True where `first` is hidden. Row 2k of the batch is
     mixed with row 2k + 1, so each image is once the first and once the second (the pairing is our choice; MixMIM
-    reverses the batch). The paper states that two views of different images are mixed to form one input; shape and ratio
-    of the mix are not published.
+    reverses the batch). The paper states that two views of different images are mixed to form one input; shape and
+    ratio of the mix are not published.
     """
 
     name = "mix"

@@ -19,7 +19,9 @@ class DensePixels(Representation):
     encoder = None
     table = "dense pixels"
 
-    normalize: bool = argument(False, doc="whether each patch is normalised by its own mean and variance", origin="paper")
+    normalize: bool = argument(
+        False, doc="whether each patch is normalised by its own mean and variance", origin="paper"
+    )
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         return 3 * stride * stride

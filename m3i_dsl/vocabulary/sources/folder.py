@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
-from m3i_dsl.vocabulary.values import Pixels
+from m3i_dsl.vocabulary.sources.prompts import check_prompt
+from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -29,21 +30,37 @@ class Folder(Source):
     )
     category: bool = argument(True, doc="whether sub-folders are categories")
     caption: bool = argument(False, doc="whether each image has a caption in a `.txt` file beside it")
+    prompt: str | None = argument(
+        None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
+    )
+    limit: Count | None = argument(
+        None,
+        doc="so many samples of each split, always the same ones; changes what is trained",
+        minimum=1,
+    )
+
+    def check(self) -> None:
+        check_prompt(self.prompt, category=self.category, caption=self.caption)
 
     def fields(self) -> dict[str, Modality]:
         fields: dict[str, Modality] = {"image": "image"}
-        if self.caption:
+        if self.caption or self.prompt is not None:
             fields["text"] = "text"
         if self.category:
             fields["category"] = "category"
         return fields
 
+    def has_held_out(self) -> bool:
+        return self.test is not None
+
     def describe(self, base: Path) -> SourceDescription:
         from m3i_dsl.data.folder import FolderImages
+        from m3i_dsl.data.subset import limited_description
 
-        return FolderImages(self, base, "path").description()
+        return limited_description(FolderImages(self, base, "path").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.folder import FolderImages
+        from m3i_dsl.data.subset import limited
 
-        return FolderImages(self, base, "path")
+        return limited(FolderImages(self, base, "path"), self.limit)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
-from m3i_dsl.vocabulary.values import Pixels
+from m3i_dsl.vocabulary.sources.prompts import check_prompt
+from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -31,21 +32,37 @@ class Parquet(Source):
     canvas: Pixels | None = argument(
         None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
     )
+    prompt: str | None = argument(
+        None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
+    )
+    limit: Count | None = argument(
+        None,
+        doc="so many samples of each split, always the same ones; changes what is trained",
+        minimum=1,
+    )
+
+    def check(self) -> None:
+        check_prompt(self.prompt, category=self.category is not None, caption=self.caption is not None)
 
     def fields(self) -> dict[str, Modality]:
         fields: dict[str, Modality] = {"image": "image"}
-        if self.caption is not None:
+        if self.caption is not None or self.prompt is not None:
             fields["text"] = "text"
         if self.category is not None:
             fields["category"] = "category"
         return fields
 
+    def has_held_out(self) -> bool:
+        return self.test is not None
+
     def describe(self, base: Path) -> SourceDescription:
         from m3i_dsl.data.parquet import ParquetImages
+        from m3i_dsl.data.subset import limited_description
 
-        return ParquetImages(self, base, "path").description()
+        return limited_description(ParquetImages(self, base, "path").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.parquet import ParquetImages
+        from m3i_dsl.data.subset import limited
 
-        return ParquetImages(self, base, "path")
+        return limited(ParquetImages(self, base, "path"), self.limit)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Weighting
+from m3i_dsl.vocabulary.kinds import Family, Weighting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +15,7 @@ class Fixed(Weighting):
 
     name = "fixed"
 
-    def build(self, families: tuple[str, ...], weights: tuple[float, ...]) -> "nn.Module":
+    def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
         from m3i_dsl.modules.weightings import Fixed as FixedWeighting
 
         return FixedWeighting(weights)

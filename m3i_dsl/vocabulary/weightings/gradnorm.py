@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Weighting
+from m3i_dsl.vocabulary.kinds import Family, Weighting
 from m3i_dsl.vocabulary.word import Effect
 
 if TYPE_CHECKING:
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 class GradNorm(Weighting):
     """w_k = mean gradient norm / ||dL_k/dz_x||, smoothed with momentum 0.9 and rescaled to sum to K (our choice).
 
-    The norms are taken at the shared z_x, so their cost does not grow with the encoder (after GradNorm, Chen et al. 2018).
+    The norms are taken at the shared z_x, so their cost does not grow with the encoder (after GradNorm, Chen et al.
+    2018).
     """
 
     name = "gradnorm"
     effects = frozenset({Effect.STATEFUL, Effect.BATCH_COUPLED})
 
-    def build(self, families: tuple[str, ...], weights: tuple[float, ...]) -> "nn.Module":
+    def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
         from m3i_dsl.modules.weightings import GradNorm as GradNormWeighting
 
         return GradNormWeighting(weights)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Weighting
+from m3i_dsl.vocabulary.kinds import Family, Weighting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +19,7 @@ class Likelihood(Weighting):
 
     name = "likelihood"
 
-    def build(self, families: tuple[str, ...], weights: tuple[float, ...]) -> "nn.Module":
+    def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
         from m3i_dsl.modules.weightings import Likelihood as LikelihoodWeighting
 
         return LikelihoodWeighting(families, weights)

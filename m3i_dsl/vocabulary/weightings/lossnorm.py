@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Weighting
+from m3i_dsl.vocabulary.kinds import Family, Weighting
 from m3i_dsl.vocabulary.word import Effect
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class LossNorm(Weighting):
     name = "lossnorm"
     effects = frozenset({Effect.STATEFUL, Effect.BATCH_COUPLED})
 
-    def build(self, families: tuple[str, ...], weights: tuple[float, ...]) -> "nn.Module":
+    def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
         from m3i_dsl.modules.weightings import LossNorm as LossNormWeighting
 
         return LossNormWeighting(weights)
