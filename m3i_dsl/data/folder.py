@@ -16,6 +16,7 @@ from m3i_dsl.data.stored import StoredImages
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.folder import Folder
+from m3i_dsl.vocabulary.sources.prompts import filled
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
@@ -56,8 +57,8 @@ class FolderImages(StoredImages):
         image, size = self.image(index) if "image" in fields else (None, None)
         return Sample(
             image=image,
-            text=self._caption(index) if self.word.caption and "text" in fields else None,
-            category=self.labels.get(self.paths[index].split("/", 1)[0]) if "category" in fields else None,
+            text=self._text(index) if "text" in fields else None,
+            category=self.labels.get(self._category(index)) if "category" in fields else None,
             size=size,
         )
 
@@ -96,6 +97,14 @@ class FolderImages(StoredImages):
                     help="; ".join(help_for(name, known)) or None,
                 )
         return known or found
+
+    def _category(self, index: int) -> str:
+        return self.paths[index].split("/", 1)[0]
+
+    def _text(self, index: int) -> str | None:
+        if self.word.prompt is not None:
+            return filled(self.word.prompt, self._category(index))
+        return self._caption(index) if self.word.caption else None
 
     def _caption(self, index: int) -> str:
         try:

@@ -26,6 +26,7 @@ from m3i_dsl.data.parquet_columns import Labels, check_columns, read_labels
 from m3i_dsl.data.stored import StoredImages
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.parquet import Parquet
+from m3i_dsl.vocabulary.sources.prompts import filled
 
 CACHE_BYTES = 256 * 2**20
 """Row groups kept in memory by each process."""
@@ -70,7 +71,7 @@ class ParquetImages(StoredImages):
         image, size = self.image(index) if "image" in fields else (None, None)
         return Sample(
             image=image,
-            text=self._text(index, self.word.caption) if self.word.caption is not None and "text" in fields else None,
+            text=self._text(index) if "text" in fields else None,
             category=int(self.labels.indices[index]) if self.labels is not None and "category" in fields else None,
             size=size,
         )
@@ -106,7 +107,12 @@ class ParquetImages(StoredImages):
             content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + _footer_bytes(path))
         return SourceDescription(len(self), self.labels.names if self.labels is not None else (), content.hexdigest())
 
-    def _text(self, index: int, column: str) -> str:
+    def _text(self, index: int) -> str | None:
+        column = self.word.caption
+        if self.word.prompt is not None and self.labels is not None:
+            return filled(self.word.prompt, self.labels.names[self.labels.indices[index]])
+        if column is None:
+            return None
         text = self._value(index, column)
         if text is None:
             raise BrokenSample(self.name(index), f"column `{column}` is null")
