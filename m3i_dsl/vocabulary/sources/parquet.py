@@ -16,10 +16,10 @@ class Parquet(Source):
     """The rows of Parquet files, as Hugging Face datasets writes them.
 
     Field `image` is a column of encoded images (bytes, or a struct of `bytes` and `path`), field `text` the column
-    named by `caption` or made from the category by a `prompt`, field `category` the column named by `category`: whole numbers whose names stand in the files'
-    metadata, or strings. A row that cannot be decoded is skipped, counted and named. A random row costs its row
-    group, so small row groups (100 rows, the Hugging Face default for images) read faster than large ones. `canvas`
-    as in `folder`.
+    named by `caption`, or made from the category by a `prompt`, field `category` the column named by `category`: whole
+    numbers whose names stand in the files' metadata, or strings. A row that cannot be decoded is skipped, counted and
+    named. A random row costs its row group, so small row groups (100 rows, the Hugging Face default for images) read
+    faster than large ones. `canvas` as in `folder`.
     """
 
     name = "parquet"
