@@ -1,27 +1,31 @@
 """Binding: from a written value to a word or a typed Python value.
 
-Takes: a value of the syntax tree and the declared type of the place where it stands. Gives: the value, or diagnostics at the
-exact span. Guarantees: an unknown argument, a wrong unit or an out-of-range number is never ignored; a name of a `param` is
-replaced by its value wherever a value may stand.
+Takes: a value of the syntax tree and the declared type of the place where it stands. Gives: the value, or diagnostics
+at the exact span. Guarantees: an unknown argument, a wrong unit or an out-of-range number is never ignored; a name of
+a `param` is replaced by its value wherever a value may stand. Sibling: literals.py, numbers and their units.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar, cast
 
-from m3i_dsl.diagnostics import Diagnostic, Diagnostics, Label, error
+from m3i_dsl.diagnostics import Diagnostic, Diagnostics, Fix, Label, error
+from m3i_dsl.semantics import literals
+from m3i_dsl.semantics.literals import Fault, describe
 from m3i_dsl.semantics.program import Placed
-from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.semantics.suggest import fix_for, help_for, kinds_of, nearest
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
+from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.registry import words
-from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar, number_text
+from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar, string_text
 from m3i_dsl.vocabulary.word import Bounds, Kind, Parameter, ValueType, Word
 
 W = TypeVar("W", bound=Word)
+T = TypeVar("T")
 
 
 class Unbound(Exception):
@@ -29,37 +33,53 @@ class Unbound(Exception):
 
 
 @dataclass(slots=True)
+class Attempts:
+    """Steps that may fail one by one, so that independent faults are all found."""
+
+    failed: bool = False
+
+    def __call__(self, step: Callable[[], T]) -> T:
+        """The result of `step`; after a fault, a value that nobody may look at before `finish`, which then raises."""
+        try:
+            return step()
+        except Unbound:
+            self.failed = True
+            return cast(T, None)
+
+    def finish(self) -> None:
+        """Raises Unbound if a step failed."""
+        if self.failed:
+            raise Unbound
+
+
+@dataclass(slots=True)
 class Binder:
     """Binds values against the `param`s in scope; reports to `diagnostics`.
 
-    Methods raise Unbound after reporting, so that a fault poisons only what depends on it.
+    `given` are the parameters whose value comes from the command line. Methods raise Unbound after reporting, so that a
+    fault poisons only what depends on it.
     """
 
     parameters: Mapping[str, ast.Value]
     diagnostics: Diagnostics
     used: set[str] = field(default_factory=set)
+    given: frozenset[str] = frozenset()
+    expanding: tuple[str, ...] = ()
 
     # --- words --------------------------------------------------------------------------------------------------------
 
     def word(self, value: ast.Value, base: type[W], kind: Kind, **role_defaults: Any) -> Placed[W]:
         """Binds a term to a word of `kind`. `role_defaults` replace the word's own defaults in this position."""
+        known = words(kind)
         if not isinstance(value, ast.Term):
             self._fail(error("M3I0201", f"expected {_article(kind)}, found {describe(value)}", value.span))
-        known = words(kind)
         if value.name not in known:
             inner = self.parameter(value)
             if inner is not None:
-                return self.word(inner, base, kind, **role_defaults)
-            self._fail(
-                error(
-                    "M3I0122",
-                    f"unknown {kind} `{value.name}`",
-                    value.name_span,
-                    helps=help_for(value.name, known, otherwise=f"run `m3ic vocab {kind}` for the list"),
-                )
-            )
+                return self._through(value, inner, lambda nested: nested.word(inner, base, kind, **role_defaults))
+            self._fail(self._unknown_word(value, kind))
         class_ = known[value.name]
-        self._no_extras(value, kind)
+        self.no_extras(value, f"`{value.name}`")
         return self.call(class_, value.arguments or (), value.span, value.name_span, **role_defaults)  # type: ignore[return-value]  # the registry is keyed by kind, which is what `base` stands for
 
     def call(
@@ -72,297 +92,307 @@ class Binder:
     ) -> Placed[W]:
         """Binds an argument list to the parameters of a word."""
         parameters = {parameter.name: parameter for parameter in class_.parameters()}
-        written: dict[str, ast.Argument] = {}
-        failed = False
-        positional = iter(parameters)
-        for argument in arguments:
-            name = self._argument_name(class_, argument, positional, parameters)
-            if name is None:
-                failed = True
-            elif name in written:
-                failed = True
-                self.diagnostics.add(
-                    error(
-                        "M3I0125",
-                        f"argument `{name}` of `{class_.name}` is given twice",
-                        argument.span,
-                        secondary=(Label(written[name].span, "first given here"),),
-                    )
-                )
-            else:
-                written[name] = argument
+        written, excused = self._written(class_, arguments, parameters)
+        attempts = Attempts(failed=len(written) < len(arguments))
         values: dict[str, Any] = {}
         for name, parameter in parameters.items():
-            try:
-                values[name] = self._argument_value(class_, parameter, written.get(name), name_span, role_defaults)
-            except Unbound:
-                failed = True
-        if failed:
-            raise Unbound
+            if name in written:
+                values[name] = attempts(lambda p=parameter: self._argument(class_, p, written[p.name].value))
+            elif name in role_defaults:
+                values[name] = role_defaults[name]
+            elif not parameter.required:
+                values[name] = parameter.default
+            elif name not in excused:
+                attempts(lambda p=parameter: self._fail(_missing_argument(class_, p, name_span)))
+        attempts.finish()
         spans = {name: argument.value.span for name, argument in written.items()}
-        return Placed(class_(**values), span, spans)
+        definitions = {name: label for name, argument in written.items() if (label := self.definition(argument.value))}
+        try:
+            return Placed(class_(**values), span, spans, definitions)
+        except WordError as fault:
+            at = spans.get(fault.argument or "", span)
+            label = definitions.get(fault.argument or "")
+            secondary = (label,) if label else ()
+            helps = (fault.help,) if fault.help else ()
+            self._fail(error("M3I0206", fault.message, at, secondary=secondary, helps=helps))
 
-    def _argument_name(
-        self, class_: type[Word], argument: ast.Argument, positional: Any, parameters: Mapping[str, Parameter]
-    ) -> str | None:
-        if argument.name is None:
-            name = next(positional, None)
+    def _written(
+        self, class_: type[Word], arguments: tuple[ast.Argument, ...], parameters: Mapping[str, Parameter]
+    ) -> tuple[dict[str, ast.Argument], set[str]]:
+        """The arguments by parameter, and the parameters that a misspelt name probably stands for."""
+        written: dict[str, ast.Argument] = {}
+        excused: set[str] = set()
+        positional = iter(parameters)
+        for argument in arguments:
+            if argument.name is None:
+                name = self._positional(class_, argument, positional, len(parameters))
+            else:
+                name = argument.name.text
             if name is None:
-                count = len(parameters)
-                takes = f"takes {count} argument{'' if count == 1 else 's'}" if count else "takes no arguments"
-                self.diagnostics.add(error("M3I0205", f"`{class_.name}` {takes}", argument.span, "one too many"))
-            return name
-        if argument.name.text not in parameters:
-            self.diagnostics.add(
-                error(
-                    "M3I0124",
-                    f"`{class_.name}` has no argument `{argument.name.text}`",
-                    argument.name.span,
-                    helps=help_for(argument.name.text, parameters, otherwise=f"run `m3ic vocab {class_.kind}`"),
-                )
-            )
-            return None
-        return argument.name.text
+                continue
+            if name not in parameters:
+                assert argument.name is not None
+                near = nearest(name, parameters)
+                excused |= {near} if near is not None else set()
+                helps = help_for(name, parameters, otherwise=f"run `m3ic vocab {class_.kind}` for its arguments")
+                helps = helps if parameters else (f"`{class_.name}` takes no arguments",)
+                fix = fix_for(name, argument.name.span, parameters) if near not in written else None
+                message = f"`{class_.name}` has no argument `{name}`"
+                self.report(error("M3I0124", message, argument.name.span, helps=helps, fix=fix))
+            elif name in written:
+                first = written[name]
+                how = "first given here" if first.name is not None else f"without a name, this is `{name}`"
+                where = argument.name.span if argument.name is not None else argument.span
+                secondary = (Label(first.span, how),)
+                label = "" if argument.name is not None else f"without a name, this is `{name}`"
+                message = f"argument `{name}` of `{class_.name}` is given twice"
+                self.report(error("M3I0125", message, where, label, secondary=secondary))
+            else:
+                written[name] = argument
+        return written, excused
 
-    def _argument_value(
-        self,
-        class_: type[Word],
-        parameter: Parameter,
-        argument: ast.Argument | None,
-        name_span: Span,
-        role_defaults: Mapping[str, Any],
-    ) -> Any:
-        if argument is not None:
-            what = f"`{parameter.name}` of `{class_.name}`"
-            return self.value(argument.value, parameter.type, what, parameter.bounds)
-        if parameter.name in role_defaults:
-            return role_defaults[parameter.name]
-        if parameter.required:
-            self._fail(
-                error(
-                    "M3I0127",
-                    f"`{class_.name}` needs the argument `{parameter.name}`",
-                    name_span,
-                    notes=(f"`{parameter.name}`: {parameter.doc}",),
-                    helps=(f"write `{class_.name}({parameter.name}: ...)` with {parameter.type.describe()}",),
-                )
-            )
-        return parameter.default
+    def _positional(
+        self, class_: type[Word], argument: ast.Argument, positional: Iterator[str], count: int
+    ) -> str | None:
+        name = next(positional, None)
+        if name is None:
+            takes = f"takes {count} argument{'' if count == 1 else 's'}" if count else "takes no arguments"
+            self.report(error("M3I0205", f"`{class_.name}` {takes}", argument.span, "one too many"))
+        return name
+
+    def _argument(self, class_: type[Word], parameter: Parameter, value: ast.Value) -> Any:
+        return self.value(value, parameter.type, f"`{parameter.name}` of `{class_.name}`", parameter.bounds)
+
+    def _unknown_word(self, value: ast.Term, kind: Kind) -> Diagnostic:
+        known = words(kind)
+        others = [other for other in kinds_of(value.name) if other != kind]
+        label = f"this is {_article(others[0])}" if others else ""
+        near = nearest(value.name, known)
+        legal = (*known, *self.parameters) if near is None else known
+        helps = help_for(value.name, legal, otherwise=f"run `m3ic vocab {kind}` for the list")
+        if others and near is None:
+            helps = help_for("", known, otherwise=f"run `m3ic vocab {kind}` for the list")
+        fix = fix_for(value.name, value.name_span, legal)
+        return error("M3I0122", f"unknown {kind} `{value.name}`", value.name_span, label, helps=helps, fix=fix)
 
     # --- values -------------------------------------------------------------------------------------------------------
 
     def value(self, node: ast.Value, type_: ValueType, what: str, bounds: Bounds | None = None) -> Any:
         """Binds `node` to a value of `type_`; `what` names the place in messages."""
-        bounds = bounds or Bounds()
+        limits = bounds or Bounds()
         named = node.name if isinstance(node, ast.Term) else None
-        if named is not None and not self._is_own_name(named, type_):
+        if named is not None and not _is_own_name(named, type_):
             inner = self.parameter(node)
             if inner is not None:
-                return self._of_parameter(node, inner, type_, what, bounds)
+                return self._through(node, inner, lambda nested: nested.value(inner, type_, what, limits))
+        try:
+            return self._plain_value(node, type_, what, limits)
+        except Fault as fault:
+            self._fail(fault.diagnostic)
+
+    def _plain_value(self, node: ast.Value, type_: ValueType, what: str, bounds: Bounds) -> Any:
+        """Binds a value that is no name of a `param`. Raises Fault or Unbound."""
+        named = node.name if isinstance(node, ast.Term) else None
         match type_.form, node:
             case "number", ast.Number():
-                return self._number(node, type_, what, bounds)
+                return literals.number(node, type_, what, bounds)
             case "range", ast.Range():
-                return self._range(node, type_, what, bounds)
+                return literals.range_(node, type_, what, bounds)
             case "list", ast.List():
-                return tuple(self.value(item, _element(type_), what, bounds) for item in node.items)
+                attempts = Attempts()
+                element = dataclasses.replace(type_, form="number")
+                items = [attempts(lambda i=item: self.value(i, element, what, bounds)) for item in node.items]
+                attempts.finish()
+                return tuple(items)
             case "boolean", ast.Term() if named in ("true", "false"):
-                self._no_extras(node, what)
+                self.no_extras(node, f"`{named}`", arguments=True)
                 return named == "true"
             case "string", ast.String():
                 return node.value
             case "choice", ast.Term() if named in type_.choices:
-                self._no_extras(node, what)
+                self.no_extras(node, f"`{named}`", arguments=True)
                 return named
             case "ramp", ast.Ramp():
-                return self._ramp(node, what, bounds)
+                return literals.ramp(node, what, bounds)
             case "ramp", ast.Number():
-                return Ramp.constant(self._number(node, _PLAIN, what, bounds))
+                return Ramp.constant(literals.number(node, literals.PLAIN, what, bounds))
             case "rate", ast.Rate():
-                value = self._number(node.value, _PLAIN, what, bounds)
-                return Rate(value, self._number(node.per, _WHOLE, f"the reference batch of {what}", Bounds(minimum=1)))
+                return literals.rate(node, what, bounds)
             case "rate", ast.Number():
-                return Rate(self._number(node, _PLAIN, what, bounds), None)
+                return Rate(literals.number(node, literals.PLAIN, what, bounds), None)
             case "scalar", ast.Number():
-                return Scalar(self._number(node, _PLAIN, what, bounds), learned=False)
-            case "scalar", ast.Term() if named == "learned" and node.operand is not None:
-                return Scalar(self._number(node.operand, _PLAIN, what, bounds), learned=True)
+                return Scalar(literals.number(node, literals.PLAIN, what, bounds), learned=False)
+            case "scalar", ast.Term() if node.words[0].text == "learned" and _has_operand(node):
+                self.no_extras(node, "`learned`", arguments=True, operand=False)
+                return Scalar(self.value(operand_of(node), literals.PLAIN, what, bounds), learned=True)
             case "duration", ast.Number():
-                return self.duration(node, what)
+                return literals.duration(node, what)
             case "word", ast.Term():
                 assert type_.word is not None
                 return self.word(node, type_.word, type_.word.kind).word
             case _:
                 self._mismatch(node, type_, what)
 
-    def duration(self, node: ast.Number, what: str) -> Duration:
-        if node.unit not in ("epochs", "steps", "samples", "%"):
-            self._fail(
-                error(
-                    "M3I0202",
-                    f"{what} needs a unit",
-                    node.span,
-                    f"{_unit_name(node.unit)}",
-                    helps=(f"write `{number_text(node.value)} epochs`, `steps`, `samples` or a percentage",),
-                )
-            )
-        value = node.value / 100 if node.unit == "%" else node.value
-        if value < 0:
-            self._fail(error("M3I0203", f"{what} is negative", node.span))
-        return Duration(value, node.unit)
-
-    def _number(self, node: ast.Number, type_: ValueType, what: str, bounds: Bounds) -> Any:
-        assert type_.quantity is not None
-        unit = type_.quantity.unit
-        if node.unit != unit:
-            wanted = {"": "a plain number", "%": "a percentage", "px": "a length in px"}[unit]
-            spelled = f"{number_text(node.value)}{unit}"
-            self._fail(
-                error(
-                    "M3I0202",
-                    f"{what} is {wanted}, but the value is {_unit_name(node.unit)}",
-                    node.span,
-                    f"expected {wanted}",
-                    helps=(f"write `{spelled}`",) if not node.unit or not unit else (),
-                )
-            )
-        if type_.quantity.whole and node.value != int(node.value):
-            self._fail(error("M3I0201", f"{what} is a whole number", node.span, "has a fraction"))
-        value = node.value / 100 if unit == "%" else node.value
-        if not bounds.allows(value):
-            self._fail(
-                error(
-                    "M3I0203",
-                    f"{what} must be {bounds.text(unit)}",
-                    node.span,
-                    f"{number_text(value, unit)} is out of range",
-                )
-            )
-        return int(value) if type_.quantity.whole else value
-
-    def _range(self, node: ast.Range, type_: ValueType, what: str, bounds: Bounds) -> tuple[Any, Any]:
-        element = dataclasses.replace(type_, form="number")
-        low, high = (self._number(end, element, what, bounds) for end in (node.low, node.high))
-        if low > high:
-            self._fail(error("M3I0203", f"{what} is a range whose low end is above its high end", node.span))
-        return low, high
-
-    def _ramp(self, node: ast.Ramp, what: str, bounds: Bounds) -> Ramp:
-        start, stop = (self._number(end, _PLAIN, what, bounds) for end in (node.start, node.stop))
-        shape = node.shape.text
-        if shape not in ("linear", "cosine"):
-            self._fail(
-                error(
-                    "M3I0122",
-                    f"unknown shape of a ramp `{shape}`",
-                    node.shape.span,
-                    helps=help_for(shape, ("linear", "cosine")),
-                )
-            )
-        return Ramp(start, stop, shape)  # type: ignore[arg-type]  # checked above
+    def duration(self, node: ast.Value, what: str) -> Duration:
+        """A length of training with its unit."""
+        return self.value(node, ValueType("duration"), what)
 
     # --- parameters ---------------------------------------------------------------------------------------------------
 
     def parameter(self, node: ast.Value) -> ast.Value | None:
         """The value of the `param` that `node` names, or None."""
-        if not isinstance(node, ast.Term) or len(node.words) != 1 or node.name not in self.parameters:
+        if not _is_bare(node) or node.name not in self.parameters:
             return None
-        if (node.arguments, node.operand, node.of, node.by) != (None, None, None, None):
-            return None
+        if node.name in self.expanding:
+            message = f"`param {node.name}` is defined by itself"
+            self._fail(error("M3I0130", message, node.span, helps=("give it a value",)))
         self.used.add(node.name)
         return self.parameters[node.name]
 
-    def _of_parameter(self, node: ast.Value, inner: ast.Value, type_: ValueType, what: str, bounds: Bounds) -> Any:
-        """Binds the value of a `param`; faults are shown where it is used, with its definition as second place."""
+    def definition(self, node: ast.Value) -> Label | None:
+        """Where the value of `node` is written, when it names a `param`: `size` is 32px here."""
+        if not _is_bare(node) or node.name not in self.parameters:
+            return None
+        inner, seen = self.parameters[node.name], {node.name}
+        while _is_bare(inner) and inner.name in self.parameters and inner.name not in seen:
+            seen.add(inner.name)
+            inner = self.parameters[inner.name]
+        return Label(inner.span, f"`{node.name}` has its value here")
+
+    def _through(self, node: ast.Value, inner: ast.Value, bind: Callable[[Binder], T]) -> T:
+        """Binds `inner`, the value of the `param` that `node` names.
+
+        A value that does not fit here is shown where it is used, or on the command line if it was given there; a fault
+        inside the value is shown where it was written. The other place is always shown too.
+        """
         assert isinstance(node, ast.Term)
-        nested = Binder({k: v for k, v in self.parameters.items() if k != node.name}, Diagnostics(), self.used)
+        name = node.name
+        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, (*self.expanding, name))
         try:
-            return nested.value(inner, type_, what, bounds)
+            return bind(nested)
         except Unbound:
             for found in nested.diagnostics:
-                label = Label(inner.span, f"`{node.name}` is defined here")
-                self.diagnostics.add(
-                    dataclasses.replace(found, primary=Label(node.span), secondary=(label, *found.secondary))
-                )
+                self.report(self._seen_from(node, inner, found))
             raise
 
-    def _is_own_name(self, name: str, type_: ValueType) -> bool:
-        """Whether `name` already means something for this type, so that it is not looked up as a `param`."""
-        if type_.form == "word":
-            assert type_.word is not None
-            return name in words(type_.word.kind)
-        return name in type_.choices or (type_.form == "boolean" and name in ("true", "false"))
+    def _seen_from(self, node: ast.Term, inner: ast.Value, found: Diagnostic) -> Diagnostic:
+        used = Label(node.span, f"`{node.name}` is used here")
+        if found.code == "M3I0130":
+            return found
+        if found.span != inner.span or node.name in self.given:
+            fix = found.fix if node.name not in self.given else None
+            return dataclasses.replace(found, secondary=(*found.secondary, used), fix=fix)
+        defined = Label(inner.span, f"`{node.name}` is defined here")
+        label = "" if found.span == inner.span and not found.primary.text else found.primary.text
+        fix = None if found.fix is None else Fix(found.fix.span, found.fix.text, safe=False)
+        primary = Label(node.span, label)
+        return dataclasses.replace(found, primary=primary, secondary=(defined, *found.secondary), fix=fix)
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
-    def _no_extras(self, term: ast.Term, what: str) -> None:
-        """Reports parts of a term that mean nothing in this position."""
-        extras = [part for part in (term.operand, term.of, term.by) if part is not None]
+    def no_extras(
+        self,
+        term: ast.Term,
+        after: str,
+        *,
+        arguments: bool = False,
+        operand: bool = True,
+        of: bool = True,
+        by: bool = True,
+    ) -> None:
+        """Reports parts of a term that mean nothing in this position; `arguments` asks for those in parentheses too."""
+        extras: list[Span] = []
+        if arguments and term.arguments is not None:
+            extras.append(Span(term.span.file, term.name_span.end, _end_of_arguments(term)))
+        extras += [
+            part.span
+            for part, wanted in ((term.operand, operand), (term.of, of), (term.by, by))
+            if wanted and part is not None
+        ]
         if extras:
-            self._fail(error("M3I0201", f"`{extras[0].span.text}` means nothing here", extras[0].span, f"after {what}"))
+            message = f"`{extras[0].text.strip()}` means nothing after {after}"
+            self._fail(error("M3I0201", message, extras[0], helps=("leave it out",)))
 
     def _mismatch(self, node: ast.Value, type_: ValueType, what: str) -> NoReturn:
-        name = node.name if isinstance(node, ast.Term) else None
-        if name is not None and type_.form in ("choice", "number", "range", "ramp", "rate", "scalar", "duration"):
+        found = describe(node)
+        helps: tuple[str, ...] = ()
+        fix: Fix | None = None
+        wanted = type_.describe()
+        if _is_bare(node):
             legal = (*type_.choices, *self.parameters)
-            self._fail(
-                error(
-                    "M3I0201",
-                    f"{what} is {type_.describe()}, found `{name}`",
-                    node.span,
-                    helps=help_for(name, legal) if legal else (),
-                )
-            )
-        self._fail(error("M3I0201", f"{what} is {type_.describe()}, found {describe(node)}", node.span))
+            near = nearest(node.name, legal)
+            if near is not None:
+                helps, fix = (f"did you mean `{near}`?",), Fix(node.span, near)
+            elif type_.form == "string":
+                helps, fix = (f"write `{string_text(node.name)}`",), Fix(node.span, string_text(node.name))
+            elif type_.form not in ("choice", "boolean", "word"):
+                helps = (f"there is no `param {node.name}`",)
+        elif isinstance(node, ast.String) and node.value in (*type_.choices, "true", "false"):
+            helps, fix = (f"write `{node.value}` without quotes",), Fix(node.span, node.value)
+        elif type_.form == "list" and isinstance(node, ast.Number):
+            helps, fix = (f"write `({node.span.text},)`",), Fix(node.span, f"({node.span.text},)")
+        elif type_.form == "range" and isinstance(node, ast.Number):
+            helps = (f"write two numbers, `{node.span.text}..{node.span.text}` for just one",)
+        elif type_.form == "choice" and len(type_.choices) > literals.FEW_CHOICES:
+            helps = (f"one of {wanted}",)
+        self._fail(error("M3I0201", f"{what} is {wanted}, found {found}", node.span, helps=helps, fix=fix))
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Adds a diagnostic, once: a value of a `param` that is wrong is so wherever it is used."""
+        same = (diagnostic.code, diagnostic.message, diagnostic.span)
+        if all((d.code, d.message, d.span) != same for d in self.diagnostics):
+            self.diagnostics.add(diagnostic)
 
     def _fail(self, diagnostic: Diagnostic) -> NoReturn:
-        self.diagnostics.add(diagnostic)
+        self.report(diagnostic)
         raise Unbound
 
 
-def describe(value: ast.Value) -> str:
-    """A value of the syntax tree in the words of a message."""
-    match value:
-        case ast.Number():
-            return _unit_name(value.unit)
-        case ast.String():
-            return "a string"
-        case ast.Range():
-            return "a range"
-        case ast.Ramp():
-            return "a ramp"
-        case ast.Rate():
-            return "a rate"
-        case ast.List():
-            return "a list"
-        case ast.Sum():
-            return "a sum"
-        case ast.Pipeline():
-            return "a pipeline"
-        case ast.Term():
-            return f"`{value.name}`"
+def operand_of(term: ast.Term) -> ast.Value:
+    """What follows the first word of a term: the number of `warmup 10%`, or the name of a `param` in `warmup share`."""
+    if term.operand is not None:
+        return term.operand
+    rest = term.words[1:]
+    return ast.Term(rest, None, None, None, None, rest[0].span.to(rest[-1].span))
 
 
-_UNITS = {"": "a plain number", "%": "a percentage", "px": "a length in px"}
+def _has_operand(term: ast.Term) -> bool:
+    return (term.operand is not None and len(term.words) == 1) or (term.operand is None and len(term.words) == 2)
 
 
-def _unit_name(unit: str) -> str:
-    return _UNITS.get(unit, f"a number of {unit}")
+def _is_bare(node: ast.Value) -> TypeGuard[ast.Term]:
+    """Whether a value is one name and nothing else, so that it may be that of a `param`."""
+    return (
+        isinstance(node, ast.Term)
+        and len(node.words) == 1
+        and (node.arguments, node.operand, node.of, node.by) == (None, None, None, None)
+    )
+
+
+def _is_own_name(name: str, type_: ValueType) -> bool:
+    """Whether `name` already means something for this type, so that it is not looked up as a `param`."""
+    if type_.form == "word":
+        assert type_.word is not None
+        return name in words(type_.word.kind)
+    return name in type_.choices or (type_.form == "boolean" and name in ("true", "false"))
+
+
+def _end_of_arguments(term: ast.Term) -> int:
+    following = [part.span.start for part in (term.operand, term.of) if part is not None]
+    text = term.span.file.text
+    end = min(following, default=term.span.end)
+    return max((i + 1 for i in range(term.name_span.end, end) if text[i] == ")"), default=end)
+
+
+def _missing_argument(class_: type[Word], parameter: Parameter, name_span: Span) -> Diagnostic:
+    return error(
+        "M3I0127",
+        f"`{class_.name}` needs the argument `{parameter.name}`",
+        name_span,
+        notes=(f"`{parameter.name}`: {parameter.doc}",),
+        helps=(f"write `{class_.name}({parameter.name}: ...)` with {parameter.type.describe()}",),
+    )
 
 
 def _article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-
-
-def _element(type_: ValueType) -> ValueType:
-    return dataclasses.replace(type_, form="number")
-
-
-def _plain(*, whole: bool) -> ValueType:
-    from m3i_dsl.vocabulary.values import Quantity
-
-    return ValueType("number", Quantity("", whole=whole))
-
-
-_PLAIN = _plain(whole=False)
-_WHOLE = _plain(whole=True)

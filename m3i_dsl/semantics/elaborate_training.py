@@ -2,94 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, cast
 
 from m3i_dsl.diagnostics import Label, error
-from m3i_dsl.semantics.bind import Unbound
+from m3i_dsl.semantics.bind import Attempts, Unbound, operand_of
+from m3i_dsl.semantics.literals import PLAIN, WHOLE
 from m3i_dsl.semantics.program import EvaluationDeclaration, Placed, Training
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.settings import by_keyword, single
+from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
-from m3i_dsl.vocabulary.kinds import Evaluator, Optimizer, Schedule
+from m3i_dsl.vocabulary.kinds import Evaluator, Optimizer, Schedule, WordError
 from m3i_dsl.vocabulary.schedules.cosine import Cosine
-from m3i_dsl.vocabulary.values import Duration, Quantity
+from m3i_dsl.vocabulary.values import Duration
 from m3i_dsl.vocabulary.word import Bounds, ValueType
 
 _LENGTHS = ("epochs", "steps", "samples")
 _LEGAL = ("batch", *_LENGTHS, "optimizer", "schedule", "precision", "seed", "clip")
-_WHOLE = ValueType("number", Quantity("", whole=True))
-_PLAIN = ValueType("number", Quantity(""))
 _PRECISION = ValueType("choice", choices=("fp32", "bf16"))
 
 
 def elaborate_training(block: ast.Train, scope: Scope) -> Training:
-    """Defaults that `resolve` prints: `schedule cosine`, `precision fp32`, `seed 0`, no warmup, no clipping (our choice)."""
+    """Defaults that `resolve` prints: `schedule cosine`, `precision fp32`, `seed 0`, no warmup, no clipping (our
+    choice).
+    """
     binder = scope.binder
-    found = by_keyword(block.settings, _LEGAL, ("batch", "optimizer"), "`train`", block.span, binder.diagnostics)
-    lengths = [found[keyword] for keyword in _LENGTHS if keyword in found]
-    if len(lengths) != 1:
-        message = "`train` has no length" if not lengths else "`train` has two lengths"
-        where = block.span if not lengths else lengths[1].keyword.span
-        scope.report(error("M3I0126", message, where, helps=("write one of `epochs N`, `steps N`, `samples N`",)))
-    if not lengths or "batch" not in found or "optimizer" not in found:
-        raise Unbound
-    batch = binder.value(single(found["batch"], binder.diagnostics), _WHOLE, "`batch`", Bounds(minimum=1))
-    length, warmup = _length(lengths[0], scope)
-    optimizer = binder.word(single(found["optimizer"], binder.diagnostics), Optimizer, "optimizer")
-    schedule: Placed[Schedule] = Placed(Cosine(), block.span, {})
+    keyword = Span(block.span.file, block.span.start, block.span.start + len("train"))
+    found = by_keyword(block.settings, _LEGAL, ("batch", "optimizer"), "`train`", keyword, binder.diagnostics)
+    attempts = Attempts()
+
+    def setting(name: str) -> ast.Value:
+        return single(found, name, binder.diagnostics)
+
+    batch = attempts(lambda: binder.value(setting("batch"), WHOLE, "`batch`", Bounds(minimum=1)))
+    length, warmup = attempts(lambda: _length(found, keyword, scope)) or (Duration(0, "%"), Duration(0, "%"))
+    optimizer = attempts(lambda: binder.word(setting("optimizer"), Optimizer, "optimizer"))
+    schedule: Placed[Schedule] = Placed(Cosine(), keyword, {})
     if "schedule" in found:
-        schedule = binder.word(single(found["schedule"], binder.diagnostics), Schedule, "schedule")
+        schedule = attempts(lambda: binder.word(setting("schedule"), Schedule, "schedule"))
     precision: Literal["fp32", "bf16"] = "fp32"
     if "precision" in found:
-        precision = binder.value(single(found["precision"], binder.diagnostics), _PRECISION, "`precision`")
+        precision = attempts(lambda: binder.value(setting("precision"), _PRECISION, "`precision`"))
     seed = 0
     if "seed" in found:
-        seed = binder.value(single(found["seed"], binder.diagnostics), _WHOLE, "`seed`", Bounds(minimum=0))
+        seed = attempts(lambda: binder.value(setting("seed"), WHOLE, "`seed`", Bounds(minimum=0)))
     clip: float | None = None
     if "clip" in found:
-        clip = binder.value(single(found["clip"], binder.diagnostics), _PLAIN, "`clip`", Bounds(above=0))
-    spans = {keyword: setting.values[0].span for keyword, setting in found.items()}
+        clip = attempts(lambda: binder.value(setting("clip"), PLAIN, "`clip`", Bounds(above=0)))
+    attempts.finish()
+    spans = {name: given.values[0].span for name, given in found.items()}
     return Training(batch, length, warmup, optimizer, schedule, precision, seed, clip, block.span, spans)
 
 
-def _length(setting: ast.Setting, scope: Scope) -> tuple[Duration, Duration]:
+def _length(found: dict[str, ast.Setting], block: Span, scope: Scope) -> tuple[Duration, Duration]:
     """`epochs 30, warmup 10%`: the keyword is the unit of a plain number."""
-    binder = scope.binder
+    lengths = [setting for name, setting in found.items() if name in _LENGTHS]
+    helps = ("write one of `epochs N`, `steps N`, `samples N`",)
+    if not lengths:
+        scope.fail(error("M3I0126", "`train` has no length", block, helps=helps))
+    for second in lengths[1:]:
+        secondary = (Label(lengths[0].keyword.span, "the first one"),)
+        scope.report(error("M3I0125", "`train` has two lengths", second.keyword.span, secondary=secondary, helps=helps))
+    setting, binder = lengths[0], scope.binder
     keyword = setting.keyword.text
     unit = cast(Literal["epochs", "steps", "samples"], keyword)
-    first = setting.values[0]
-    if isinstance(first, ast.Number) and first.unit == keyword:
-        first = ast.Number(first.value, "", first.span)
-    value = binder.value(first, _WHOLE if unit != "epochs" else _PLAIN, f"`{keyword}`", Bounds(above=0))
-    warmup = Duration(0, "%")
-    for extra in setting.values[1:]:
-        is_warmup = isinstance(extra, ast.Term) and extra.name == "warmup" and extra.operand is not None
-        if not is_warmup:
-            scope.fail(
-                error("M3I0201", f"`{keyword}` is followed by `warmup` only", extra.span, helps=("write `warmup 10%`",))
-            )
-        assert isinstance(extra, ast.Term) and extra.operand is not None
-        operand = extra.operand
-        if operand.unit == "":
-            operand = ast.Number(operand.value, keyword, operand.span)
-        warmup = binder.duration(operand, "`warmup`")
-        if (warmup.unit == unit and warmup.value > value) or (warmup.unit == "%" and warmup.value > 1):
-            where = Label(first.span, "the length")
-            scope.fail(error("M3I0203", "`warmup` is longer than training", operand.span, secondary=(where,)))
-    return Duration(float(value), unit), warmup
+    first, *extras = setting.values
+    value = binder.value(
+        _without_unit(first, unit), WHOLE if unit != "epochs" else PLAIN, f"`{keyword}`", Bounds(above=0)
+    )
+    length = Duration(float(value), unit)
+    if not extras:
+        return length, Duration(0, "%")
+    extra = extras[0]
+    if (
+        not isinstance(extra, ast.Term)
+        or extra.words[0].text != "warmup"
+        or (extra.operand is None) == (len(extra.words) == 1)
+    ):
+        message = f"`{keyword}` may be followed by `warmup` and its length only"
+        scope.fail(error("M3I0201", message, extra.span, helps=("write `warmup 10%`",)))
+    for late in extras[1:]:
+        scope.report(error("M3I0205", "there is nothing to say after `warmup`", late.span, "one too many"))
+    binder.no_extras(extra, "`warmup`", arguments=True, operand=False)
+    operand = operand_of(extra)
+    inner = binder.parameter(operand)
+    plain = operand if inner is None else inner
+    if isinstance(plain, ast.Number) and plain.unit == "":
+        operand = ast.Number(plain.value, unit, operand.span)
+    warmup = binder.duration(operand, "`warmup`")
+    if (warmup.unit == unit and warmup.value > value) or (warmup.unit == "%" and warmup.value > 1):
+        where = Label(first.span, "the length")
+        scope.report(error("M3I0203", "`warmup` is longer than training", operand.span, secondary=(where,)))
+    return length, warmup
 
 
-def elaborate_evaluations(block: ast.Evaluate, scope: Scope) -> Iterator[EvaluationDeclaration]:
+def _without_unit(value: ast.Value, unit: str) -> ast.Value:
+    """`epochs 30 epochs` says the unit twice, which does no harm."""
+    return ast.Number(value.value, "", value.span) if isinstance(value, ast.Number) and value.unit == unit else value
+
+
+def elaborate_evaluations(block: ast.Evaluate, scope: Scope) -> list[EvaluationDeclaration]:
     """Each evaluation of an `evaluate` block; a faulty one is reported and left out."""
+    found: list[EvaluationDeclaration] = []
     for evaluation in block.evaluations:
         try:
-            evaluator = scope.binder.word(evaluation.value, Evaluator, "evaluator")
-            every = None if evaluation.every is None else scope.binder.duration(evaluation.every, "`every`")
-            if every is not None and (every.unit == "%" or every.value <= 0):
-                assert evaluation.every is not None
-                message = "`every` is a length in epochs, steps or samples"
-                scope.fail(error("M3I0202", message, evaluation.every.span, helps=("write `every 5 epochs`",)))
-            yield EvaluationDeclaration(evaluator, every, evaluation.span)
+            found.append(_evaluation(evaluation, scope))
         except Unbound:
             continue
+    return found
+
+
+def _evaluation(evaluation: ast.Evaluation, scope: Scope) -> EvaluationDeclaration:
+    attempts = Attempts()
+    evaluator = attempts(lambda: scope.binder.word(evaluation.value, Evaluator, "evaluator"))
+    every = None if evaluation.every is None else attempts(lambda: _every(cast(ast.Number, evaluation.every), scope))
+    attempts.finish()
+    try:
+        evaluator.word.check()
+    except WordError as fault:
+        scope.fail_word(evaluator, fault)
+    return EvaluationDeclaration(evaluator, every, evaluation.span)
+
+
+def _every(node: ast.Number, scope: Scope) -> Duration:
+    helps = ("write `every 5 epochs`",)
+    if node.unit == "%":
+        message = "`every` is a length in epochs, steps, or samples, but the value is a percentage"
+        scope.fail(error("M3I0202", message, node.span, helps=helps))
+    every = scope.binder.duration(node, "`every`")
+    if every.value <= 0:
+        scope.fail(error("M3I0203", "`every` must be above 0", node.span, f"`{node.span.text}` is not", helps=helps))
+    return every

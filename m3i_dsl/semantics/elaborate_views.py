@@ -3,66 +3,101 @@
 from __future__ import annotations
 
 from m3i_dsl.diagnostics import Label, error
+from m3i_dsl.semantics.bind import Attempts
 from m3i_dsl.semantics.program import Data, EncoderDeclaration, Placed, View
 from m3i_dsl.semantics.scope import Scope
-from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.encoders.ema import Ema
 from m3i_dsl.vocabulary.encoders.frozen import Frozen
-from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Source, Transform, WordError
+from m3i_dsl.vocabulary.kinds import (
+    Encoder,
+    Grid,
+    ImageEncoder,
+    PredictorShape,
+    Source,
+    TextEncoder,
+    Transform,
+    WordError,
+)
+from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
+from m3i_dsl.vocabulary.transforms.pipeline import completed
 
 
 def elaborate_data(declaration: ast.Data, scope: Scope) -> Data:
     source = scope.binder.word(declaration.value, Source, "source")
+    try:
+        source.word.check()
+    except WordError as fault:
+        scope.fail_word(source, fault)
     return Data(declaration.name.text, source, declaration.span)
 
 
 def elaborate_view(declaration: ast.View, scope: Scope) -> View:
     """A view ends in `normalize`; one that does not say so gets ImageNet's (timm's default), which `resolve` prints."""
+    attempts = Attempts()
+    data = attempts(lambda: _view_data(declaration, scope))
+    value = declaration.value
+    transforms = [
+        attempts(lambda t=term: scope.binder.word(t, Transform, "transform")) for term in _steps(value, scope)
+    ]
+    attempts.finish()
+    size = _size(declaration, transforms, scope)
+    if not any(isinstance(transform.word, Normalize) for transform in transforms):
+        transforms.append(Placed(Normalize(), value.span, {}))
+    return View(declaration.name.text, data, declaration.field.text, tuple(transforms), size, declaration.span)
+
+
+def _view_data(declaration: ast.View, scope: Scope) -> Data:
     data = scope.find("data", declaration.data, Data)
-    fields = data.fields
-    field = declaration.field
+    fields, field = data.fields, declaration.field
+    images = [name for name, modality in fields.items() if modality == "image"]
     if field.text not in fields:
-        helps = help_for(field.text, fields)
-        scope.fail(
-            error(
-                "M3I0211",
-                f"data `{data.name}` has no field `{field.text}`",
-                field.span,
-                secondary=(Label(data.source.span, "the source"),),
-                helps=helps,
-            )
-        )
+        message = f"data `{data.name}` has no field `{field.text}`"
+        secondary = (Label(data.source.span, f"has {', '.join(f'`{name}`' for name in fields)}"),)
+        helps, fix = help_for(field.text, images), fix_for(field.text, field.span, images)
+        scope.fail(error("M3I0211", message, field.span, secondary=secondary, helps=helps, fix=fix))
     if fields[field.text] != "image":
         message = f"a view is of images, but `{data.name}.{field.text}` is {fields[field.text]}"
-        scope.fail(error("M3I0210", message, field.span, helps=help_for("image", _of_modality(fields, "image"))))
-    value = declaration.value
-    transforms = [scope.binder.word(term, Transform, "transform") for term in _steps(value, scope)]
+        helps = tuple(f"write `{data.name}.{name}`" for name in images[:1])
+        scope.fail(error("M3I0210", message, field.span, helps=helps))
+    return data
+
+
+def _size(declaration: ast.View, transforms: list[Placed[Transform]], scope: Scope) -> tuple[int, int]:
+    """The (height, width) of a view, which every step but the first few leaves as it is."""
     size: tuple[int, int] | None = None
     for transform in transforms:
         try:
             size = transform.word.output_size(size)
         except WordError as fault:
             scope.fail_word(transform, fault)
+    try:
+        completed([transform.word for transform in transforms])
+    except WordError as fault:
+        normalized = next(i for i, transform in enumerate(transforms) if isinstance(transform.word, Normalize))
+        scope.fail_word(transforms[normalized + 1], fault)
     if size is None:
-        helps = ("add `crop(SIZE)` or `resize(SIZE)`",)
-        scope.fail(error("M3I0212", f"view `{declaration.name.text}` has no fixed size", value.span, helps=helps))
-    if not any(isinstance(transform.word, Normalize) for transform in transforms):
-        transforms.append(Placed(Normalize(), value.span, {}))
-    return View(declaration.name.text, data, field.text, tuple(transforms), size, declaration.span)
+        message = f"view `{declaration.name.text}` has no fixed size"
+        helps = ("add `crop(SIZE)`, `resize(SIZE)`, or `center crop(SIZE)`",)
+        scope.fail(error("M3I0212", message, declaration.value.span, helps=helps))
+    return size
 
 
-def _steps(value: ast.Value, scope: Scope) -> list[ast.Value]:
-    """The terms of a pipeline; a `param` that holds one stands for its steps."""
+def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> list[ast.Value]:
+    """The terms of a pipeline; a `param` that holds several stands for its steps."""
     if isinstance(value, ast.Pipeline):
-        return [step for term in value.terms for step in _steps(term, scope)]
-    inner = scope.binder.parameter(value)
-    return [value] if inner is None else _steps(inner, scope)
-
-
-def _of_modality(fields: dict[str, str], modality: str) -> list[str]:
-    return [name for name, found in fields.items() if found == modality]
+        return [step for term in value.terms for step in _steps(term, scope, seen)]
+    if not isinstance(value, ast.Term) or value.name in (*seen, *words("transform")):
+        return [value]
+    if scope.binder.definition(value) is None:
+        return [value]
+    inner = scope.binder.parameters[value.name]
+    if not isinstance(inner, ast.Pipeline):
+        return [value]
+    scope.binder.used.add(value.name)
+    return _steps(inner, scope, (*seen, value.name))
 
 
 def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
@@ -70,32 +105,63 @@ def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclarat
     if value.name in (Ema.name, Frozen.name):
         return _wrapped(declaration, scope)
     placed = scope.binder.word(value, Encoder, "encoder")
-    if isinstance(placed.word, ImageEncoder):
-        try:
-            placed.word.shape()
-        except WordError as fault:
-            scope.fail_word(placed, fault)
+    try:
+        match placed.word:
+            case ImageEncoder() as word:
+                word.shape()
+                _check_projector(word)
+            case TextEncoder() as word:
+                word.check()
+            case word:
+                # A `param` may hold `ema` or `frozen`, but those are said of an encoder, which a `param` cannot name.
+                raise WordError(f"`{word.name}` is said of an encoder", help=f"write `{word.name} of ENCODER` here")
+    except WordError as fault:
+        scope.fail_word(placed, fault)
     return EncoderDeclaration(declaration.name.text, placed, None, None, False, None, declaration.span)
+
+
+def _check_projector(word: ImageEncoder) -> None:
+    """A projector maps each token, or the pooled vector, to another. Raises WordError."""
+    projector = word.projector
+    if projector is None:
+        return
+    if projector.queries or projector.pools:
+        raise WordError(
+            f"`{projector.name}` is no projector", argument="projector", help="use `mlp`, `linear` or `blocks`"
+        )
+    try:
+        projector.check(PredictorShape(word.shape().width, word.projected_width(), 0, Grid(1, 1), None, 1))
+    except WordError as fault:
+        raise WordError(f"in the projector, {fault.message}", argument="projector", help=fault.help) from fault
 
 
 def _wrapped(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
     """`ema of NAME(...)` or `frozen of NAME(...)`."""
     value = declaration.value
     kind = value.name
-    if value.of is None or value.of.field is not None or value.operand is not None or value.by is not None:
-        message = f"`{kind}` is said of an encoder"
-        scope.fail(error("M3I0201", message, value.span, helps=(f"write `{kind} of ENCODER(...)`",)))
+    if value.of is None:
+        message = f"`{kind}` of which encoder?"
+        scope.fail(error("M3I0126", message, value.name_span, helps=(f"write `{kind} of ENCODER`",)))
+    scope.binder.no_extras(value, f"`{kind}`", of=False)
+    scope.no_field(value.of)
     inner = scope.find("encoder", value.of.name, EncoderDeclaration)
+    if not inner.trained:
+        _refuse_copy(kind, value.of.name, inner, scope)
     arguments = (*(value.arguments or ()), *(value.of.arguments or ()))
     name = declaration.name.text
     if kind == Ema.name:
-        if not inner.trained:
-            message = f"`{inner.name}` does not move, so its average is itself"
-            secondary = (Label(inner.span, "never trained"),)
-            scope.fail(error("M3I0307", message, value.of.name.span, secondary=secondary))
         ema = scope.binder.call(Ema, arguments, value.span, value.name_span)
-        placed = Placed(inner.word.word, value.span, ema.arguments)
+        placed = Placed(inner.word.word, value.span, ema.arguments, ema.definitions)
         return EncoderDeclaration(name, placed, inner.name, ema.word.momentum, False, None, declaration.span)
     frozen = scope.binder.call(Frozen, arguments, value.span, value.name_span)
-    placed = Placed(inner.word.word, value.span, frozen.arguments)
+    placed = Placed(inner.word.word, value.span, frozen.arguments, frozen.definitions)
     return EncoderDeclaration(name, placed, inner.name, None, True, frozen.word.weights, declaration.span)
+
+
+def _refuse_copy(kind: str, name: ast.Name, inner: EncoderDeclaration, scope: Scope) -> None:
+    """An average or a frozen copy is made of a trained encoder: of a copy it would be the copy, or lag behind it."""
+    how = "an average" if inner.momentum is not None else "frozen"
+    secondary = (Label(inner.word.span, f"`{inner.name}` is {how}"),)
+    helps = (f"write `{kind} of {inner.of}`",)
+    message = f"`{kind} of {inner.name}` copies a copy"
+    scope.fail(error("M3I0320", message, name.span, secondary=secondary, helps=helps))

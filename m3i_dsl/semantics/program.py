@@ -1,15 +1,17 @@
 """The typed program: a recipe in which every name is resolved and every value is bound to a word.
 
-Takes: nothing (semantics/elaborate.py builds it). Gives: one frozen class for each thing a recipe declares. Guarantees: no
-field is filled in later; every bound word keeps its span, the span of each argument, and which arguments were written.
+Takes: nothing (semantics/elaborate.py builds it). Gives: one frozen class for each thing a recipe declares.
+Guarantees: no field is filled in later; every bound word keeps its span, the span of each argument, and which
+arguments were written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from m3i_dsl.diagnostics import Label
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import (
     Distribution,
@@ -38,15 +40,24 @@ Which = Literal["first", "second"]
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[W_co]):
-    """A bound word and where it was written. `arguments` has a span for each argument that the recipe gives."""
+    """A bound word and where it was written. `arguments` has a span for each argument that the recipe gives.
+
+    `definitions` says, for arguments that name a `param`, where its value is written.
+    """
 
     word: W_co
     span: Span
     arguments: Mapping[str, Span]
+    definitions: Mapping[str, Label] = field(default_factory=dict[str, Label])
 
-    def argument(self, name: str) -> Span:
+    def argument(self, name: str | None) -> Span:
         """The span of an argument, or of the word when it was left out."""
-        return self.arguments.get(name, self.span)
+        return self.span if name is None else self.arguments.get(name, self.span)
+
+    def definition(self, name: str | None) -> tuple[Label, ...]:
+        """Where the `param` that an argument names has its value; empty for an argument written out."""
+        label = self.definitions.get(name or "")
+        return () if label is None else (label,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class EncoderDeclaration:
-    """`encoder image = timm(...)`, or `ema of image(...)`: then `of` is the name of the averaged encoder and `word` its word.
+    """`encoder image = timm(...)`, or `ema of image(...)`: then `of` is the name of the averaged encoder and `word`
+    its word.
 
     `frozen` encoders run without gradient and never move; averaged ones (`momentum` is not None) follow `of`.
     """
@@ -107,7 +119,9 @@ class InputReference:
 
 @dataclass(frozen=True, slots=True)
 class TargetReference:
-    """`view1`, `view1 of first`, `text of second`, `category` in a target's `data`: `view` is None for a plain field."""
+    """`view1`, `view1 of first`, `text of second`, `category` in a target's `data`: `view` is None for a plain
+    field.
+    """
 
     view: View | None
     field: str

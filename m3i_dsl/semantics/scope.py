@@ -1,19 +1,21 @@
 """Names in scope during elaboration.
 
-Takes: definitions in the order of the file. Gives: look-up by kind and name. Guarantees: an unknown name is reported once at
-its place with near names; a name whose definition was faulty is poisoned, which is silent.
+Takes: declarations in any order. Gives: look-up by kind and name; a definition is elaborated when it is first asked
+for. Guarantees: an unknown name is reported once at its place with near names; a name whose definition was faulty is
+poisoned, which is silent; a definition that needs itself is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn, TypeVar
 
 from m3i_dsl.diagnostics import Diagnostic, Severity, error
 from m3i_dsl.semantics.bind import Binder, Unbound
 from m3i_dsl.semantics.program import Placed
-from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.semantics.suggest import fix_for, help_for
+from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.word import Word
@@ -21,19 +23,38 @@ from m3i_dsl.vocabulary.word import Word
 Defined = Literal["data", "view", "encoder"]
 T = TypeVar("T")
 
+_ARTICLE = {"data": "data", "view": "a view", "encoder": "an encoder"}
+
+
+@dataclass(slots=True)
+class _Definition:
+    """A named declaration. `value` is None until it is asked for, and stays None when it is faulty."""
+
+    name: ast.Name
+    build: Callable[[], object]
+    state: Literal["waiting", "open", "done"] = "waiting"
+    value: object | None = None
+
 
 @dataclass(slots=True)
 class Scope:
-    """What data, views and encoders are called. A poisoned definition is stored as None."""
+    """What data, views and encoders are called."""
 
     binder: Binder
-    _definitions: dict[Defined, dict[str, tuple[ast.Name, object | None]]] = field(
+    _definitions: dict[Defined, dict[str, _Definition]] = field(
         default_factory=lambda: {"data": {}, "view": {}, "encoder": {}}
     )
-    _used: set[tuple[Defined, str]] = field(default_factory=set)
+    _used: set[tuple[Defined, str]] = field(default_factory=set[tuple[Defined, str]])
 
-    def define(self, kind: Defined, name: ast.Name, value: object | None) -> None:
-        self._definitions[kind][name.text] = (name, value)
+    def define(self, kind: Defined, name: ast.Name, build: Callable[[], object]) -> None:
+        """Registers a definition; `build` elaborates it, and may raise Unbound."""
+        self._definitions[kind][name.text] = _Definition(name, build)
+
+    def elaborate(self) -> None:
+        """Elaborates what nobody asked for, so that faults in unused definitions are found too."""
+        for kind, definitions in self._definitions.items():
+            for definition in definitions.values():
+                self._value(kind, definition, definition.name)
 
     def names(self, kind: Defined) -> tuple[str, ...]:
         return tuple(self._definitions[kind])
@@ -45,37 +66,32 @@ class Scope:
         """The definition of `name`; raises Unbound when there is none (reported) or it was faulty (silent)."""
         definitions = self._definitions[kind]
         if name.text not in definitions:
-            helps = help_for(name.text, definitions) or (f"define it: `{kind} {name.text} ...`",)
-            self.fail(error("M3I0120", f"unknown {kind} `{name.text}`", name.span, helps=helps))
+            self.fail(self._unknown(kind, name))
         self._used.add((kind, name.text))
-        value = definitions[name.text][1]
+        value = self._value(kind, definitions[name.text], name)
         if value is None:
             raise Unbound
         assert isinstance(value, class_)
         return value
 
     def all(self, kind: Defined, class_: type[T]) -> dict[str, T]:
-        return {name: value for name, (_, value) in self._definitions[kind].items() if isinstance(value, class_)}
+        """The sound definitions of a kind, in the order of the recipe."""
+        values = {name: definition.value for name, definition in self._definitions[kind].items()}
+        return {name: value for name, value in values.items() if isinstance(value, class_)}
 
     def unused(self) -> Iterator[tuple[Defined, ast.Name]]:
         for kind, definitions in self._definitions.items():
-            for name, (where, _) in definitions.items():
+            for name, definition in definitions.items():
                 if (kind, name) not in self._used:
-                    yield kind, where
+                    yield kind, definition.name
 
     def warn_unused(self, kind: str, name: ast.Name) -> None:
-        self.report(
-            error(
-                "M3I0806",
-                f"{kind} `{name.text}` is never used",
-                name.span,
-                helps=("remove it, or use it",),
-                severity=Severity.WARNING,
-            )
-        )
+        helps = ("remove it, or use it",)
+        message = f"{kind} `{name.text}` is never used"
+        self.report(error("M3I0806", message, name.span, helps=helps, severity=Severity.WARNING))
 
     def report(self, diagnostic: Diagnostic) -> None:
-        self.binder.diagnostics.add(diagnostic)
+        self.binder.report(diagnostic)
 
     def fail(self, diagnostic: Diagnostic) -> NoReturn:
         self.report(diagnostic)
@@ -83,13 +99,51 @@ class Scope:
 
     def fail_word(self, placed: Placed[Word], fault: WordError, code: str = "M3I0206") -> NoReturn:
         """Reports what a word says of its own arguments, at the argument."""
-        span = placed.argument(fault.argument) if fault.argument else placed.span
-        self.fail(error(code, fault.message, span, helps=(fault.help,) if fault.help else ()))
+        self.fail(word_fault(placed, fault, code))
 
     def expect(self, name: ast.Name, legal: tuple[str, ...], what: str) -> str:
         """A name out of a closed list."""
         if name.text not in legal:
-            self.fail(error("M3I0122", f"unknown {what} `{name.text}`", name.span, helps=help_for(name.text, legal)))
+            helps, fix = help_for(name.text, legal), fix_for(name.text, name.span, legal)
+            self.fail(error("M3I0122", f"unknown {what} `{name.text}`", name.span, helps=helps, fix=fix))
         return name.text
 
+    def no_field(self, reference: ast.Reference, *, arguments: bool = False) -> None:
+        """A name without `.field`, and if `arguments` is set without arguments in parentheses either."""
+        if reference.field is not None:
+            helps = (f"write `of {reference.name.text}`",)
+            message = f"`.{reference.field.text}` means nothing here"
+            self.fail(error("M3I0201", message, reference.field.span, helps=helps))
+        if arguments and reference.arguments is not None:
+            place = Span(reference.span.file, reference.name.span.end, reference.span.end)
+            message = f"`{place.text.strip()}` means nothing after `of {reference.name.text}`"
+            self.fail(error("M3I0201", message, place, helps=("leave it out",)))
 
+    def _value(self, kind: Defined, definition: _Definition, name: ast.Name) -> object | None:
+        if definition.state == "open":
+            message = f"{kind} `{definition.name.text}` is defined by itself"
+            self.fail(error("M3I0130", message, name.span, helps=(f"name another {kind}",)))
+        if definition.state == "waiting":
+            definition.state = "open"
+            try:
+                definition.value = definition.build()
+            except Unbound:
+                definition.value = None
+            definition.state = "done"
+        return definition.value
+
+    def _unknown(self, kind: Defined, name: ast.Name) -> Diagnostic:
+        known = self._definitions[kind]
+        others = [other for other in self._definitions if other != kind and self.has(other, name.text)]
+        label = f"this is {_ARTICLE[others[0]]}" if others else ""
+        helps = help_for(name.text, known) if known else (f"define it: `{kind} {name.text} ...`",)
+        helps = helps or (f"define it: `{kind} {name.text} ...`",)
+        fix = fix_for(name.text, name.span, known)
+        return error("M3I0120", f"unknown {kind} `{name.text}`", name.span, label, helps=helps, fix=fix)
+
+
+def word_fault(placed: Placed[Word], fault: WordError, code: str = "M3I0206") -> Diagnostic:
+    """What a word says of its own arguments, at the argument, with the `param` that the argument names."""
+    helps = (fault.help,) if fault.help else ()
+    secondary = placed.definition(fault.argument)
+    return error(code, fault.message, placed.argument(fault.argument), secondary=secondary, helps=helps)

@@ -1,7 +1,7 @@
 """The instantiation table: each target of a program as a row in the paper's columns.
 
-Takes: a `Program`. Gives: `Row`s, read off the typed program, not off its text. Guarantees: the words are the table's own; a
-combination that the paper's table has is recognised (`ROWS`).
+Takes: a `Program`. Gives: `Row`s, read off the typed program, not off its text. Guarantees: the words are the table's
+own; a combination that the paper's table has is recognised (`ROWS`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ def _regularization(target: Target) -> str:
 _DENSE = "dense feature"
 
 ROWS: tuple[tuple[str, Row], ...] = (
-    ("image_classification", Row("view1", "category", _DENSE, "category embedding", "negative categories", "boltzmann")),
+    (
+        "image_classification",
+        Row("view1", "category", _DENSE, "category embedding", "negative categories", "boltzmann"),
+    ),
     ("clip", Row("view1", "text", _DENSE, "text embedding", "negative texts", "boltzmann")),
     ("auto_encoder", Row("view1", "view1", _DENSE, "dense pixels", "-", "gaussian")),
     ("dense_distillation", Row("view1", "view1", _DENSE, _DENSE, "stop gradient", "gaussian")),
@@ -92,8 +95,8 @@ ROWS: tuple[tuple[str, Row], ...] = (
     ("siamim_feature", Row("masked view2", "view1", _DENSE, _DENSE, "stop gradient", "gaussian")),
     ("siamim_global", Row("masked view2", "view1", _DENSE, "global feature", "negative samples", "boltzmann")),
 )
-"""The fourteen rows. Where the table lists several regularizations for one row (instance discrimination: negative samples,
-stop gradient, or decorrelation) the first is here; `is_known` accepts the others."""
+"""The fourteen rows. Where the table lists several regularizations for one row (instance discrimination: negative
+samples, stop gradient, or decorrelation) the first is here; `is_known` accepts the others."""
 
 _INSTANCE = {("stop gradient", "gaussian"), ("decorrelation", "gaussian"), ("negative samples", "boltzmann")}
 
@@ -103,13 +106,17 @@ def is_known(objective: Objective, target: Target) -> bool:
     row = row_of(objective, target)
     same = all(r.view is None or r.view is objective.input_of(r.which).view for r in target.data)
     masked = objective.mask is not None or objective.mix is not None
-    shape = (row.target_representation, row.regularization, row.distribution)
+    # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
+    regularization = row.regularization.removeprefix("stop gradient + ")
+    shape = (row.target_representation, regularization, row.distribution)
     if row.target_representation == "global feature" and not same:
         return shape[1:] in _INSTANCE
     for _, known in ROWS:
         known_same = known.target_data in ("view1", "category", "text") and not known.input_data.endswith("view2")
         known_shape = (known.target_representation, known.regularization, known.distribution)
         in_table = known.target_data in ("category", "text")
-        if shape == known_shape and (in_table or (same == known_same and masked == known.input_data.startswith("masked"))):
+        if shape == known_shape and (
+            in_table or (same == known_same and masked == known.input_data.startswith("masked"))
+        ):
             return True
     return False

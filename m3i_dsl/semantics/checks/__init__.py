@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from m3i_dsl.diagnostics import Diagnostic
+from m3i_dsl.semantics.checks.batch import check_batch
 from m3i_dsl.semantics.checks.collapse import check_collapse
 from m3i_dsl.semantics.checks.cost import check_cost
 from m3i_dsl.semantics.checks.evaluation import check_evaluation
@@ -29,6 +30,7 @@ ERRORS: tuple[Check, ...] = (
     check_shapes,
     check_collapse,
     check_family,
+    check_batch,
     check_gradient,
     check_leak,
     check_cost,

@@ -1,8 +1,8 @@
 """Collapse: every target carries a reason why its entropy cannot vanish.
 
-The bound is H(p(z_y|t_y)) + E[log P^(z_y | zh)]. Dropping the first term is right only if z_y cannot become constant: it has
-no parameters, its parameters do not move with the loss, or a constant z_y would be penalised. Anything else has the constant
-solution as an optimum, and training finds it.
+The bound is H(p(z_y|t_y)) + E[log P^(z_y | zh)]. Dropping the first term is right only if z_y cannot become constant:
+it has no parameters, its parameters do not move with the loss, or a constant z_y would be penalised. Anything else
+has the constant solution as an optimum, and training finds it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.vocabulary.predictors.identity import Identity
+
+_NEGATIVES = {"dense": "negative samples", "global": "negative samples", "categories": "negative categories"}
 
 
 def check_collapse(program: Program) -> Iterator[Diagnostic]:
@@ -25,8 +27,11 @@ def certificate(objective: Objective, target: Target) -> str | None:
     """Why z_y cannot collapse, in one clause; None if nothing prevents it."""
     encoder = target.encoder
     words = [placed.word for placed in target.regularizations]
+    detached = any(word.detaches for word in words)
     if encoder is None and not target.representation.word.trained:
         return "the target has no parameters"
+    if encoder is None and detached:
+        return "the loss cannot move the target"
     if encoder is not None and encoder.frozen:
         return "the target encoder is frozen"
     for word in words:
@@ -34,8 +39,8 @@ def certificate(objective: Objective, target: Target) -> str | None:
             return word.certificate
         if word.candidates is not None and target.distribution.word.contrasts:
             return word.certificate
-    if any(word.detaches for word in words) and encoder is not None:
-        if encoder.momentum is not None:
+    if detached and encoder is not None:
+        if encoder.momentum is not None and (encoder.momentum.start, encoder.momentum.stop) != (0, 0):
             return "the target encoder follows slowly and the loss cannot move it"
         if not isinstance(target.predictor.word, Identity):
             return "the loss cannot move the target, and a predictor stands between"
@@ -43,28 +48,41 @@ def certificate(objective: Objective, target: Target) -> str | None:
 
 
 def _collapse(objective: Objective, target: Target) -> Diagnostic:
-    span = target.settings["regularization"]
     names = " + ".join(placed.word.name for placed in target.regularizations)
-    encoder = target.encoder
-    detached = any(placed.word.detaches for placed in target.regularizations)
-    if detached:
-        headline = f"target `{target.name}` can collapse: `{names}` without any asymmetry"
+    encoder, form = target.encoder, target.representation.word.form
+    secondary: list[Label] = []
+    if any(placed.word.detaches for placed in target.regularizations):
+        headline = f"target `{target.name}` can collapse: with `{names}`, nothing tells its two sides apart"
+        if encoder is not None:
+            secondary.append(Label(target.representation.span, f"z_y is of `{encoder.name}`, as z_x is"))
+            if encoder.momentum is not None:
+                secondary[0] = Label(encoder.word.span, f"a momentum of 0 makes this `{encoder.of}` itself")
+        secondary.append(Label(target.predictor.span, "no predictor between them"))
         helps = (
-            "use `ema of` the encoder for the target, or put a `predictor` other than `identity` between",
+            "take the target from `ema of` the encoder, or use a `predictor` other than `identity`",
             "or add `negative samples` with `distribution boltzmann`",
         )
-    else:
-        headline = f"target `{target.name}` can collapse: its representation is learned and `{names}` does not prevent it"
-        helps = (
-            "add `regularization stop gradient` with an averaged target encoder (`ema of ENCODER`)",
-            "or `negative samples` with `distribution boltzmann`, or `decorrelation`",
+    elif any(placed.word.candidates is not None for placed in target.regularizations):
+        headline = f"target `{target.name}` can collapse: `{target.distribution.word.name}` does not look at `{names}`"
+        secondary.append(Label(target.distribution.span, "compares the prediction with its own target only"))
+        helps = ("write `distribution boltzmann(temperature: ...)`",)
+    elif encoder is not None and encoder.momentum is not None:
+        headline = (
+            f"target `{target.name}` can collapse: its encoder follows the trained one, and `{names}` does not stop it"
         )
-    learned = "follows the trained encoder" if encoder is not None and encoder.momentum is not None else "is trained"
+        secondary.append(Label(target.representation.span, f"z_y follows `{encoder.of}`"))
+        helps = ("write `regularization stop gradient`",)
+    else:
+        headline = f"target `{target.name}` can collapse: its representation is trained, and `{names}` does not stop it"
+        secondary.append(Label(target.representation.span, "z_y is trained by the same loss"))
+        helps = (f"write `regularization {_NEGATIVES.get(form, 'negative texts')}` and `distribution boltzmann`",)
+        if form in ("dense", "global"):
+            helps += ("or `stop gradient` with an averaged encoder for the target (`ema of`), or `decorrelation`",)
     return error(
         "M3I0301",
         headline,
-        span,
-        secondary=(Label(target.representation.span, f"z_y {learned}"),),
-        notes=("the constant solution z_y = zh = c for every image reaches the lowest loss, and carries no information",),
+        target.settings["regularization"],
+        secondary=secondary,
+        notes=("z_y = zh = c for every image reaches the lowest loss, and tells nothing about the image",),
         helps=helps,
     )

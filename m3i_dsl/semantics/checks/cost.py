@@ -10,7 +10,9 @@ from m3i_dsl.vocabulary.kinds import ImageEncoder
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 
 LIMIT_GIB = 64.0
-"""Logits beyond this are an error whatever the number of devices: they would be recomputed in blocks for minutes a step."""
+"""Logits beyond this are an error whatever the number of devices: they would be recomputed in blocks for minutes a
+step.
+"""
 
 
 def check_cost(program: Program) -> Iterator[Diagnostic]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target, View
+from m3i_dsl.semantics.checks.shapes import target_grid
+from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target, TargetReference, View
+from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.source import Span
-from m3i_dsl.vocabulary.encoders.timm import Timm
-from m3i_dsl.vocabulary.kinds import ImageEncoder, Mask, WordError
+from m3i_dsl.vocabulary.kinds import FeatureShape, ImageEncoder, Mask, WordError
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 
 
@@ -17,6 +19,16 @@ def check_geometry(program: Program) -> Iterator[Diagnostic]:
         yield from _inputs(objective)
         for target in objective.targets:
             yield from _target(objective, target)
+
+
+def shape_of(encoder: EncoderDeclaration) -> FeatureShape:
+    """What an image encoder yields."""
+    word = encoder.word.word
+    assert isinstance(word, ImageEncoder)
+    return word.shape()
+
+
+# --- input ------------------------------------------------------------------------------------------------------------
 
 
 def _inputs(objective: Objective) -> Iterator[Diagnostic]:
@@ -28,135 +40,180 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
     mask = objective.mask
     if mask is not None:
         yield from _mask(mask, mask.word, encoder, drops=mask.word.tokens == "drop")
-    if objective.mix is not None:
-        yield from _mask(objective.mix, objective.mix.word.by, encoder, drops=False)
+    mix = objective.mix
+    if mix is not None:
+        yield from _mask(mix, mix.word.by, encoder, drops=False, outer="by")
         word = encoder.word.word
-        if objective.mix.word.attention == "isolated" and not (isinstance(word, Timm) and word.isolates()):
+        assert isinstance(word, ImageEncoder)
+        if mix.word.attention == "isolated" and not word.isolates():
             message = f"`{encoder.name}` cannot keep attention within each image of a mix"
-            yield _about_encoder("M3I0216", message, objective.mix.argument("attention"), encoder, "write `joint`")
+            yield _about_encoder("M3I0216", message, mix.argument("attention"), encoder, "write `attention: joint`")
 
 
 def _view_fits(view: View, encoder: EncoderDeclaration, span: Span) -> Iterator[Diagnostic]:
-    word = encoder.word.word
-    assert isinstance(word, ImageEncoder)
-    height, width = word.shape().image
-    if view.size != (height, width):
-        yield error(
-            "M3I0212",
-            f"`{encoder.name}` takes images of {height}x{width} px, but view `{view.name}` has "
-            f"{view.size[0]}x{view.size[1]}",
-            span,
-            secondary=(Label(view.span, "the view"), Label(encoder.span, "the encoder")),
-            helps=("give both the same size, best as one `param`",),
-        )
+    height, width = shape_of(encoder).image
+    if view.size == (height, width):
+        return
+    sized = next((t for t in reversed(view.transforms) if "size" in t.arguments), None)
+    place = (encoder.word.argument("image"), f"`{encoder.name}` takes {height}x{width}")
+    secondary = [Label(*place)] if encoder.of is None else [Label(encoder.span, place[1])]
+    if sized is not None:
+        secondary.insert(0, Label(sized.argument("size"), f"`{view.name}` is {view.size[0]}x{view.size[1]}"))
+    yield error(
+        "M3I0212",
+        f"`{encoder.name}` takes images of {height}x{width} px, but view `{view.name}` has "
+        f"{view.size[0]}x{view.size[1]} px",
+        span,
+        secondary=secondary,
+        helps=("give both the same size, best as one `param`",),
+    )
 
 
-def _mask(placed: Placed[object], mask: Mask, encoder: EncoderDeclaration, *, drops: bool) -> Iterator[Diagnostic]:  # type: ignore[type-var]  # only its spans are read
+def _mask(
+    placed: Placed[Any], mask: Mask, encoder: EncoderDeclaration, *, drops: bool, outer: str | None = None
+) -> Iterator[Diagnostic]:
+    """`outer` is the argument of `placed` that holds the mask, if it is not `placed` itself."""
     word = encoder.word.word
     assert isinstance(word, ImageEncoder)
     if drops and not word.drops_tokens():
         message = f"`{encoder.name}` cannot drop tokens"
-        yield _about_encoder("M3I0216", message, placed.span, encoder, "write `tokens: mask` in the mask")
+        place = placed.argument("tokens")
+        yield _about_encoder("M3I0216", message, place, encoder, "write `tokens: mask` in the mask")
     shape = word.shape()
     try:
         hidden = mask.hidden(shape.grid, shape.stride)
     except WordError as fault:
-        span = placed.argument(fault.argument) if fault.argument else placed.span
-        yield error("M3I0213", fault.message, span, helps=(fault.help,) if fault.help else ())
+        shown = fault if outer is None else WordError(fault.message, argument=outer, help=fault.help)
+        yield word_fault(placed, shown, "M3I0213")
         return
     if not 0 < hidden < shape.grid.tokens:
         what = "all" if hidden else "none"
         message = f"the mask hides {what} of the {shape.grid.tokens} tokens ({shape.grid})"
-        yield error("M3I0213", message, placed.span, helps=("change its ratio, or use smaller patches",))
+        yield error("M3I0213", message, placed.argument(outer), helps=("change its ratio, or use smaller patches",))
 
 
 def _about_encoder(code: str, message: str, span: Span, encoder: EncoderDeclaration, help_: str) -> Diagnostic:
-    return error(code, message, span, secondary=(Label(encoder.span, "the encoder"),), helps=(help_,))
+    return error(code, message, span, secondary=(Label(encoder.word.span, "the encoder"),), helps=(help_,))
 
 
 def _symmetric(objective: Objective) -> Iterator[Diagnostic]:
-    views = {reference.view.name for t in objective.targets for reference in t.data if reference.view is not None}
-    span = objective.settings.get("symmetric", objective.span)
-    if objective.mix is not None or len(views) != 1 or views == {objective.inputs[0].view.name}:
-        yield error(
-            "M3I0313",
-            "a symmetric objective has one input view and one other target view to swap",
-            span,
-            helps=("leave `symmetric` out, or let every image target be of the one other view",),
-        )
+    """Swapping needs two views, and encoders that take either."""
+    own = objective.inputs[0].view
+    references = [reference for target in objective.targets for reference in target.data if reference.view is not None]
+    span = objective.settings["symmetric"]
+    helps = ("leave `symmetric` out, or let every image target be of the one other view",)
+    if objective.mix is not None:
+        message = "a mix has no two sides to swap"
+        secondary = (Label(objective.mix.span, "the mix"),)
+        yield error("M3I0313", message, span, secondary=secondary, helps=("leave `symmetric` out",))
+        return
+    others = {reference.view.name for reference in references if reference.view is not None}
+    if len(others) != 1 or others == {own.name}:
+        message = "a symmetric objective has one input view and one other target view to swap"
+        named = ", ".join(f"`{name}`" for name in sorted(others))
+        secondary = [Label(objective.inputs[0].span, "the input")]
+        secondary += [Label(reference.span, "a target") for reference in references[:2]]
+        notes = (f"the targets are of {named}",) if named else ("no target is of an image",)
+        yield error("M3I0313", message, span, secondary=secondary, notes=notes, helps=helps)
+        return
+    other = references[0]
+    assert other.view is not None
+    if other.view.size != own.size:
+        yield from _view_fits(other.view, objective.encoder, other.span)
+
+
+# --- targets ----------------------------------------------------------------------------------------------------------
 
 
 def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
-    word = objective.encoder.word.word
-    assert isinstance(word, ImageEncoder)
+    shape = shape_of(objective.encoder)
     representation = target.representation.word
     for reference in target.data:
         if reference.view is None:
             continue
-        if target.encoder is not None and isinstance(target.encoder.word.word, ImageEncoder):
+        if target.encoder is not None and target.encoder.word.word.modality == "image":
             yield from _view_fits(reference.view, target.encoder, reference.span)
-        elif any(side % word.shape().stride for side in reference.view.size):
-            stride = word.shape().stride
-            message = f"view `{reference.view.name}` is not a whole number of patches of {stride} px"
+        elif any(side % shape.stride for side in reference.view.size):
+            height, width = reference.view.size
+            message = (
+                f"view `{reference.view.name}` ({height}x{width} px) is no whole number of patches of {shape.stride} px"
+            )
             yield error("M3I0212", message, reference.span, secondary=(Label(reference.view.span, "the view"),))
         if representation.form == "dense":
-            yield from _placed(objective, target, reference.view, reference.span)
+            yield from _placed(objective, target, reference, reference.view)
     if isinstance(representation, DenseFeature) and target.encoder is not None:
-        teacher = target.encoder.word.word
-        if isinstance(teacher, ImageEncoder) and representation.layers > max(1, teacher.shape().depth):
-            message = f"`{target.encoder.name}` has {teacher.shape().depth} blocks to average"
-            yield error("M3I0203", message, target.representation.argument("layers"), "asks for more")
+        depth = shape_of(target.encoder).depth
+        if representation.layers > max(1, depth):
+            message = f"`{target.encoder.name}` has {depth} blocks to average, not {representation.layers}"
+            place = target.representation.argument("layers")
+            yield _about_encoder("M3I0203", message, place, target.encoder, f"write `layers: {max(1, depth)}` or fewer")
     for placed, encoder in ((target.predictor, objective.encoder), (target.representation, target.encoder)):
-        class_pool = getattr(placed.word, "pool", None) == "class"
-        if class_pool and encoder is not None and isinstance(encoder.word.word, ImageEncoder):
-            if encoder.word.word.shape().prefix == 0:
-                message = f"`{encoder.name}` has no class token to pool"
-                yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")
+        pools = getattr(placed.word, "pool", None) == "class" and representation.form != "dense"
+        if pools and encoder is not None and encoder.word.word.modality == "image" and shape_of(encoder).prefix == 0:
+            message = f"`{encoder.name}` has no class token to pool"
+            yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")
 
 
-def _placed(objective: Objective, target: Target, view: View, span: Span) -> Iterator[Diagnostic]:
+def _placed(objective: Objective, target: Target, reference: TargetReference, view: View) -> Iterator[Diagnostic]:
     """A dense prediction must know which target token it is for."""
     predictor = target.predictor
-    same_view = view is objective.inputs[0].view
-    matches = isinstance(target.representation.word, DenseFeature) and target.representation.word.match == "feature"
-    hidden_only = target.distribution.word.tokens == "hidden"
+    shown = objective.input_of(reference.which)
+    same_view = view is shown.view
+    word = target.representation.word
+    matches = isinstance(word, DenseFeature) and word.match == "feature"
     masked = objective.mask is not None or objective.mix is not None
     dropped = objective.mix is not None or (objective.mask is not None and objective.mask.word.tokens == "drop")
-    if hidden_only and not (masked and same_view):
+    input_grid, wanted_grid = shape_of(objective.encoder).grid, target_grid(objective, target)
+    if target.distribution.word.hidden_only() and not (masked and same_view):
         yield error(
             "M3I0217",
-            "`tokens: hidden` needs a masked input of the same view",
+            "`tokens: hidden` needs a masked input of the view that is predicted",
             target.distribution.argument("tokens"),
-            secondary=(Label(span, "the target's data"), Label(objective.inputs[0].span, "the input")),
+            secondary=(Label(reference.span, "what is predicted"), Label(shown.span, "the input")),
             helps=("write `tokens: all`",),
         )
-    if not predictor.word.queries and dropped and not matches:
+    elif target.distribution.word.hidden_only() and input_grid != wanted_grid:
+        yield error(
+            "M3I0217",
+            f"`tokens: hidden` means tokens of a {input_grid} grid, but the target's grid is {wanted_grid}",
+            target.distribution.argument("tokens"),
+            secondary=(Label(objective.encoder.word.span, "masked on this grid"),),
+            helps=("write `tokens: all`",),
+        )
+    if matches:
+        return
+    if not predictor.word.queries and dropped:
+        masking = objective.mask if objective.mask is not None else objective.mix
+        assert masking is not None
+        helps = ("use `predictor decoder`",)
+        if objective.mix is None:
+            helps += ("or keep them as mask tokens: `tokens: mask` in the mask",)
         yield error(
             "M3I0214",
             f"`{predictor.word.name}` cannot predict tokens that the encoder did not see",
             predictor.span,
-            secondary=(Label(objective.inputs[0].span, "tokens are left out here"),),
-            helps=("use `predictor decoder`", "or keep them as mask tokens: `tokens: mask` in the mask"),
+            secondary=(Label(masking.span, "tokens are left out here"),),
+            helps=helps,
         )
-    elif not same_view and not matches and not predictor.word.relative():
+    elif not same_view and not predictor.word.relative():
+        helps = (f"or predict `{shown.view.name}`",)
+        known = {parameter.name for parameter in predictor.word.parameters()}
+        name = predictor.word.name if "position" in known else "decoder"
         yield error(
             "M3I0214",
             f"`{predictor.word.name}` cannot place the tokens of another view",
-            predictor.span,
-            secondary=(Label(span, f"`{view.name}` is not the input view"),),
-            helps=("use `predictor decoder(position: relative)`", f"or predict `{objective.inputs[0].view.name}`"),
+            predictor.argument("position"),
+            secondary=(Label(reference.span, f"`{view.name}` is not the input view"), Label(shown.span, "the input")),
+            helps=(f"use `predictor {name}(position: relative)`", *helps),
         )
-    elif same_view and not predictor.word.queries and target.encoder is not None and not matches:
-        yield from _same_grid(objective.encoder, target.encoder, predictor.span)
-
-
-def _same_grid(first: EncoderDeclaration, second: EncoderDeclaration, span: Span) -> Iterator[Diagnostic]:
-    one, two = first.word.word, second.word.word
-    if isinstance(one, ImageEncoder) and isinstance(two, ImageEncoder) and one.shape().grid != two.shape().grid:
+    elif same_view and not predictor.word.queries and input_grid != wanted_grid:
+        secondary = [Label(objective.encoder.word.span, f"predicts {input_grid} tokens")]
+        if target.encoder is not None:
+            secondary.append(Label(target.encoder.word.span, f"yields {wanted_grid} tokens"))
         yield error(
             "M3I0214",
-            f"a prediction for each token of a {one.shape().grid} grid does not fit a target grid of {two.shape().grid}",
-            span,
-            secondary=(Label(first.span, "predicts from here"), Label(second.span, "the target's encoder")),
-            helps=("use `predictor decoder`, which asks for positions of the target",),
+            f"`{predictor.word.name}` predicts a {input_grid} grid, but the target's grid is {wanted_grid}",
+            predictor.span,
+            secondary=secondary,
+            helps=("use `predictor decoder(position: relative)`, which asks for positions of the target",),
         )

@@ -1,40 +1,47 @@
-"""Gradient: what is trained gets a gradient, what is averaged or frozen is used, what is frozen is not asked to train."""
+"""Gradient: what is trained gets a gradient, what is averaged or frozen is used, what is frozen is not asked to
+train.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.program import Program
+from m3i_dsl.semantics.program import EncoderDeclaration, Program, Target
+from m3i_dsl.vocabulary.kinds import ImageEncoder
 
 
 def check_gradient(program: Program) -> Iterator[Diagnostic]:
     yield from _frozen_inputs(program)
     yield from _dead_state(program)
     yield from _detached(program)
+    yield from _dead_projectors(program)
 
 
 def _frozen_inputs(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
-        if not objective.encoder.trained:
-            how = "frozen" if objective.encoder.frozen else "an average"
+        encoder = objective.encoder
+        if not encoder.trained:
+            how = "frozen" if encoder.frozen else f"an average of `{encoder.of}`"
+            trained = [e.name for e in program.encoders.values() if e.trained and e.word.word.modality == "image"]
+            helps = (f"write `represent dense feature of {trained[0]}`",) if trained else ("define a trained encoder",)
             yield error(
                 "M3I0307",
-                f"the objective would train `{objective.encoder.name}`, which is {how}",
-                objective.represent.span,
-                secondary=(Label(objective.encoder.span, "never gets a gradient"),),
-                helps=("represent the input by a trained encoder",),
+                f"the objective would train `{encoder.name}`, which is {how}",
+                objective.settings["represent"],
+                secondary=(Label(encoder.word.span, "never gets a gradient"),),
+                helps=helps,
             )
 
 
 def _dead_state(program: Program) -> Iterator[Diagnostic]:
     read = {target.encoder.name for o in program.objectives for target in o.targets if target.encoder is not None}
-    trained = {objective.encoder.name for objective in program.objectives}
-    trained |= {name for name in read if program.encoders[name].trained}
+    used = read | {objective.encoder.name for objective in program.objectives}
+    trained = {name for name in used if program.encoders[name].trained}
     for encoder in program.encoders.values():
         if encoder.trained:
             continue
-        if encoder.name not in read:
+        if encoder.name not in used:
             kind = "average" if encoder.momentum is not None else "frozen encoder"
             yield error(
                 "M3I0312",
@@ -46,27 +53,65 @@ def _dead_state(program: Program) -> Iterator[Diagnostic]:
             yield error(
                 "M3I0312",
                 f"`{encoder.name}` averages `{encoder.of}`, which no objective trains",
-                encoder.span,
-                helps=(f"represent the input by `{encoder.of}`, or use `frozen of {encoder.of}`",),
+                encoder.word.span,
+                helps=(f"represent the input by `{encoder.of}`, or write `frozen of {encoder.of}`",),
             )
 
 
 def _detached(program: Program) -> Iterator[Diagnostic]:
     """Trained parts behind a stop gradient."""
-    gets_gradient = {objective.encoder.name for objective in program.objectives}
+    moved = {objective.encoder.name for objective in program.objectives}
+    moved |= {
+        target.encoder.name
+        for objective in program.objectives
+        for target in objective.targets
+        if target.encoder is not None and not _stopped(target)
+    }
     for objective in program.objectives:
         for target in objective.targets:
-            detaching = [placed for placed in target.regularizations if placed.word.detaches]
-            own = target.representation.word.trained
             encoder = target.encoder
-            needs = encoder is not None and encoder.trained and encoder.name not in gets_gradient
-            if detaching and (own or needs):
-                what = f"`{target.representation.word.name}`" if own else f"`{encoder.name}`" if encoder else ""
-                yield error(
-                    "M3I0316",
-                    f"{what} is trained, but its only gradient is stopped",
-                    detaching[0].span,
-                    "the gradient ends here",
-                    secondary=(Label(target.representation.span, "trained parameters"),),
-                    helps=("leave `stop gradient` out, or take the representation of an `ema of` or `frozen` encoder",),
-                )
+            own = target.representation.word.trained and not (encoder is not None and not encoder.trained)
+            needs = encoder is not None and encoder.trained and encoder.name not in moved
+            if not _stopped(target) or not (own or needs):
+                continue
+            what = f"`{target.representation.word.name}`" if own else f"`{encoder.name}`" if encoder is not None else ""
+            stops = next(placed for placed in target.regularizations if placed.word.detaches)
+            yield error(
+                "M3I0316",
+                f"{what} has trained parameters, but their only gradient is stopped",
+                stops.span,
+                "the gradient ends here",
+                secondary=(Label(target.representation.span, "trained parameters"),),
+                helps=("leave `stop gradient` out, or take the representation of an `ema of` or `frozen of` encoder",),
+            )
+
+
+def _stopped(target: Target) -> bool:
+    return any(placed.word.detaches for placed in target.regularizations)
+
+
+def _dead_projectors(program: Program) -> Iterator[Diagnostic]:
+    """A projector is trained by the targets whose representation goes through it."""
+    projected = {
+        objective.encoder.name
+        for objective in program.objectives
+        for target in objective.targets
+        if getattr(target.representation.word, "projected", False)
+    }
+    for encoder in program.encoders.values():
+        if encoder.trained and _has_projector(encoder) and encoder.name in _represented(program) - projected:
+            yield error(
+                "M3I0316",
+                f"the projector of `{encoder.name}` gets no gradient: no target compares projected features",
+                encoder.word.argument("projector"),
+                helps=("leave the projector out, or add a target that is a feature with `projected: true`",),
+            )
+
+
+def _represented(program: Program) -> set[str]:
+    return {objective.encoder.name for objective in program.objectives}
+
+
+def _has_projector(encoder: EncoderDeclaration) -> bool:
+    word = encoder.word.word
+    return isinstance(word, ImageEncoder) and word.projector is not None

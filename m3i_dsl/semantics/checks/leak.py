@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
+from m3i_dsl.semantics.checks.collapse import certificate
 from m3i_dsl.semantics.program import Program
 
 
@@ -18,20 +19,20 @@ def check_leak(program: Program) -> Iterator[Diagnostic]:
             for reference in target.data:
                 if reference.view is not objective.input_of(reference.which).view:
                     continue
-                if masked and not detached:
-                    yield error(
-                        "M3I0308",
-                        f"the target is `{target.encoder.name}`'s own pass over the unmasked view, with gradient",
-                        target.representation.span,
-                        secondary=(Label(objective.settings["input"], "the same view, masked"),),
-                        notes=("the encoder sees what it is to predict, and can make both sides easy",),
-                        helps=("take the target from `ema of` the encoder, or add `stop gradient`",),
-                    )
-                elif not masked:
+                if not masked:
                     yield error(
                         "M3I0309",
                         "the input contains its target: same encoder, same view, nothing masked",
                         reference.span,
                         secondary=(Label(objective.settings["input"], "the input"),),
                         helps=("mask the input, predict another view, or use another encoder for the target",),
+                    )
+                elif not detached and certificate(objective, target) is not None:
+                    yield error(
+                        "M3I0308",
+                        f"the target is `{objective.encoder.name}`'s own pass over the unmasked view, with gradient",
+                        target.representation.span,
+                        secondary=(Label(objective.settings["input"], "the same view, masked"),),
+                        notes=("the encoder sees what it is to predict, and can make both sides easy",),
+                        helps=("take the target from `ema of` the encoder, or add `stop gradient`",),
                     )

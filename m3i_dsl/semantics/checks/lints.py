@@ -18,21 +18,8 @@ def check_lints(program: Program) -> Iterator[Diagnostic]:
         yield from _weights(objective)
         yield from _same_view_contrast(objective)
         yield from _unpredicted_mask(objective)
-        for target in objective.targets:
-            if isinstance(target.distribution.word, Bernoulli):
-                message = "`bernoulli` on hard labels: DeiT-III trains it on mixed ones"
-                helps = ("compare with `distribution boltzmann`",)
-                yield _warning("M3I0807", message, target.distribution, helps)
-    for encoder in program.encoders.values():
-        if encoder.momentum is not None and encoder.momentum.start == encoder.momentum.stop == 1:
-            message = f"`{encoder.name}` never moves: its momentum is 1"
-            helps = (f"write `frozen of {encoder.of}`, or a momentum below 1",)
-            yield error("M3I0805", message, encoder.span, helps=helps, severity=Severity.WARNING)
-
-
-def _warning(code: str, message: str, placed: object, helps: tuple[str, ...]) -> Diagnostic:
-    span = placed.span  # type: ignore[attr-defined]  # anything placed
-    return error(code, message, span, helps=helps, severity=Severity.WARNING)
+        yield from _hard_bernoulli(objective)
+    yield from _still_average(program)
 
 
 def _unexplored(objective: Objective) -> Iterator[Diagnostic]:
@@ -75,7 +62,10 @@ def _same_view_contrast(objective: Objective) -> Iterator[Diagnostic]:
                     "M3I0803",
                     "contrast of a view with itself: the positive needs no invariance",
                     reference.span,
-                    secondary=(Label(objective.settings["input"], "the same view"), Label(negatives[0].span, "contrast")),
+                    secondary=(
+                        Label(objective.settings["input"], "the same view"),
+                        Label(negatives[0].span, "contrast"),
+                    ),
                     helps=("take another view of the same image",),
                     severity=Severity.WARNING,
                 )
@@ -92,3 +82,27 @@ def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
         helps=("leave the mask out, or add a target of the view (masking as an augmentation is legal)",),
         severity=Severity.WARNING,
     )
+
+
+def _hard_bernoulli(objective: Objective) -> Iterator[Diagnostic]:
+    for target in objective.targets:
+        if isinstance(target.distribution.word, Bernoulli):
+            yield error(
+                "M3I0807",
+                "`bernoulli` on hard labels: DeiT-III trains it on mixed ones",
+                target.distribution.span,
+                helps=("compare with `distribution boltzmann`",),
+                severity=Severity.WARNING,
+            )
+
+
+def _still_average(program: Program) -> Iterator[Diagnostic]:
+    for encoder in program.encoders.values():
+        if encoder.momentum is not None and encoder.momentum.start == encoder.momentum.stop == 1:
+            yield error(
+                "M3I0805",
+                f"`{encoder.name}` never moves: its momentum is 1",
+                encoder.word.argument("momentum"),
+                helps=(f"write `frozen of {encoder.of}`, or a momentum below 1",),
+                severity=Severity.WARNING,
+            )

@@ -1,4 +1,4 @@
-"""Shapes: the prediction has the channels of the target representation."""
+"""Shapes: the prediction has the channels of the target representation, and every part can be built for its shape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.program import Objective, Program, Target
-from m3i_dsl.vocabulary.kinds import ImageEncoder, Predictor, WordError
+from m3i_dsl.semantics.scope import word_fault
+from m3i_dsl.vocabulary.kinds import Grid, ImageEncoder, Predictor, PredictorShape, WordError
 from m3i_dsl.vocabulary.predictors.identity import Identity
 
 
@@ -19,22 +20,69 @@ def check_shapes(program: Program) -> Iterator[Diagnostic]:
 def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     encoder = objective.encoder.word.word
     assert isinstance(encoder, ImageEncoder)
-    try:
-        wanted = target.representation.word.width(target.encoder and target.encoder.word.word, encoder.shape().stride)
-        given = input_width(encoder, bool(getattr(target.representation.word, "projected", False)))
-        predicted = predicted_width(target.predictor.word, given, wanted)
-    except WordError as fault:
-        yield error("M3I0206", fault.message, target.predictor.span, helps=(fault.help,) if fault.help else ())
-        return
-    if wanted and predicted != wanted:
+    shape = encoder.shape()
+    predictor = target.predictor
+    given = input_width(encoder, bool(getattr(target.representation.word, "projected", False)))
+    wanted = target.representation.word.width(target.encoder and target.encoder.word.word, shape.stride)
+    # A class table without a `size` of its own takes the width that the predictor yields.
+    wanted = wanted or predictor.word.output_width(shape.width)
+    predicted = predicted_width(predictor.word, given, wanted)
+    grid = target_grid(objective, target)
+    if predicted != wanted:
+        at = predictor.argument("width") if "width" in predictor.arguments else predictor.span
+        help_ = f"use `linear` or `mlp`, which take the {wanted} channels of the target"
+        if "width" in predictor.arguments:
+            help_ = f"write `width: {wanted}`, or leave it out"
+        elif target.encoder is not None:
+            help_ += ", or an encoder as wide as the target's"
         yield error(
             "M3I0215",
-            f"the prediction has {predicted} channels, the target representation {wanted}",
-            target.predictor.span,
-            f"B x {predicted}" if target.representation.word.form != "dense" else f"B x L x {predicted}",
-            secondary=(Label(target.representation.span, f"{wanted} channels"),),
-            helps=("use `predictor linear` or `mlp`, which take the target's width",),
+            f"the prediction has {predicted} channels, but the target representation has {wanted}",
+            at,
+            f"yields {_dimensions(grid, predicted)}",
+            secondary=(
+                Label(target.representation.span, f"is {_dimensions(grid, wanted)}"),
+                *predictor.definition("width"),
+            ),
+            helps=(help_,),
         )
+        return
+    try:
+        predictor.word.check(
+            PredictorShape(
+                input_width=given,
+                output_width=wanted,
+                prefix=shape.prefix,
+                input_grid=shape.grid,
+                target_grid=grid,
+                wanted=grid.tokens if grid is not None else shape.grid.tokens,
+                sources=2 if objective.mix is not None and objective.mix.word.context == "all" else 1,
+            )
+        )
+    except WordError as fault:
+        yield word_fault(predictor, fault)
+
+
+def _dimensions(grid: Grid | None, width: int) -> str:
+    """`B x L x D` with the values that are known."""
+    return f"B x {width}" if grid is None else f"B x {grid.tokens} x {width}"
+
+
+def target_grid(objective: Objective, target: Target) -> Grid | None:
+    """The tokens of a dense target: those of its encoder, or the patches of its view as large as the input
+    encoder's.
+    """
+    if target.representation.word.form != "dense":
+        return None
+    teacher = target.encoder.word.word if target.encoder is not None else None
+    if isinstance(teacher, ImageEncoder):
+        return teacher.shape().grid
+    encoder = objective.encoder.word.word
+    assert isinstance(encoder, ImageEncoder)
+    stride = encoder.shape().stride
+    view = next((reference.view for reference in target.data if reference.view is not None), None)
+    size = view.size if view is not None else encoder.shape().image
+    return Grid(size[0] // stride, size[1] // stride)
 
 
 def input_width(encoder: ImageEncoder, projected: bool) -> int:

@@ -1,0 +1,90 @@
+"""The `param`s of a recipe and the values that they have.
+
+Takes: the declarations and the values of `--set`. Gives: the value in force of each. Guarantees: a value of `--set`
+for a `param` that does not exist, or of another type than the default, is an error at its own text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from m3i_dsl.diagnostics import Diagnostics, Label, error
+from m3i_dsl.semantics.literals import describe
+from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.syntax import ast
+from m3i_dsl.syntax.printer import print_value
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Values by name, in the order of the recipe; `given` are the names that `--set` set."""
+
+    values: Mapping[str, ast.Value]
+    given: frozenset[str]
+
+
+def parameters_in_force(
+    declared: Iterable[ast.Param], settings: Mapping[str, ast.Value], diagnostics: Diagnostics
+) -> Parameters:
+    """The values of `--set` in place of the defaults. A value may name another `param`."""
+    defaults = {param.name.text: param.value for param in declared}
+    values: dict[str, ast.Value] = {}
+    given: set[str] = set()
+    for name, default in defaults.items():
+        value = settings.get(name)
+        if value is None:
+            values[name] = default
+            continue
+        own, wanted = _resolved(value, defaults), _resolved(default, defaults)
+        values[name] = default
+        if not _same_type(own, wanted):
+            message = f"`--set {name}` is {_described(own)}, but the default of `{name}` is {_described(wanted)}"
+            secondary = (Label(wanted.span, "the default"),)
+            helps = (f"write a value like `{print_value(wanted)}`",)
+            diagnostics.add(error("M3I0204", message, value.span, secondary=secondary, helps=helps))
+        else:
+            values[name] = value
+            given.add(name)
+    for name, value in settings.items():
+        if name not in defaults:
+            helps = help_for(name, defaults) or ("the recipe has no `param` at all",)
+            diagnostics.add(error("M3I0129", f"the recipe has no `param {name}`", value.span, helps=helps))
+    return Parameters(values, frozenset(given))
+
+
+def texts(parameters: Parameters) -> dict[str, str]:
+    """The text of each value in force."""
+    return {name: print_value(_resolved(value, parameters.values)) for name, value in parameters.values.items()}
+
+
+def _resolved(value: ast.Value, values: Mapping[str, ast.Value]) -> ast.Value:
+    """The value behind names of parameters."""
+    seen: set[str] = set()
+    while isinstance(value, ast.Term) and value.name in values and value.arguments is None and value.name not in seen:
+        seen.add(value.name)
+        value = values[value.name]
+    return value
+
+
+_TERMS = (ast.Term, ast.Sum, ast.Pipeline)
+_SCALARS = (ast.Number, ast.Ramp, ast.Rate)
+
+
+def _same_type(given: ast.Value, default: ast.Value) -> bool:
+    """Numbers of one unit; a plain number where a ramp, a rate, or a `learned` number is; one term where several
+    are.
+    """
+    if isinstance(given, ast.Number) and isinstance(default, ast.Number):
+        return given.unit == default.unit
+    if isinstance(given, _TERMS) and isinstance(default, _TERMS):
+        return True
+    if isinstance(given, _SCALARS) and isinstance(default, _SCALARS):
+        return all(not isinstance(value, ast.Number) or value.unit == "" for value in (given, default))
+    learned = [value for value in (given, default) if isinstance(value, ast.Term) and value.words[0].text == "learned"]
+    plain = [value for value in (given, default) if isinstance(value, ast.Number) and value.unit == ""]
+    return type(given) is type(default) or (len(learned), len(plain)) == (1, 1)
+
+
+def _described(value: ast.Value) -> str:
+    return "a word" if isinstance(value, ast.Term) else describe(value)
