@@ -1,8 +1,8 @@
 """A compiled step beside its hand-written reference.
 
-Takes: an executable and a batch of its inputs. Gives: what a step yields, computed by the graph (`measure`) or by the
-reference on deep-copied parameters (`expect`): losses, every gradient by name, every buffer afterwards. `compare`
-raises Disagreement, naming what differs and by how much. Guarantees: neither changes the executable.
+Takes: an executable and a batch of its inputs. Gives: what a step should yield, by the reference on deep-copied
+parameters (`expect`): losses, every gradient by name, every buffer afterwards. `compare` raises Disagreement unless the
+graph yields it, naming what differs and by how much. Guarantees: neither changes the executable.
 """
 
 from __future__ import annotations
@@ -45,22 +45,15 @@ class Result:
     buffers: Mapping[str, Tensor]
 
 
-def compare(executable: Executable, expected: Result, batch: Mapping[str, Tensor]) -> None:
-    """Raises Disagreement unless a step of the graph yields `expected`."""
-    measured = measure(executable, batch)
-    agree("loss", measured.loss, expected.loss)
-    agree_all("loss of", measured.losses, expected.losses)
-    agree_all("gradient of", measured.gradients, expected.gradients)
-    agree_all("buffer", measured.buffers, expected.buffers)
-
-
-def measure(executable: Executable, batch: Mapping[str, Tensor]) -> Result:
-    """One step of the graph, on a copy."""
-    module = copy.deepcopy(executable.module)
+def compare(executable: Executable, expected: Result, batch: Mapping[str, Tensor], *, consume: bool = False) -> None:
+    """Raises Disagreement unless a step of the graph yields `expected`; on a copy unless `consume`."""
+    module = executable.module if consume else copy.deepcopy(executable.module)
     outputs = module(**batch)
+    agree("loss", outputs["loss"], expected.loss)
+    agree_all("loss of", outputs["losses"], expected.losses)
     outputs["loss"].backward()
-    losses = {name: value.detach() for name, value in outputs["losses"].items()}
-    return Result(outputs["loss"].detach(), losses, gradients(module), buffers(module))
+    agree_all("gradient of", gradients(module), expected.gradients)
+    agree_all("buffer", buffers(module), expected.buffers)
 
 
 def expect(executable: Executable, method: Method, batch: Mapping[str, Tensor]) -> Result:

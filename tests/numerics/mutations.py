@@ -16,6 +16,7 @@ from torch import fx, nn
 
 from m3i_dsl.lower.executable import Executable, unwrapped
 from m3i_dsl.modules import features, normalize, pixels, tokens
+from tests.numerics.recipes import submodule
 
 Edit = Callable[[fx.GraphModule], None]
 Fault = tuple[str, Edit]
@@ -54,7 +55,6 @@ def mutated(executable: Executable, edit: Edit) -> Executable:
     """A copy with the fault."""
     module = copy.deepcopy(executable.module)
     edit(module)
-    module.graph.lint()
     module.recompile()
     return replace(executable, module=module)
 
@@ -124,7 +124,7 @@ def _settings(module: fx.GraphModule) -> Iterator[Fault]:
             continue
         for name, change in CHANGED.items():
             value = part.__dict__.get(name)
-            if value is None or change(value) == value or (name == "value" and part.log_inverse is not None):
+            if value is None or change(value) == value or _unread(part, name):
                 continue
             yield f"{path}.{name} {value} -> {change(value)}", _attribute(path, name, change(value))
         if path.endswith(".queue"):
@@ -148,12 +148,11 @@ def _arguments(module: fx.GraphModule) -> Iterator[Fault]:
 
 def _gradient(module: fx.GraphModule) -> Iterator[Fault]:
     """A target that must not be trained is, or a learned temperature is not."""
-    wrapped = sorted({str(n.target) for n in _modules(module, "encoders.") if _is_wrapped(module, n)})
-    for path in wrapped:
+    for path in sorted({str(n.target) for n in _modules(module, "encoders.") if _is_wrapped(module, n)}):
         yield f"gradient through {path}", lambda m, path=path: _thaw(m, path)
     for name, _ in module.named_parameters():
         if name.endswith(("log_inverse", ".s")):
-            yield f"{name} is fixed", lambda m, name=name: m.get_parameter(name).requires_grad_(False) and None
+            yield f"{name} is fixed", _fix(name)
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------
@@ -236,6 +235,13 @@ def _attribute(path: str, name: str, value: object) -> Edit:
     return lambda module: setattr(module.get_submodule(path), name, value)
 
 
+def _unread(part: Any, name: str) -> bool:
+    """Whether a setting has no effect: the start value of a learned temperature, candidate tokens of global targets."""
+    if name == "value":
+        return part.log_inverse is not None
+    return name == "tokens_per_image" and part.queue is not None
+
+
 def _is_mask(node: fx.Node) -> bool:
     return "mask" in node.name if node.op == "placeholder" else node.target is tokens.invert
 
@@ -250,10 +256,18 @@ def _is_wrapped(module: fx.GraphModule, node: fx.Node) -> bool:
     return unwrapped(part) is not part
 
 
+def _fix(name: str) -> Edit:
+    def edit(module: fx.GraphModule) -> None:
+        module.get_parameter(name).requires_grad_(False)
+
+    return edit
+
+
 def _thaw(module: fx.GraphModule, path: str) -> None:
-    """The encoder at `path` loses its wrapper, and the graph its stop gradients."""
-    part = unwrapped(module.get_submodule(path)).requires_grad_(True)
-    module.set_submodule(path, _Renamed(part))
+    """An encoder and its projector lose their wrappers, and the graph its stop gradients."""
+    for place in (path, path.replace("encoders.", "projectors.")):
+        if (part := submodule(module, place)) is not None:
+            module.set_submodule(place, _Renamed(unwrapped(part).requires_grad_(True)))
     for node in _calls(module, features.stop_gradient):
         node.replace_all_uses_with(_node(node.args[0]))
 
