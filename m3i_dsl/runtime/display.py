@@ -84,6 +84,7 @@ def display_for(stream: TextIO | None = None) -> Display:
 
 
 def describe(plan: Plan) -> str:
+    """The headline of a run."""
     epochs = plan.total / plan.steps_per_epoch
     start = f", from step {plan.first}" if plan.first else ""
     return f"training {plan.recipe}: {plan.total} steps of {plan.batch} ({epochs:.4g} epochs){start}"

@@ -69,7 +69,7 @@ class BatchStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is going to do, for the display: steps `first` to `last` (`total`, unless ended early by `max_steps`)."""
+    """What a run is going to do, for the display: steps `first` to `last`, which is `total` without `max_steps`."""
 
     recipe: str
     first: int

@@ -61,11 +61,13 @@ def seed_random(seed: int) -> None:
 
 
 def capture_random(device: torch.device) -> RandomState:
+    """The generators as they are; no waiting for the device."""
     on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     return RandomState(torch.get_rng_state(), on_device, np.random.get_state(), random.getstate())
 
 
 def restore_random(state: RandomState, device: torch.device) -> None:
+    """Puts the generators back; those of a device that is not there are left alone."""
     torch.set_rng_state(state.torch)
     if state.device is not None and device.type == "cuda":
         torch.cuda.set_rng_state(state.device, device)
