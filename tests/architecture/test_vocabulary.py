@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-from m3i_dsl.vocabulary.registry import FOLDERS, KINDS, words
+from m3i_dsl.vocabulary.registry import KINDS, folder_of, words
 from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar
 from m3i_dsl.vocabulary.word import Parameter, Word
 
@@ -57,7 +57,7 @@ def test_a_word_is_data_with_a_summary(kind: str, name: str, word: type[Word]) -
 
 def test_a_name_is_listed_once_in_a_kind() -> None:
     for kind in KINDS:
-        package = importlib.import_module(f"m3i_dsl.vocabulary.{FOLDERS[kind]}")
+        package = importlib.import_module(f"m3i_dsl.vocabulary.{folder_of(kind)}")
         names = [word.name for word in package.WORDS]
         assert sorted(names) == sorted(set(names)), kind
 
