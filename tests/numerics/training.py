@@ -46,8 +46,8 @@ class State:
     buffers: Mapping[str, Tensor]
 
 
-def train(executable: Executable, batches: Batches) -> State:
-    """As `m3ic train` does it."""
+def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
+    """As `m3ic train --accumulate SLICES` does it."""
     module, averages = copy.deepcopy((executable.module, executable.averages))
     executable = replace(executable, module=module, averages=averages)
     training = executable.program.training
@@ -60,7 +60,7 @@ def train(executable: Executable, batches: Batches) -> State:
         Guard(module, cpu, deferred=False),
         precision_for(training.precision, cpu),
         clip=training.clip,
-        slices=1,
+        slices=slices,
     )
     losses = [step(number, batch).loss.item() for number, batch in enumerate(batches)]
     return _state(module, losses)
