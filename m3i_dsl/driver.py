@@ -2,8 +2,8 @@
 
     read -> parse -> elaborate -> check -> build -> share -> lower -> artifact
 
-Takes: the text of a recipe, or an artifact's folder. Gives: what each command needs. Guarantees: `check`, `compile` and the
-editor go through the same functions, so that they never disagree; nothing before `lower` imports torch.
+Takes: the text of a recipe, or an artifact's folder. Gives: what each command needs. Guarantees: `check`, `compile`
+and the editor go through the same functions, so that they never disagree; nothing before `lower` imports torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
+from m3i_dsl.diagnostics import Diagnostics, Label, RecipeError, error
 from m3i_dsl.ir.build import build
 from m3i_dsl.ir.graph import Graph
 from m3i_dsl.ir.share import share
@@ -21,7 +21,7 @@ from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.elaborate import elaborate
 from m3i_dsl.semantics.program import Placed, Program
 from m3i_dsl.semantics.resolve import canonical
-from m3i_dsl.source import SourceFile
+from m3i_dsl.source import DISK, Reader, SourceFile
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.format import format_text
 from m3i_dsl.syntax.load import load_recipe
@@ -50,9 +50,9 @@ class Checked:
         return self.program
 
 
-def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None) -> Checked:
-    """Reads, parses, elaborates and checks a recipe; `settings` are the values of `--set`."""
-    recipe, diagnostics, sources = load_recipe(file)
+def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None, reader: Reader = DISK) -> Checked:
+    """Reads, parses, elaborates and checks a recipe; `settings` are the values of `--set`, `reader` finds used files."""
+    recipe, diagnostics, sources = load_recipe(file, reader)
     program = elaborate(recipe, settings or {}, diagnostics)
     if program is not None:
         for check in ERRORS:
@@ -91,7 +91,7 @@ def compile_program(program: Program, base: Path, *, load_weights: bool = True) 
 def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
     """Opens every source that a step reads, and hashes the files that its modules start from."""
     from m3i_dsl.artifact.lock import DataLock, Lock, file_sha256
-    from m3i_dsl.ir.inputs import CategoryInput, ViewInput
+    from m3i_dsl.ir.inputs import ViewInput
 
     diagnostics = Diagnostics()
     used = {program.views[i.source.view].data.name for i in graph.inputs if isinstance(i.source, ViewInput)}
@@ -104,12 +104,10 @@ def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
         data[name] = DataLock.of(found)
         batch = program.training.batch
         if found.samples < batch:
-            message = f"the batch of {batch} is larger than `{name}`, which has {found.samples} samples"
+            message = f"the batch of {batch} is larger than data `{name}`, which has {found.samples} samples"
             span = program.training.settings["batch"]
-            diagnostics.add(error("M3I0502", message, span, helps=("use a smaller batch",)))
-        reads_category = any(isinstance(i.source, CategoryInput) and i.source.data == name for i in graph.inputs)
-        if reads_category and not found.categories:
-            diagnostics.add(error("M3I0503", f"`{name}` has no categories", source.span))
+            secondary = (Label(source.span, f"{found.samples} samples"),)
+            diagnostics.add(error("M3I0502", message, span, secondary=secondary, helps=("use a smaller batch",)))
     files: dict[str, str] = {}
     for module in (module for module in graph.modules if module.section == "encoders"):
         for attribute in ("weights", "file"):
@@ -118,22 +116,29 @@ def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
                 if (base / path).is_file():
                     files[path] = file_sha256(base / path)
                 else:
-                    span = program.encoders[module.name].span
-                    diagnostics.add(error("M3I0504", f"there is no file `{path}`", span, helps=("paths start at the recipe's folder",)))
+                    span = program.encoders[module.name].word.argument(attribute)
+                    helps = ("paths start at the recipe's folder",)
+                    diagnostics.add(error("M3I0504", f"there is no file `{path}`", span, helps=helps))
     diagnostics.raise_errors()
     return Lock(data=data, files=files)
 
 
 def _lower(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool) -> Executable:
     from m3i_dsl.lower.executable import lower
+    from m3i_dsl.lower.parts import PartFault
     from m3i_dsl.lower.shapes import check_shapes
 
     categories = {name: len(found.categories) for name, found in lock.data.items()}
     try:
         executable = lower(program, graph, categories=categories, base=base, load_weights=load_weights)
-    except WordError as fault:
-        helps = (fault.help,) if fault.help else ()
-        raise RecipeError([error("M3I0402", fault.message, program.span, helps=helps)]) from fault
+    except PartFault as fault:
+        encoder = program.encoders.get(fault.part)
+        placed = encoder.word if encoder is not None else None
+        found = fault.fault
+        span = placed.argument(found.argument) if placed is not None else program.span
+        helps = (found.help,) if found.help else ()
+        message = f"`{fault.part}` cannot be built: {found.message}"
+        raise RecipeError([error("M3I0402", message, span, helps=helps)]) from fault
     check_shapes(executable, categories)
     return executable
 
@@ -153,9 +158,9 @@ def _word_call(call: Callable[[], T], placed: Placed[Word], code: str, diagnosti
 
 def write_artifact(folder: Path, compiled: Compiled, checked: Checked, settings: Mapping[str, str]) -> Manifest:
     """Writes the artifact of a compiled program and makes it the latest."""
+    from m3i_dsl.artifact.summary import listing, parameter_records, summary
     from m3i_dsl.artifact.write import ArtifactContents, write
     from m3i_dsl.ir.text import write as ir_text
-    from m3i_dsl.artifact.summary import listing, parameter_records, summary
 
     contents = ArtifactContents(
         name=compiled.program.name,
@@ -172,20 +177,18 @@ def write_artifact(folder: Path, compiled: Compiled, checked: Checked, settings:
     return write(folder, contents)
 
 
-def load_artifact(
-    folder: Path, *, allow_stale: bool = False, load_weights: bool = True
-) -> tuple[Artifact, Executable]:
+def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool = True) -> tuple[Artifact, Executable]:
     """Reads an artifact and rebuilds what it stands for from its canonical recipe and its IR.
 
-    The IR in the folder keeps the recipe lines as their author wrote them, so it is what runs, after a comparison with the
-    one that the canonical recipe gives now. Raises RecipeError when the artifact is damaged, or stale and not
+    The IR in the folder keeps the recipe lines as their author wrote them, so it is what runs, after a comparison with
+    the one that the canonical recipe gives now. Raises RecipeError when the artifact is damaged, or stale and not
     `allow_stale`: the recipe, the versions or the data changed, or the recipe compiled now gives another program.
     """
     from m3i_dsl.artifact.load import load
     from m3i_dsl.artifact.manifest import IR, RECIPE
+    from m3i_dsl.artifact.summary import parameter_records
     from m3i_dsl.ir.text import read
     from m3i_dsl.ir.text import write as ir_text
-    from m3i_dsl.artifact.summary import parameter_records
 
     artifact = load(folder, allow_stale=allow_stale)
     program = check_file(SourceFile(str(folder / RECIPE), artifact.recipe)).required()

@@ -31,7 +31,17 @@ from m3i_dsl.vocabulary.kinds import (
     Regularization,
     Representation,
     Weighting,
+    WordError,
 )
+
+
+class PartFault(Exception):
+    """The part called `part` cannot be built; `fault` says why (weights that do not fit, a tokenizer that is none)."""
+
+    def __init__(self, part: str, fault: WordError) -> None:
+        super().__init__(f"{part}: {fault.message}")
+        self.part = part
+        self.fault = fault
 
 
 class Parts(nn.Module):
@@ -62,7 +72,7 @@ def attribute_name(name: str) -> str:
 def build_parts(
     graph: Graph, *, seed: int, categories: Mapping[str, int], base: Path, load_weights: bool = True
 ) -> Parts:
-    """`base` is the recipe's folder, to which weights and tokenizer files are relative. Raises WordError.
+    """`base` is the recipe's folder, to which weights and tokenizer files are relative. Raises PartFault.
 
     `load_weights` False leaves out weights to start from: they are in the checkpoint that will be loaded, or the
     untrained baseline is wanted.
@@ -72,7 +82,10 @@ def build_parts(
         torch.manual_seed(seed)
         for module in _sources_first(graph):
             group = _group(parts, module.section)
-            built = _build(module, parts, graph, categories, base, load_weights)
+            try:
+                built = _build(module, parts, graph, categories, base, load_weights)
+            except WordError as fault:
+                raise PartFault(module.name, fault) from fault
             group.add_module(attribute_name(module.name), built)
     return parts
 

@@ -8,6 +8,7 @@ a `param` is replaced by its value wherever a value may stand. Sibling: literals
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeGuard, TypeVar, cast
@@ -23,6 +24,9 @@ from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar, string_text
 from m3i_dsl.vocabulary.word import Bounds, Kind, Parameter, ValueType, Word
+
+_LITERAL = re.compile(r"[+-]?\d+(\.\d+)?(px|%)?")
+"""A number that someone put into quotes."""
 
 W = TypeVar("W", bound=Word)
 T = TypeVar("T")
@@ -305,10 +309,11 @@ class Binder:
         if arguments and term.arguments is not None:
             extras.append(Span(term.span.file, term.name_span.end, _end_of_arguments(term)))
         extras += [
-            part.span
-            for part, wanted in ((term.operand, operand), (term.of, of), (term.by, by))
-            if wanted and part is not None
+            part.span for part, wanted in ((term.operand, operand), (term.of, of)) if wanted and part is not None
         ]
+        if by and term.by is not None:
+            start = term.span.file.text.rindex("by", 0, term.by.span.start)
+            extras.append(Span(term.span.file, start, term.by.span.end))
         if extras:
             message = f"`{extras[0].text.strip()}` means nothing after {after}"
             self._fail(error("M3I0201", message, extras[0], helps=("leave it out",)))
@@ -320,7 +325,7 @@ class Binder:
         wanted = type_.describe()
         if _is_bare(node):
             legal = (*type_.choices, *self.parameters)
-            near = nearest(node.name, legal)
+            near = nearest(node.name, (*legal, "true", "false") if type_.form == "boolean" else legal)
             if near is not None:
                 helps, fix = (f"did you mean `{near}`?",), Fix(node.span, near)
             elif type_.form == "string":
@@ -329,6 +334,8 @@ class Binder:
                 helps = (f"there is no `param {node.name}`",)
         elif isinstance(node, ast.String) and node.value in (*type_.choices, "true", "false"):
             helps, fix = (f"write `{node.value}` without quotes",), Fix(node.span, node.value)
+        elif isinstance(node, ast.String) and _LITERAL.fullmatch(node.value) and type_.quantity is not None:
+            helps, fix = (f"write `{node.value}` without quotes",), Fix(node.span, node.value, safe=False)
         elif type_.form == "list" and isinstance(node, ast.Number):
             helps, fix = (f"write `({node.span.text},)`",), Fix(node.span, f"({node.span.text},)")
         elif type_.form == "range" and isinstance(node, ast.Number):

@@ -195,7 +195,7 @@ def _representation(
     if value.of is None:
         scope.fail(error("M3I0126", f"`{placed.word.name}` of which encoder?", value.span, helps=helps))
     scope.no_field(value.of, arguments=True)
-    encoder = scope.find("encoder", value.of.name, EncoderDeclaration)
+    encoder = scope.find("encoder", value.of.name, EncoderDeclaration, legal)
     if encoder.word.word.modality != wanted:
         message = (
             f"`{placed.word.name}` is of {_article(wanted)} encoder, but `{encoder.name}` encodes "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from m3i_dsl.diagnostics import Label, error
+from m3i_dsl.semantics import literals
 from m3i_dsl.semantics.bind import Attempts, Unbound, operand_of
 from m3i_dsl.semantics.literals import PLAIN, WHOLE
 from m3i_dsl.semantics.program import EvaluationDeclaration, Placed, Training
@@ -14,7 +15,7 @@ from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Evaluator, Optimizer, Schedule, WordError
 from m3i_dsl.vocabulary.schedules.cosine import Cosine
-from m3i_dsl.vocabulary.values import Duration
+from m3i_dsl.vocabulary.values import Duration, number_text
 from m3i_dsl.vocabulary.word import Bounds, ValueType
 
 _LENGTHS = ("epochs", "steps", "samples")
@@ -67,6 +68,10 @@ def _length(found: dict[str, ast.Setting], block: Span, scope: Scope) -> tuple[D
     keyword = setting.keyword.text
     unit = cast(Literal["epochs", "steps", "samples"], keyword)
     first, *extras = setting.values
+    if isinstance(first, ast.Number) and first.unit in _LENGTHS and first.unit != unit:
+        message = f"`{keyword}` counts {keyword}, but the value is {literals.describe(first)}"
+        helps = (f"write `{first.unit} {number_text(first.value)}`",)
+        scope.fail(error("M3I0202", message, first.span, helps=helps))
     value = binder.value(
         _without_unit(first, unit), WHOLE if unit != "epochs" else PLAIN, f"`{keyword}`", Bounds(above=0)
     )
@@ -126,8 +131,10 @@ def _evaluation(evaluation: ast.Evaluation, scope: Scope) -> EvaluationDeclarati
 
 def _every(node: ast.Number, scope: Scope) -> Duration:
     helps = ("write `every 5 epochs`",)
-    if node.unit == "%":
-        message = "`every` is a length in epochs, steps, or samples, but the value is a percentage"
+    if node.unit not in _LENGTHS:
+        found = literals.describe(node)
+        message = f"`every` is a length in epochs, steps, or samples, but the value is {found}"
+        helps = helps if node.unit else (f"write `every {number_text(node.value)} epochs`",)
         scope.fail(error("M3I0202", message, node.span, helps=helps))
     every = scope.binder.duration(node, "`every`")
     if every.value <= 0:

@@ -144,7 +144,8 @@ def _wrapped(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
         scope.fail(error("M3I0126", message, value.name_span, helps=(f"write `{kind} of ENCODER`",)))
     scope.binder.no_extras(value, f"`{kind}`", of=False)
     scope.no_field(value.of)
-    inner = scope.find("encoder", value.of.name, EncoderDeclaration)
+    others = [name for name in scope.names("encoder") if name != declaration.name.text]
+    inner = scope.find("encoder", value.of.name, EncoderDeclaration, others)
     if not inner.trained:
         _refuse_copy(kind, value.of.name, inner, scope)
     arguments = (*(value.arguments or ()), *(value.of.arguments or ()))

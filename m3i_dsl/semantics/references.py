@@ -60,9 +60,8 @@ def _input_reference(value: ast.Value, scope: Scope, *, in_mix: bool) -> InputRe
     if not isinstance(value, ast.Term):
         scope.fail(error("M3I0201", _EXPECTED, value.span))
     masked = len(value.words) > 1 and value.words[0].text == "masked"
-    words = value.words[1:] if masked else value.words
-    name, *rest = words
-    if rest:
+    name = value.words[1 if masked else 0]
+    if len(value.words) > (2 if masked else 1):
         helps = help_for(name.text, ("masked",))
         fix = fix_for(name.text, name.span, ("masked",))
         scope.fail(error("M3I0201", _EXPECTED, value.name_span, helps=helps, fix=fix))

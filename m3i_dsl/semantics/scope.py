@@ -7,7 +7,7 @@ poisoned, which is silent; a definition that needs itself is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn, TypeVar
 
@@ -62,11 +62,14 @@ class Scope:
     def has(self, kind: Defined, name: str) -> bool:
         return name in self._definitions[kind]
 
-    def find(self, kind: Defined, name: ast.Name, class_: type[T]) -> T:
-        """The definition of `name`; raises Unbound when there is none (reported) or it was faulty (silent)."""
+    def find(self, kind: Defined, name: ast.Name, class_: type[T], legal: Iterable[str] | None = None) -> T:
+        """The definition of `name`; raises Unbound when there is none (reported) or it was faulty (silent).
+
+        `legal` are the names to offer in place of an unknown one, if not all of the kind would do.
+        """
         definitions = self._definitions[kind]
         if name.text not in definitions:
-            self.fail(self._unknown(kind, name))
+            self.fail(self._unknown(kind, name, definitions if legal is None else legal))
         self._used.add((kind, name.text))
         value = self._value(kind, definitions[name.text], name)
         if value is None:
@@ -132,8 +135,8 @@ class Scope:
             definition.state = "done"
         return definition.value
 
-    def _unknown(self, kind: Defined, name: ast.Name) -> Diagnostic:
-        known = self._definitions[kind]
+    def _unknown(self, kind: Defined, name: ast.Name, legal: Iterable[str]) -> Diagnostic:
+        known = list(legal)
         others = [other for other in self._definitions if other != kind and self.has(other, name.text)]
         label = f"this is {_ARTICLE[others[0]]}" if others else ""
         helps = help_for(name.text, known) if known else (f"define it: `{kind} {name.text} ...`",)

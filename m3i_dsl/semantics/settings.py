@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from m3i_dsl.diagnostics import Diagnostics, Label, error
 from m3i_dsl.semantics.bind import Unbound
-from m3i_dsl.semantics.suggest import fix_for, help_for, nearest
+from m3i_dsl.semantics.suggest import ELSEWHERE, fix_for, help_for, nearest
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 
@@ -32,13 +32,15 @@ def by_keyword(
             near = nearest(keyword, legal)
             excused |= {near} if near is not None else set()
             helps = help_for(keyword, legal, otherwise="known here: " + ", ".join(f"`{known}`" for known in legal))
-            fix = fix_for(keyword, setting.keyword.span, legal)
+            helps = (ELSEWHERE[keyword],) if keyword in ELSEWHERE else helps
+            fix = fix_for(keyword, setting.keyword.span, legal) if keyword not in ELSEWHERE else None
             message = f"unknown setting `{keyword}` in {block}"
             diagnostics.add(error("M3I0123", message, setting.keyword.span, helps=helps, fix=fix))
         elif keyword in found:
             first = Label(found[keyword].keyword.span, "first set here")
             message = f"`{keyword}` is set twice in {block}"
-            diagnostics.add(error("M3I0125", message, setting.keyword.span, secondary=(first,)))
+            helps = ("terms are joined: `regularization A + B`",) if keyword == "regularization" else ("leave one out",)
+            diagnostics.add(error("M3I0125", message, setting.keyword.span, secondary=(first,), helps=helps))
         else:
             found[keyword] = setting
     for keyword in required:

@@ -19,7 +19,7 @@ _NEGATIVES = {"dense": "negative samples", "global": "negative samples", "catego
 def check_collapse(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
         for target in objective.targets:
-            if certificate(objective, target) is None:
+            if certificate(objective, target) is None and not _is_of_the_family(target):
                 yield _collapse(objective, target)
 
 
@@ -45,6 +45,17 @@ def certificate(objective: Objective, target: Target) -> str | None:
         if not isinstance(target.predictor.word, Identity):
             return "the loss cannot move the target, and a predictor stands between"
     return None
+
+
+def _is_of_the_family(target: Target) -> bool:
+    """Whether checks/family.py reports the cause: candidates and a distribution that do not go together."""
+    words = [placed.word for placed in target.regularizations]
+    contrasts = target.distribution.word.contrasts
+    if any(word.detaches for word in words):
+        return False
+    no_candidates = contrasts and all(word.candidates is None for word in words)
+    table = target.representation.word.form in ("categories", "texts") and not contrasts
+    return no_candidates or table or any(word.penalizes and not word.certificate for word in words)
 
 
 def _collapse(objective: Objective, target: Target) -> Diagnostic:

@@ -36,7 +36,7 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
     regularization = target.settings["regularization"]
     if not distribution.word.contrasts:
         # Without anything else that keeps z_y from collapsing, that is what is reported (checks/collapse.py).
-        if any(p.word.detaches or p.word.penalizes for p in target.regularizations) or form in ("categories", "texts"):
+        if any(p.word.detaches or p.word.penalizes for p in target.regularizations) and form in ("dense", "global"):
             for placed in named:
                 yield error(
                     "M3I0303",
@@ -56,15 +56,21 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
                 secondary=(Label(target.representation.span, "the target representation"),),
                 helps=(f"write `regularization {_REGULARIZATION[fitting]}`",),
             )
-    if not named and not any(placed.word.detaches for placed in target.regularizations):
+    if not named and not any(p.word.detaches or p.word.standardizes for p in target.regularizations):
         yield error(
             "M3I0302",
             f"`{distribution.word.name}` has no candidate set",
             distribution.span,
             "nothing to normalise over",
             secondary=(Label(regularization, "names no negatives"),),
+            notes=("the constant z_y = zh = c would reach the lowest loss",) if _learned(target) else (),
             helps=(f"write `regularization {_REGULARIZATION[fitting]}`",),
         )
+
+
+def _learned(target: Target) -> bool:
+    encoder = target.encoder
+    return target.representation.word.trained or (encoder is not None and not encoder.frozen)
 
 
 def _forms(target: Target) -> Iterator[Diagnostic]:

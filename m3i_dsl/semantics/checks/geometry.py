@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
@@ -84,7 +85,10 @@ def _mask(
         hidden = mask.hidden(shape.grid, shape.stride)
     except WordError as fault:
         shown = fault if outer is None else WordError(fault.message, argument=outer, help=fault.help)
-        yield word_fault(placed, shown, "M3I0213")
+        found = word_fault(placed, shown, "M3I0213")
+        if outer is None and not placed.arguments and placed.span.text.startswith("masked"):
+            found = replace(found, notes=(f"left out, `by` is `{mask.text()}`",))
+        yield found
         return
     if not 0 < hidden < shape.grid.tokens:
         what = "all" if hidden else "none"
@@ -138,7 +142,9 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             message = (
                 f"view `{reference.view.name}` ({height}x{width} px) is no whole number of patches of {shape.stride} px"
             )
-            yield error("M3I0212", message, reference.span, secondary=(Label(reference.view.span, "the view"),))
+            label = Label(reference.view.span, "the view")
+            helps = (f"choose sizes that are multiples of {shape.stride}px",)
+            yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
         if representation.form == "dense":
             yield from _placed(objective, target, reference, reference.view)
     if isinstance(representation, DenseFeature) and target.encoder is not None:
@@ -180,7 +186,7 @@ def _placed(objective: Objective, target: Target, reference: TargetReference, vi
             secondary=(Label(objective.encoder.word.span, "masked on this grid"),),
             helps=("write `tokens: all`",),
         )
-    if matches:
+    if matches or predictor.word.pools:  # one vector for a dense target is reported in checks/shapes.py
         return
     if not predictor.word.queries and dropped:
         masking = objective.mask if objective.mask is not None else objective.mix
