@@ -36,10 +36,11 @@ def _frozen_inputs(program: Program) -> Iterator[Diagnostic]:
 
 def _dead_state(program: Program) -> Iterator[Diagnostic]:
     read = {target.encoder.name for o in program.objectives for target in o.targets if target.encoder is not None}
-    used = read | {objective.encoder.name for objective in program.objectives}
+    represented = {objective.encoder.name for objective in program.objectives}
+    used = read | represented
     trained = {name for name in used if program.encoders[name].trained}
     for encoder in program.encoders.values():
-        if encoder.trained:
+        if encoder.trained or encoder.name in represented:  # the latter is what `_frozen_inputs` reports
             continue
         if encoder.name not in used:
             kind = "average" if encoder.momentum is not None else "frozen encoder"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, Severity, error
-from m3i_dsl.semantics.program import Objective, Program
+from m3i_dsl.semantics.program import Objective, Placed, Program, Target, TargetReference
 from m3i_dsl.semantics.table import is_known, row_of
 from m3i_dsl.vocabulary.distributions.bernoulli import Bernoulli
+from m3i_dsl.vocabulary.kinds import Regularization
 
 _DOMINATES = 100.0
 
@@ -24,7 +25,7 @@ def check_lints(program: Program) -> Iterator[Diagnostic]:
 
 def _unexplored(objective: Objective) -> Iterator[Diagnostic]:
     for target in objective.targets:
-        if not is_known(objective, target):
+        if not is_known(objective, target) and not any(_contrasts_itself(objective, target)):
             cells = " | ".join(row_of(objective, target).cells())
             yield error(
                 "M3I0801",
@@ -54,21 +55,27 @@ def _weights(objective: Objective) -> Iterator[Diagnostic]:
 
 def _same_view_contrast(objective: Objective) -> Iterator[Diagnostic]:
     for target in objective.targets:
-        negatives = [p for p in target.regularizations if p.word.candidates == "samples"]
-        for reference in target.data:
-            same = reference.view is objective.input_of(reference.which).view
-            if negatives and same and objective.mask is None and objective.mix is None:
-                yield error(
-                    "M3I0803",
-                    "contrast of a view with itself: the positive needs no invariance",
-                    reference.span,
-                    secondary=(
-                        Label(objective.settings["input"], "the same view"),
-                        Label(negatives[0].span, "contrast"),
-                    ),
-                    helps=("take another view of the same image",),
-                    severity=Severity.WARNING,
-                )
+        for reference, negatives in _contrasts_itself(objective, target):
+            yield error(
+                "M3I0803",
+                "contrast of a view with itself: the positive needs no invariance",
+                reference.span,
+                secondary=(
+                    Label(objective.settings["input"], "the same view"),
+                    Label(negatives.span, "contrast"),
+                ),
+                helps=("take another view of the same image",),
+                severity=Severity.WARNING,
+            )
+
+
+def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[TargetReference, Placed[Regularization]]]:
+    negatives = [placed for placed in target.regularizations if placed.word.candidates == "samples"]
+    if not negatives or objective.mask is not None or objective.mix is not None:
+        return
+    for reference in target.data:
+        if reference.view is objective.input_of(reference.which).view:
+            yield reference, negatives[0]
 
 
 def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:

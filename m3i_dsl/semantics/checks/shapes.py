@@ -47,6 +47,8 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             helps=(help_,),
         )
         return
+    if _sizes_differ(objective, target):  # checks/geometry.py reports it; grids cannot be compared then
+        return
     try:
         predictor.word.check(
             PredictorShape(
@@ -61,6 +63,16 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
         )
     except WordError as fault:
         yield word_fault(predictor, fault)
+
+
+def _sizes_differ(objective: Objective, target: Target) -> bool:
+    encoder = objective.encoder.word.word
+    assert isinstance(encoder, ImageEncoder)
+    shape = encoder.shape()
+    views = [reference.view for reference in target.data if reference.view is not None]
+    return any(reference.view.size != shape.image for reference in objective.inputs) or any(
+        side % shape.stride for view in views for side in view.size
+    )
 
 
 def _dimensions(grid: Grid | None, width: int) -> str:

@@ -1,0 +1,96 @@
+"""Every code has a page, and the examples of the pages about meaning do what the pages say of them.
+
+Examples of codes about data and lowering are compiled, the others are only checked. The examples of syntax codes are in
+tests/syntax/test_catalogue.py; codes about artifacts and runs (06xx, 07xx) have none, since no recipe causes them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import m3i_dsl
+from m3i_dsl.diagnostics import RecipeError
+from m3i_dsl.diagnostics.catalogue import MAIN_FILE, Example, codes, page
+from m3i_dsl.driver import check_file, compile_program
+from m3i_dsl.source import SourceFile
+from m3i_dsl.syntax import parse_value
+
+PACKAGE = Path(m3i_dsl.__file__).parent
+GOLDENS = Path(__file__).parents[1] / "ui"
+CODE = re.compile(r'"(M3I\d{4})"')
+
+CHECKED = re.compile(r"M3I0(1[2-9]|2\d|3\d|8\d)\d")
+COMPILED = re.compile(r"M3I0(4|5)\d\d")
+
+WITHOUT_EXAMPLE = frozenset({"M3I0401"})
+"""A line of the IR: no recipe causes it."""
+
+
+def _reported_codes() -> set[str]:
+    return {code for path in PACKAGE.rglob("*.py") for code in CODE.findall(path.read_text(encoding="utf-8"))}
+
+
+def test_every_code_that_is_reported_has_a_page() -> None:
+    assert _reported_codes() - set(codes()) == set()
+
+
+def test_every_page_is_of_a_code_that_is_reported() -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    assert [code for code in codes() if code not in texts] == []
+
+
+def test_every_code_about_recipes_is_shown_by_a_golden_file_or_an_example() -> None:
+    shown = {
+        code for path in GOLDENS.rglob("*.stderr") for code in re.findall(r"M3I\d{4}", path.read_text(encoding="utf-8"))
+    }
+    about_recipes = {code for code in codes() if CHECKED.fullmatch(code) or COMPILED.fullmatch(code)}
+    assert about_recipes - shown - {code for code in about_recipes if page(code).failing is not None} == WITHOUT_EXAMPLE
+
+
+def test_every_code_of_the_checker_has_a_golden_file() -> None:
+    folder = GOLDENS / "semantics"
+    shown = {
+        code
+        for path in folder.rglob("*.stderr")
+        for code in re.findall(r"^\w+\[(M3I\d{4})\]", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    of_the_command_line = {"M3I0129", "M3I0204"}
+    assert {code for code in codes() if CHECKED.fullmatch(code)} - shown == of_the_command_line
+
+
+def _write(example: Example, folder: Path) -> SourceFile:
+    for name, text in example.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return SourceFile(str(folder / MAIN_FILE), example.files[MAIN_FILE])
+
+
+def _found(example: Example, folder: Path, *, compiled: bool) -> list[str]:
+    """The codes that checking an example, and if asked for compiling it, reports."""
+    file = _write(example, folder)
+    assignments = dict(assignment.split("=", 1) for assignment in example.sets)
+    settings = {name: parse_value(value, f"<--set {name}>") for name, value in assignments.items()}
+    checked = check_file(file, settings)
+    found = [diagnostic.code for diagnostic in checked.diagnostics]
+    if not compiled or checked.program is None:
+        return found
+    try:
+        compile_program(checked.program, folder)
+    except RecipeError as fault:
+        found += [diagnostic.code for diagnostic in fault.diagnostics]
+    return found
+
+
+@pytest.mark.parametrize("code", [code for code in codes() if CHECKED.fullmatch(code) or COMPILED.fullmatch(code)])
+def test_the_failing_example_has_the_fault_and_the_fixed_one_has_none(code: str, tmp_path: Path) -> None:
+    example = page(code)
+    if code in WITHOUT_EXAMPLE:
+        assert example.failing is None
+        return
+    assert example.failing is not None
+    assert example.fixed is not None
+    compiled = COMPILED.fullmatch(code) is not None
+    assert _found(example.failing, tmp_path, compiled=compiled) == [code]
+    assert _found(example.fixed, tmp_path, compiled=compiled) == []
