@@ -18,6 +18,7 @@ from m3i_dsl.semantics import literals
 from m3i_dsl.semantics.literals import Fault, describe
 from m3i_dsl.semantics.program import Placed
 from m3i_dsl.semantics.suggest import fix_for, help_for, kinds_of, nearest
+from m3i_dsl.semantics.unread import Unread
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import WordError
@@ -68,6 +69,7 @@ class Binder:
     diagnostics: Diagnostics
     used: set[str] = field(default_factory=set)
     given: frozenset[str] = frozenset()
+    unread: Unread = field(default_factory=Unread)
     expanding: tuple[str, ...] = ()
 
     # --- words --------------------------------------------------------------------------------------------------------
@@ -245,7 +247,11 @@ class Binder:
 
     def parameter(self, node: ast.Value) -> ast.Value | None:
         """The value of the `param` that `node` names, or None."""
-        if not _is_bare(node) or node.name not in self.parameters:
+        if not _is_bare(node):
+            return None
+        if node.name not in self.parameters:
+            if self.unread.may_define("param", node.name):
+                raise Unbound
             return None
         if node.name in self.expanding:
             message = f"`param {node.name}` is defined by itself"
@@ -271,7 +277,8 @@ class Binder:
         """
         assert isinstance(node, ast.Term)
         name = node.name
-        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, (*self.expanding, name))
+        expanding = (*self.expanding, name)
+        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, self.unread, expanding)
         try:
             return bind(nested)
         except Unbound:

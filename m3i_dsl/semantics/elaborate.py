@@ -20,6 +20,7 @@ from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder,
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
 from m3i_dsl.semantics.program import Data, EncoderDeclaration, Objective, Program, View
 from m3i_dsl.semantics.scope import Scope
+from m3i_dsl.semantics.unread import unread
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.load import LANGUAGE_VERSION
@@ -30,13 +31,14 @@ Block = TypeVar("Block", ast.Train, ast.Evaluate, ast.RecipeName)
 
 def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics: Diagnostics) -> Program | None:
     """`settings` are the values of `--set name=value`; reports to `diagnostics`."""
+    hidden = unread(diagnostics)
     if not diagnostics.has_errors and _is_part(recipe):
         _report_part(recipe, diagnostics)
         return None
     if not diagnostics.has_errors:  # a block that did not parse is missing for that reason, which is reported already
         _missing(recipe, diagnostics)
-    parameters = parameters_in_force(_distinct(recipe, ast.Param, "param", diagnostics), settings, diagnostics)
-    scope = Scope(Binder(parameters.values, diagnostics, given=parameters.given))
+    parameters = parameters_in_force(_distinct(recipe, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
+    scope = Scope(Binder(parameters.values, diagnostics, given=parameters.given, unread=hidden))
     for data in _distinct(recipe, ast.Data, "data", diagnostics):
         scope.define("data", data.name, lambda d=data: elaborate_data(d, scope))
     for view in _distinct(recipe, ast.View, "view", diagnostics):

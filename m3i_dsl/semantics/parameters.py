@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from m3i_dsl.diagnostics import Diagnostics, Label, error
 from m3i_dsl.semantics.literals import describe
 from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.semantics.unread import Unread
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.printer import print_value
 
@@ -25,7 +26,7 @@ class Parameters:
 
 
 def parameters_in_force(
-    declared: Iterable[ast.Param], settings: Mapping[str, ast.Value], diagnostics: Diagnostics
+    declared: Iterable[ast.Param], settings: Mapping[str, ast.Value], hidden: Unread, diagnostics: Diagnostics
 ) -> Parameters:
     """The values of `--set` in place of the defaults. A value may name another `param`."""
     defaults = {param.name.text: param.value for param in declared}
@@ -47,7 +48,7 @@ def parameters_in_force(
             values[name] = value
             given.add(name)
     for name, value in settings.items():
-        if name not in defaults:
+        if name not in defaults and not hidden.may_define("param", name):
             helps = help_for(name, defaults) or ("the recipe has no `param` at all",)
             diagnostics.add(error("M3I0129", f"the recipe has no `param {name}`", value.span, helps=helps))
     return Parameters(values, frozenset(given))

@@ -152,6 +152,8 @@ def _field_reference(value: ast.Term, name: ast.Name, which: Which | None, data:
     fields = data.fields
     views = [view.name for view in scope.all("view", View).values() if view.data is data]
     if name.text not in fields:
+        if scope.binder.unread.may_define("view", name.text):
+            raise Unbound
         legal = (*views, *(field for field, modality in fields.items() if modality != "image"))
         message = f"data `{data.name}` has no field `{name.text}`, and no view is called so"
         secondary = (Label(data.source.span, f"has {', '.join(f'`{field}`' for field in fields)}"),)

@@ -44,6 +44,7 @@ class Scope:
     _definitions: dict[Defined, dict[str, _Definition]] = field(
         default_factory=lambda: {"data": {}, "view": {}, "encoder": {}}
     )
+    _unknown_names: set[tuple[Defined, str]] = field(default_factory=set[tuple[Defined, str]])
     _used: set[tuple[Defined, str]] = field(default_factory=set[tuple[Defined, str]])
 
     def define(self, kind: Defined, name: ast.Name, build: Callable[[], object]) -> None:
@@ -69,6 +70,9 @@ class Scope:
         """
         definitions = self._definitions[kind]
         if name.text not in definitions:
+            if self.binder.unread.may_define(kind, name.text) or (kind, name.text) in self._unknown_names:
+                raise Unbound
+            self._unknown_names.add((kind, name.text))
             self.fail(self._unknown(kind, name, definitions if legal is None else legal))
         self._used.add((kind, name.text))
         value = self._value(kind, definitions[name.text], name)

@@ -76,12 +76,19 @@ class Duration:
 
 def number_text(value: float, unit: str = "") -> str:
     """The shortest decimal text that reads back as `value`: whole numbers without a point, units attached or spaced."""
-    scaled = value * 100 if unit == "%" else value
-    if unit == "%":
-        scaled = round(scaled, 10)
+    scaled = _percent(value) if unit == "%" else value
     text = str(int(scaled)) if scaled == int(scaled) and abs(scaled) < 1e15 else repr(float(scaled))
     text = text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
     return f"{text} {unit}" if unit in ("epochs", "steps", "samples") else f"{text}{unit}"
+
+
+def _percent(value: float) -> float:
+    """The number of fewest digits that is `value` when divided by 100: 100 * 0.07 is a little more than 7."""
+    for digits in range(1, 18):
+        candidate = float(f"{value * 100:.{digits}g}")
+        if candidate / 100 == value:
+            return candidate
+    return value * 100
 
 
 def string_text(value: str) -> str:
