@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table("where", "value", "from", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for default in found:
         table.add_row(default.where, default.text, default.origin)
     Console(no_color=not colored(arguments, sys.stdout)).print(table)

@@ -1,7 +1,8 @@
 """Where the defaults of a program come from.
 
-Takes: a `Program`. Gives: one entry for each argument that the recipe leaves out, with its value and the source of the
-default. Guarantees: what a recipe writes is not listed; every default has an origin, for words declare one.
+Takes: a `Program`. Gives: one entry for each argument and each setting that the recipe leaves out, with its value and
+the source of the default. Guarantees: what a recipe writes is not listed; every default has an origin, for words
+declare one and those of settings are here.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from m3i_dsl.semantics.program import Placed, Program
+from m3i_dsl.semantics.program import Objective, Placed, Program, Target, Training
+from m3i_dsl.vocabulary.kinds import Regularization
+from m3i_dsl.vocabulary.values import duration_text, number_text
 from m3i_dsl.vocabulary.word import Word, argument_text
+
+OURS = "our choice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +32,74 @@ class Default:
 
 def defaults(program: Program) -> Iterator[Default]:
     """The defaults in force, in the order of the recipe."""
-    for where, placed in _placed(program):
-        for parameter in placed.word.parameters():
-            value = getattr(placed.word, parameter.name)
-            if parameter.name not in placed.arguments and value is not None:
-                name = f"{where}: {placed.word.name}.{parameter.name}"
-                yield Default(name, argument_text(value, parameter.type), parameter.origin)
-
-
-def _placed(program: Program) -> Iterator[tuple[str, Placed[Word]]]:
     for data in program.data.values():
-        yield f"data {data.name}", data.source
+        yield from _arguments(f"data {data.name}", data.source)
     for view in program.views.values():
         for transform in view.transforms:
-            yield f"view {view.name}", transform
+            yield from _arguments(f"view {view.name}", transform)
     for encoder in program.encoders.values():
         if encoder.of is None:
-            yield f"encoder {encoder.name}", encoder.word
+            yield from _arguments(f"encoder {encoder.name}", encoder.word)
     for objective in program.objectives:
-        where = f"objective {objective.name}"
-        if objective.mix is not None:
-            yield where, objective.mix
-        if objective.mask is not None:
-            yield where, objective.mask
-        yield where, objective.represent
-        for target in objective.targets:
-            yield f"target {target.name}", target.representation
-            yield f"target {target.name}", target.predictor
-            for regularization in target.regularizations:
-                yield f"target {target.name}", regularization
-            yield f"target {target.name}", target.distribution
-        yield where, objective.weighting
-    yield "train", program.training.optimizer
-    yield "train", program.training.schedule
+        yield from _objective(objective)
+    yield from _training(program.training)
     for evaluation in program.evaluations:
-        yield "evaluate", evaluation.evaluator
+        yield from _arguments("evaluate", evaluation.evaluator)
+
+
+def _arguments(where: str, placed: Placed[Word]) -> Iterator[Default]:
+    for parameter in placed.word.parameters():
+        value = getattr(placed.word, parameter.name)
+        if parameter.name not in placed.arguments and value is not None:
+            name = f"{where}: {placed.word.name}.{parameter.name}"
+            yield Default(name, argument_text(value, parameter.type), parameter.origin)
+
+
+def _setting(where: str, keyword: str, written: bool, placed: Placed[Word], origin: str) -> Iterator[Default]:
+    """A setting that is a word: the word and all its arguments when it is left out, else the arguments left out."""
+    if written:
+        yield from _arguments(where, placed)
+    else:
+        yield Default(f"{where}: {keyword}", placed.word.text(), origin)
+
+
+def _objective(objective: Objective) -> Iterator[Default]:
+    where = f"objective {objective.name}"
+    if objective.mix is not None:
+        yield from _arguments(where, objective.mix)
+    mask, shown = objective.mask, objective.inputs[0]
+    if mask is not None:
+        yield from _setting(where, "by", mask.span != shown.span, mask, "SiameseIM")
+    for target in objective.targets:
+        yield from _target(target)
+    yield from _setting(where, "weighting", "weighting" in objective.settings, objective.weighting, OURS)
+    if "symmetric" not in objective.settings:
+        yield Default(f"{where}: symmetric", "false", OURS)
+
+
+def _target(target: Target) -> Iterator[Default]:
+    where = f"target {target.name}"
+    yield from _arguments(where, target.representation)
+    yield from _setting(where, "predictor", "predictor" in target.settings, target.predictor, "paper")
+    for regularization in target.regularizations:
+        yield from _arguments(where, regularization)
+    yield from _arguments(where, target.distribution)
+    if target.distribution.word.contrasts and not any(_names_candidates(p) for p in target.regularizations):
+        # The row Global Distillation: `boltzmann` with `stop gradient` alone.
+        yield Default(f"{where}: candidates", "the targets of the batch", "paper")
+    if "weight" not in target.settings:
+        yield Default(f"{where}: weight", number_text(target.weight), OURS)
+
+
+def _names_candidates(placed: Placed[Regularization]) -> bool:
+    return placed.word.candidates is not None
+
+
+def _training(training: Training) -> Iterator[Default]:
+    if "warmup" not in training.settings:
+        yield Default("train: warmup", duration_text(training.warmup), OURS)
+    yield from _arguments("train", training.optimizer)
+    yield from _setting("train", "schedule", "schedule" in training.settings, training.schedule, OURS)
+    for keyword, text in (("precision", training.precision), ("seed", str(training.seed)), ("clip", "no clipping")):
+        if keyword not in training.settings:
+            yield Default(f"train: {keyword}", text, OURS)
