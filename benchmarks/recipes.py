@@ -3,10 +3,10 @@
     python benchmarks/recipes.py --source 'parquet("DATA/train.parquet", test: "DATA/test.parquet", category: "label",
         prompt: "a photo of a {}.", limit: 3000)' --epochs 10 --jobs 2 --output docs/results.md
 
-Each recipe goes through the public commands, compile, train, eval, in a process of its own; kNN and linear probe of the
-trained encoder stand beside those of the same encoder untrained and of raw pixels. A finished row is kept in `--work`, so
-that a run that is cut off goes on where it was. On a GPU the same command without `limit`, with more epochs and
-`--device cuda`, gives the table for the whole data set.
+Each recipe goes through the public commands, compile, train, eval, in a process of its own; kNN and linear probe of
+the trained encoder stand beside those of the same encoder untrained and of raw pixels. A finished row is kept in
+`--work`, so that a run that is cut off goes on where it was. On a GPU the same command without `limit`, with more
+epochs and `--device cuda`, gives the table for the whole data set.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _row(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         return dict(json.loads(kept.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
     params = {d.name.text for d in _declarations(path) if isinstance(d, ast.Param)}
-    wanted = [f"source={arguments.source}", f"augment={arguments.augment}", f"epochs={arguments.epochs}", *arguments.set]
+    wanted = [f"{name}={getattr(arguments, name)}" for name in ("source", "augment", "epochs")] + arguments.set
     settings = [word for item in wanted if item.partition("=")[0] in params for word in ("--set", item)]
     artifact, run = str(folder / "artifact"), str(folder / f"run-{time.time_ns()}")
     started = time.monotonic()

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.ir.graph import Type, Value
-from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder, projector, text_encoder
+from m3i_dsl.ir.graph import Value
 from m3i_dsl.ir.trace import Trace
-from m3i_dsl.semantics.checks.shapes import target_grid
+from m3i_dsl.semantics.checks.shapes import predicted_width, target_grid
 from m3i_dsl.semantics.program import (
     EncoderDeclaration,
     InputReference,
@@ -22,14 +22,12 @@ from m3i_dsl.semantics.program import (
     TargetReference,
     View,
 )
-from m3i_dsl.vocabulary.kinds import FeatureShape, Grid, ImageEncoder, Mask, Predictor, TextEncoder
-from m3i_dsl.vocabulary.predictors.identity import Identity
+from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
 from m3i_dsl.vocabulary.representations.global_feature import GlobalFeature
-from m3i_dsl.vocabulary.values import ramp_text
 
 Direction = Literal["forward", "backward"]
 """`backward` swaps the input view and the target view of a symmetric objective."""
@@ -59,6 +57,7 @@ class TargetBuilder:
 
     def __init__(self, trace: Trace, program: Program, objective: Objective, target: Target) -> None:
         self.trace = trace
+        self.parts = PartsBuilder(trace)
         self.program = program
         self.objective = objective
         self.target = target
@@ -69,9 +68,7 @@ class TargetBuilder:
 
     @property
     def shape(self) -> FeatureShape:
-        word = self.objective.encoder.word.word
-        assert isinstance(word, ImageEncoder)
-        return word.shape()
+        return image_encoder(self.objective.encoder).shape()
 
     # --- the columns --------------------------------------------------------------------------------------------------
 
@@ -104,15 +101,17 @@ class TargetBuilder:
         with self.trace.at(objective.settings["input"]):
             if objective.mix is None:
                 return self._single_input(input_)
-            first, second = (self._view(reference.view) for reference in objective.inputs)
+            first, second = (self.parts.view(reference.view) for reference in objective.inputs)
             count = objective.mix.word.by.hidden(self.shape.grid, self.shape.stride)
-            hidden = self._mask(objective.mix.word.by, objective.inputs[0].view, f"{objective.name}/mix")
+            hidden = self.parts.mask(
+                objective.mix.word.by, objective.inputs[0].view, self.shape, f"{objective.name}/mix"
+            )
             grid = self.shape.grid
             image = self.trace.one(
                 "blend", first, self.trace.one("partner", second), hidden, rows=grid.rows, columns=grid.columns
             )
             isolate = hidden if objective.mix.word.attention == "isolated" else None
-            features = self._encode(objective.encoder, image, isolate=isolate)
+            features = self.parts.encode(objective.encoder, image, isolate=isolate)
             self.input_representation = features
             if reference.which == "second":
                 hidden, count = self.trace.one("invert", hidden), grid.tokens - count
@@ -124,14 +123,14 @@ class TargetBuilder:
             return _Tokens(features, hidden, None, hidden, count)
 
     def _single_input(self, input_: InputReference) -> _Tokens:
-        image = self._view(input_.view)
+        image = self.parts.view(input_.view)
         if input_.mask is None:
-            self.input_representation = self._encode(self.objective.encoder, image)
+            self.input_representation = self.parts.encode(self.objective.encoder, image)
             return _Tokens(self.input_representation, None, None, None, 0)
         mask = input_.mask.word
         count = mask.hidden(self.shape.grid, self.shape.stride)
-        hidden = self._mask(mask, input_.view, f"{input_.view.name}/mask/{mask.text()}")
-        features = self._encode(self.objective.encoder, image, mask=mask, hidden=hidden)
+        hidden = self.parts.mask(mask, input_.view, self.shape, f"{input_.view.name}/mask/{mask.text()}")
+        features = self.parts.encode(self.objective.encoder, image, mask=mask, hidden=hidden)
         self.input_representation = features
         return _Tokens(features, hidden if mask.tokens == "drop" else None, None, hidden, count)
 
@@ -162,9 +161,13 @@ class TargetBuilder:
                     assert view is not None
                     grid = self._target_grid()
                     target = self.trace.one(
-                        "patchify", self._view(view), rows=grid.rows, columns=grid.columns, normalize=word.normalize
+                        "patchify",
+                        self.parts.view(view),
+                        rows=grid.rows,
+                        columns=grid.columns,
+                        normalize=word.normalize,
                     )
-                    target = self._partnered(target, reference)
+                    target = self.parts.partnered(target, reference.which)
                 case CategoryEmbedding():
                     return self._table(word, reference)
                 case _:
@@ -192,14 +195,14 @@ class TargetBuilder:
                 mode = str(getattr(word, "pool", "mean"))
                 features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=mode)
             if self._projects():
-                features = self._project(self.objective.encoder, features)
+                features = self.parts.project(self.objective.encoder, features)
             self._predictor_module(features, target, wanted_count, tokens)
             arguments: list[Value | None] = [features]
             kind = "tokens"
             if word.queries and form == "dense":
                 geometry: list[Value | None] = [None, None]
                 if word.relative() and target_view is not None and target_view is not input_.view:
-                    geometry = [self._geometry(view, input_.which) for view in (input_.view, target_view)]
+                    geometry = [self.parts.geometry(view, input_.which) for view in (input_.view, target_view)]
                 arguments = [features, tokens.hidden, wanted, tokens.source, *geometry]
                 kind = "queries"
             elif form != "dense" and word.pools:
@@ -253,9 +256,12 @@ class TargetBuilder:
             keys = self.target_tokens if form == "dense" and negatives.queue else None
             if form == "categories":
                 bias = self._bias()
-                labels = self._partnered(self._categories(reference), reference)
+                labels = self.parts.partnered(
+                    self.parts.categories(self._data(reference), reference.field), reference.which
+                )
             elif form == "texts":
-                labels = self._tokens(reference)
+                assert self.target.encoder is not None
+                labels = self.parts.tokens(self._data(reference), reference.field, self.target.encoder)
             loss = self.trace.one(
                 "likelihood",
                 prediction,
@@ -277,66 +283,6 @@ class TargetBuilder:
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
-    def _view(self, view: View) -> Value:
-        return self.trace.input(ViewInput(view.name, view.name), Type("f32", ("B", 3, *view.size)))
-
-    def _geometry(self, view: View, which: str | None) -> Value:
-        geometry = self.trace.input(GeometryInput(f"{view.name}_geometry", view.name), Type("f32", ("B", 6)))
-        return self.trace.one("partner", geometry) if which == "second" else geometry
-
-    def _mask(self, mask: Mask, view: View, slot: str) -> Value:
-        grid = self.shape.grid
-        same = [i for i in self.trace.inputs.values() if isinstance(i.source, MaskInput) and i.source.slot == slot]
-        if same:
-            return same[0].value
-        count = sum(isinstance(i.source, MaskInput) for i in self.trace.inputs.values())
-        name = f"{view.name}_mask{count or ''}"
-        source = MaskInput(name, view.name, mask, grid, self.shape.stride, slot)
-        return self.trace.input(source, Type("bool", ("B", grid.tokens)))
-
-    def _encode(
-        self,
-        encoder: EncoderDeclaration,
-        image: Value,
-        *,
-        mask: Mask | None = None,
-        hidden: Value | None = None,
-        isolate: Value | None = None,
-        taps: int = 0,
-    ) -> Value:
-        """Features of an image encoder, or its last `taps` block outputs when `taps` is not 0."""
-        word = encoder.word.word
-        assert isinstance(word, ImageEncoder)
-        shape = word.shape()
-        self._encoder_module(encoder, shape)
-        visible = shape.grid.tokens
-        if mask is not None and mask.tokens == "drop":
-            visible -= mask.hidden(shape.grid, shape.stride)
-        tokens = "all" if mask is None else mask.tokens
-        results = self.trace.call(
-            "encode", image, hidden, isolate, module=encoder.name, tokens=tokens, visible=visible, taps=taps
-        )
-        return results[-1]
-
-    def _encoder_module(self, encoder: EncoderDeclaration, shape: FeatureShape) -> None:
-        word = encoder.word.word
-        assert isinstance(word, ImageEncoder)
-        origin = {"of": encoder.of or "none", "moves": _movement(encoder), "weights": encoder.weights or "none"}
-        self.trace.module(
-            "encoders",
-            encoder.name,
-            word,
-            encoder.span,
-            width=shape.width,
-            prefix=shape.prefix,
-            rows=shape.grid.rows,
-            columns=shape.grid.columns,
-            **origin,
-        )
-        if word.projector is not None:
-            widths = {"input_width": shape.width, "output_width": word.projected_width()}
-            self.trace.module("projectors", encoder.name, word.projector, encoder.span, **widths, **origin)
-
     def _feature(
         self,
         word: DenseFeature | GlobalFeature,
@@ -345,37 +291,30 @@ class TargetBuilder:
         reference: TargetReference,
         tokens: _Tokens,
     ) -> Value:
-        shape = _image_shape(encoder)
+        shape = image_encoder(encoder).shape()
         layers = word.layers if isinstance(word, DenseFeature) else 1
-        features = self._encode(encoder, self._view(view), taps=layers if layers > 1 else 0)
+        features = self.parts.encode(encoder, self.parts.view(view), taps=layers if layers > 1 else 0)
         if layers > 1:
             features = self.trace.one("average_layers", features, last=layers)
         unprojected = features
-        projects = word.projected and _projector(encoder) is not None
+        projects = word.projected and projector(encoder) is not None
         if isinstance(word, GlobalFeature):
             features = self.trace.one("pool", features, prefix=shape.prefix, mode=word.pool)
         if projects:
-            features = self._project(encoder, features)
+            features = self.parts.project(encoder, features)
         if isinstance(word, GlobalFeature):
-            return self._partnered(features, reference)
+            return self.parts.partnered(features, reference.which)
         self.target_tokens = features = self.trace.one("patches", features, prefix=shape.prefix)
         if word.match == "feature":
             own = self.trace.one("patches", tokens.features, prefix=self.shape.prefix)
             other = self.trace.one("patches", unprojected, prefix=shape.prefix)
             features = self.trace.one("match", features, own, other)
-        return self._partnered(features, reference)
-
-    def _project(self, encoder: EncoderDeclaration, features: Value) -> Value:
-        self._encoder_module(encoder, _image_shape(encoder))
-        return self.trace.one("project", features, module=encoder.name)
+        return self.parts.partnered(features, reference.which)
 
     def _projects(self) -> bool:
         """Whether the prediction starts from projected features: when z_y is projected, so is z_x."""
         projected = bool(getattr(self.target.representation.word, "projected", False))
-        return projected and _projector(self.objective.encoder) is not None
-
-    def _partnered(self, value: Value, reference: TargetReference) -> Value:
-        return self.trace.one("partner", value) if reference.which == "second" else value
+        return projected and projector(self.objective.encoder) is not None
 
     def _target_grid(self) -> Grid:
         grid = target_grid(self.objective, self.target)
@@ -397,26 +336,10 @@ class TargetBuilder:
 
     def _default_width(self) -> int:
         """The width of the predictor's input, which a class table without `size` takes."""
-        word = self.objective.encoder.word.word
-        assert isinstance(word, ImageEncoder)
-        return self.target.predictor.word.output_width(word.shape().width)
+        return self.target.predictor.word.output_width(self.shape.width)
 
     def _bias(self) -> Value:
         return self.trace.call("table", module=self.name)[1]
-
-    def _categories(self, reference: TargetReference) -> Value:
-        data = self._data(reference)
-        source = CategoryInput(f"{data}_{reference.field}", data, reference.field)
-        return self.trace.input(source, Type("i64", ("B",)))
-
-    def _tokens(self, reference: TargetReference) -> Value:
-        encoder = self.target.encoder
-        assert encoder is not None
-        word = encoder.word.word
-        assert isinstance(word, TextEncoder)
-        data = self._data(reference)
-        source = TextInput(f"{data}_{reference.field}", data, reference.field, encoder.name)
-        return self.trace.input(source, Type("i64", ("B", word.context)))
 
     def _data(self, reference: TargetReference) -> str:
         return self.objective.input_of(reference.which).view.data.name
@@ -424,15 +347,12 @@ class TargetBuilder:
     def _text(self, reference: TargetReference) -> Value:
         encoder = self.target.encoder
         assert encoder is not None
-        word = encoder.word.word
-        assert isinstance(word, TextEncoder)
-        origin = {"of": encoder.of or "none", "moves": _movement(encoder), "weights": encoder.weights or "none"}
-        self.trace.module("encoders", encoder.name, word, encoder.span, width=word.width, **origin)
+        word = text_encoder(encoder)
         representation = self.target.representation
         width = representation.word.width(word, 0)
         widths = {"input_width": word.width, "output_width": width}
         self.trace.module("representations", self.name, representation.word, representation.span, **widths)
-        text = self.trace.one("encode_text", self._tokens(reference), module=encoder.name)
+        text = self.parts.encode_text(encoder, self.parts.tokens(self._data(reference), reference.field, encoder))
         return self.trace.one("embed", text, module=self.name)
 
     def _predictor_module(self, features: Value, target: Value, wanted_count: int, tokens: _Tokens) -> None:
@@ -457,11 +377,6 @@ class TargetBuilder:
         )
 
 
-def predicted_width(predictor: Predictor, input_width: int, wanted: int) -> int:
-    """The channels of the prediction: those of the target, or of the input for a predictor that changes nothing."""
-    return input_width if isinstance(predictor, Identity) else wanted
-
-
 def candidates_of(target: Target) -> str | None:
     """The candidate set of a contrastive distribution: what the regularization names, or the form of the target.
 
@@ -472,21 +387,3 @@ def candidates_of(target: Target) -> str | None:
     named = [p.word.candidates for p in target.regularizations if p.word.candidates is not None]
     by_form = {"categories": "categories", "texts": "texts"}
     return named[0] if named else by_form.get(target.representation.word.form, "samples")
-
-
-def _image_shape(encoder: EncoderDeclaration) -> FeatureShape:
-    word = encoder.word.word
-    assert isinstance(word, ImageEncoder)
-    return word.shape()
-
-
-def _projector(encoder: EncoderDeclaration) -> object | None:
-    word = encoder.word.word
-    return word.projector if isinstance(word, ImageEncoder) else None
-
-
-def _movement(encoder: EncoderDeclaration) -> str:
-    """How an encoder's parameters move, as the IR writes it: `trained`, `frozen`, or the ramp of its momentum."""
-    if encoder.momentum is not None:
-        return ramp_text(encoder.momentum)
-    return "frozen" if encoder.frozen else "trained"

@@ -1,0 +1,124 @@
+"""The parts that every row is made of: inputs, encoder calls and projections as equations.
+
+Takes: views, masks, fields and encoders of the program. Gives: their values. Guarantees: an input is one placeholder
+however many rows read it, and an encoder is one module with one declaration.
+"""
+
+from __future__ import annotations
+
+from m3i_dsl.ir.graph import Type, Value
+from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.trace import Trace
+from m3i_dsl.semantics.program import EncoderDeclaration, View, Which
+from m3i_dsl.vocabulary.kinds import FeatureShape, ImageEncoder, Mask, Predictor, TextEncoder
+from m3i_dsl.vocabulary.values import ramp_text
+
+
+class PartsBuilder:
+    """Writes the equations that do not depend on a target."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    # --- inputs -------------------------------------------------------------------------------------------------------
+
+    def view(self, view: View) -> Value:
+        """f32 [B, 3, H, W]."""
+        return self.trace.input(ViewInput(view.name, view.name), Type("f32", ("B", 3, *view.size)))
+
+    def geometry(self, view: View, which: Which | None) -> Value:
+        """f32 [B, 6], of the partner's view for the second image of a mix."""
+        geometry = self.trace.input(GeometryInput(f"{view.name}_geometry", view.name), Type("f32", ("B", 6)))
+        return self.partnered(geometry, which)
+
+    def mask(self, mask: Mask, view: View, shape: FeatureShape, slot: str) -> Value:
+        """bool [B, L]; the same slot is the same mask."""
+        for input_ in self.trace.inputs.values():
+            if isinstance(input_.source, MaskInput) and input_.source.slot == slot:
+                return input_.value
+        count = sum(isinstance(input_.source, MaskInput) for input_ in self.trace.inputs.values())
+        source = MaskInput(f"{view.name}_mask{count or ''}", view.name, mask, shape.grid, shape.stride, slot)
+        return self.trace.input(source, Type("bool", ("B", shape.grid.tokens)))
+
+    def categories(self, data: str, field: str) -> Value:
+        """i64 [B]."""
+        return self.trace.input(CategoryInput(f"{data}_{field}", data, field), Type("i64", ("B",)))
+
+    def tokens(self, data: str, field: str, encoder: EncoderDeclaration) -> Value:
+        """i64 [B, T], tokenised for a text encoder."""
+        source = TextInput(f"{data}_{field}", data, field, encoder.name)
+        return self.trace.input(source, Type("i64", ("B", text_encoder(encoder).context)))
+
+    def partnered(self, value: Value, which: Which | None) -> Value:
+        """The value that belongs to the image: its partner's for the second image of a mix."""
+        return self.trace.one("partner", value) if which == "second" else value
+
+    # --- encoders -----------------------------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        encoder: EncoderDeclaration,
+        image: Value,
+        *,
+        mask: Mask | None = None,
+        hidden: Value | None = None,
+        isolate: Value | None = None,
+        taps: int = 0,
+    ) -> Value:
+        """Features [B, P + N, D] of an image encoder, or its last `taps` block outputs when `taps` is not 0."""
+        shape = image_encoder(encoder).shape()
+        self._declare(encoder)
+        visible = shape.grid.tokens
+        if mask is not None and mask.tokens == "drop":
+            visible -= mask.hidden(shape.grid, shape.stride)
+        tokens = "all" if mask is None else mask.tokens
+        results = self.trace.call(
+            "encode", image, hidden, isolate, module=encoder.name, tokens=tokens, visible=visible, taps=taps
+        )
+        return results[-1]
+
+    def encode_text(self, encoder: EncoderDeclaration, tokens: Value) -> Value:
+        """Pooled text [B, W]."""
+        word = text_encoder(encoder)
+        self.trace.module("encoders", encoder.name, word, encoder.span, width=word.width, **_origin(encoder))
+        return self.trace.one("encode_text", tokens, module=encoder.name)
+
+    def project(self, encoder: EncoderDeclaration, features: Value) -> Value:
+        """Features through the encoder's projector."""
+        self._declare(encoder)
+        return self.trace.one("project", features, module=encoder.name)
+
+    def _declare(self, encoder: EncoderDeclaration) -> None:
+        word = image_encoder(encoder)
+        shape = word.shape()
+        grid = {"rows": shape.grid.rows, "columns": shape.grid.columns}
+        sizes = {"width": shape.width, "prefix": shape.prefix, **grid}
+        self.trace.module("encoders", encoder.name, word, encoder.span, **sizes, **_origin(encoder))
+        if word.projector is not None:
+            widths = {"input_width": shape.width, "output_width": word.projected_width()}
+            self.trace.module("projectors", encoder.name, word.projector, encoder.span, **widths, **_origin(encoder))
+
+
+def image_encoder(encoder: EncoderDeclaration) -> ImageEncoder:
+    """The word of an encoder that the checker knows to be of images."""
+    word = encoder.word.word
+    assert isinstance(word, ImageEncoder)
+    return word
+
+
+def text_encoder(encoder: EncoderDeclaration) -> TextEncoder:
+    """The word of an encoder that the checker knows to be of texts."""
+    word = encoder.word.word
+    assert isinstance(word, TextEncoder)
+    return word
+
+
+def projector(encoder: EncoderDeclaration) -> Predictor | None:
+    """What an image encoder's features go through before they are compared."""
+    return image_encoder(encoder).projector
+
+
+def _origin(encoder: EncoderDeclaration) -> dict[str, str]:
+    """What an encoder is a copy of, and how its parameters move: `trained`, `frozen`, or the ramp of its momentum."""
+    moves = ramp_text(encoder.momentum) if encoder.momentum is not None else "frozen" if encoder.frozen else "trained"
+    return {"of": encoder.of or "none", "moves": moves, "weights": encoder.weights or "none"}
