@@ -52,7 +52,9 @@ def elaborate_training(block: ast.Train, scope: Scope) -> Training:
         clip = attempts(lambda: binder.value(setting("clip"), PLAIN, "`clip`", Bounds(above=0)))
     attempts.finish()
     spans = {name: given.values[0].span for name, given in found.items()}
-    spans |= {"warmup": given.values[1].span for name, given in found.items() if name in _LENGTHS and given.values[1:]}
+    for name, given in found.items():
+        if name in _LENGTHS and len(given.values) > 1:
+            spans["warmup"] = given.values[1].span
     return Training(batch, length, warmup, optimizer, schedule, precision, seed, clip, block.span, spans)
 
 

@@ -1,7 +1,7 @@
 """The eight faults of published training code that can be seen without running it, each as a recipe.
 
-Six can be written in a recipe and are refused by `check`, which reads no data. Two cannot be written, since the compiler
-owns the wiring: what is not read is not computed, and no step waits for the device.
+Six can be written in a recipe and are refused by `check`, which reads no data. Two cannot be written, since the
+compiler owns the wiring: what is not read is not computed, and no step waits for the device.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def test_a_trained_tensor_that_is_detached() -> None:
 
 @pytest.mark.parametrize("regularization", ["none", "stop gradient"])
 def test_collapse_by_construction(regularization: str) -> None:
-    """Without negatives, stop gradient with asymmetry, or decorrelation, a cosine loss reaches -1 and features vanish."""
+    """Without negatives, stop gradient with asymmetry, or decorrelation, a cosine loss reaches -1 and features
+    vanish.
+    """
     found = _only_fault(
         _changed(
             ("encoder momentum = ema of image(0.99)\n", ""),
