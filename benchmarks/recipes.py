@@ -1,7 +1,7 @@
 """Trains every recipe for a while and writes the table of docs/results.md.
 
-    python benchmarks/recipes.py --source 'parquet("DATA/train.parquet", test: "DATA/test.parquet", category: "label",
-        prompt: "a photo of a {}.", limit: 3000)' --epochs 10 --jobs 2 --output docs/results.md
+    python benchmarks/recipes.py --data FOLDER --source 'parquet("DATA/train.parquet", test: "DATA/test.parquet",
+        category: "label", prompt: "a photo of a {}.", limit: 3000)' --epochs 12
 
 Each recipe goes through the public commands, compile, train, eval, in a process of its own; kNN and linear probe of
 the trained encoder stand beside those of the same encoder untrained and of raw pixels. A finished row is kept in
@@ -49,7 +49,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", required=True, help="the data, as a recipe writes it")
+    parser.add_argument("--source", required=True, help="the data, as a recipe writes it; DATA stands for --data")
+    parser.add_argument("--data", type=Path, default=Path(), help="the folder of the data")
     parser.add_argument("--augment", default="crop(32px, scale: 20%..100%) | flip | jitter | grayscale")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="where a recipe has the param")
@@ -60,7 +61,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("runs/recipes"))
     parser.add_argument("--output", type=Path, default=ROOT / "docs/results.md")
     parser.add_argument("--only", nargs="*", default=[], metavar="RECIPE", help="names of recipe files without .m3i")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.source = arguments.source.replace("DATA", str(arguments.data.resolve()))
+    return arguments
 
 
 def _recipes() -> list[Path]:
@@ -143,11 +146,13 @@ def _page(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
 
 
 def _command() -> str:
-    """The command as it was given, without the paths of this machine."""
-    words = ["python", "benchmarks/recipes.py"]
-    for word in sys.argv[1:]:
-        words.append(word.replace(f"{ROOT}/", "").replace(f"{ROOT.parent}/", "../"))
-    return shlex.join(words)
+    """The command as it was given, folders by their names only."""
+    words = ["python", "benchmarks/recipes.py", *sys.argv[1:]]
+    kept = [Path(word).name if before == "--data" else word for before, word in zip(["", *words], words, strict=False)]
+    for option in ("--work", "--output"):
+        while option in kept:
+            del kept[kept.index(option) : kept.index(option) + 2]
+    return shlex.join(kept)
 
 
 def _line(row: dict[str, Any], notes: dict[str, Any]) -> str:
