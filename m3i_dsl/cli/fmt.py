@@ -8,13 +8,12 @@ errors is left as it is: exit code 2.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.options import STDIN, add_command, add_output_format, add_paths, expand, read, report
+from m3i_dsl.cli.replace import replace_text
 from m3i_dsl.diagnostics import Diagnostic, RecipeError
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif path == STDIN:
             sys.stdout.write(formatted)
         elif different:
-            _replace(Path(path), formatted)
+            replace_text(Path(path), formatted)
             print(path)
     if faults:
         report(faults, arguments, sys.stderr)
@@ -69,17 +68,3 @@ def _diff(file: SourceFile, formatted: str) -> str:
     before, after = file.text.splitlines(keepends=True), formatted.splitlines(keepends=True)
     lines = difflib.unified_diff(before, after, file.name, f"{file.name} (formatted)")
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Puts `text` in the place of `path` at once: whoever reads it sees the old file or the new one."""
-    target = path.resolve()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        os.chmod(name, target.stat().st_mode)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
