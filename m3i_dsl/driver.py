@@ -3,7 +3,8 @@
     read -> parse -> elaborate -> check -> build -> share -> lower -> artifact
 
 Takes: the text of a recipe, or an artifact's folder. Gives: what each command needs. Guarantees: `check`, `compile`
-and the editor go through the same functions, so that they never disagree; nothing before `lower` imports torch.
+and the editor go through the same functions, so that they never disagree; nothing before `lower` imports torch, and
+a phase is imported when it runs.
 """
 
 from __future__ import annotations
@@ -14,16 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from m3i_dsl.diagnostics import Diagnostics, Label, RecipeError, error
-from m3i_dsl.ir.build import build
-from m3i_dsl.ir.graph import Graph
-from m3i_dsl.ir.share import share
 from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.elaborate import elaborate
 from m3i_dsl.semantics.program import Placed, Program
-from m3i_dsl.semantics.resolve import canonical
 from m3i_dsl.source import DISK, Reader, SourceFile
 from m3i_dsl.syntax import ast
-from m3i_dsl.syntax.format import format_text
 from m3i_dsl.syntax.load import load_recipe
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.word import Word
@@ -32,6 +28,7 @@ if TYPE_CHECKING:
     from m3i_dsl.artifact.load import Artifact
     from m3i_dsl.artifact.lock import Lock
     from m3i_dsl.artifact.manifest import Manifest
+    from m3i_dsl.ir.graph import Graph
     from m3i_dsl.lower.executable import Executable
 
 
@@ -65,6 +62,9 @@ def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None
 
 def resolve(program: Program) -> str:
     """The canonical text of a program, formatted."""
+    from m3i_dsl.semantics.resolve import canonical
+    from m3i_dsl.syntax.format import format_text
+
     return format_text(SourceFile(f"{program.name}.m3i", canonical(program)))
 
 
@@ -81,6 +81,9 @@ class Compiled:
 
 def compile_program(program: Program, base: Path, *, load_weights: bool = True) -> Compiled:
     """From a checked program to an executable; opens the data. `base` is the recipe's folder. Raises RecipeError."""
+    from m3i_dsl.ir.build import build
+    from m3i_dsl.ir.share import share
+
     plain = build(program)
     graph = share(plain)
     lock = describe_data(program, graph, base)
@@ -187,6 +190,8 @@ def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool
     from m3i_dsl.artifact.load import load
     from m3i_dsl.artifact.manifest import IR, RECIPE
     from m3i_dsl.artifact.summary import parameter_records
+    from m3i_dsl.ir.build import build
+    from m3i_dsl.ir.share import share
     from m3i_dsl.ir.text import read
     from m3i_dsl.ir.text import write as ir_text
 

@@ -1,8 +1,8 @@
 """`m3ic compile RECIPE`: checks a recipe, opens its data, and writes what will be trained.
 
-The artifact is a folder of plain text: the canonical recipe, the IR, the graph as people read it, the lock, and a manifest
-with the fingerprint. Its path is the one line on standard output; the summary is on standard error. The same input gives
-the same bytes. `--emit` prints one stage instead of writing anything.
+The artifact is a folder of plain text: the canonical recipe, the IR, the graph as people read it, the lock, and a
+manifest with the fingerprint. Its path is the one line on standard output; the summary is on standard error. The same
+input gives the same bytes. `--emit` prints one stage instead of writing anything.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(subparsers, "compile", "write what will be trained", __doc__ or "")
     parser.add_argument("path", metavar="RECIPE", help="a recipe, or `-`")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: target/RECIPE")
-    parser.add_argument("--emit", choices=STAGES, help="print a stage: canonical recipe, IR before or after sharing, graph")
+    parser.add_argument(
+        "--emit", choices=STAGES, help="print a stage: canonical recipe, IR before or after sharing, graph"
+    )
     add_stdin_name(parser)
     add_settings(parser)
     add_output_format(parser)

@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import json
 
-        print(json.dumps([{"row": name, **dict(zip(COLUMNS, row.cells(), strict=True))} for name, row in found], indent=2))
+        print(
+            json.dumps([{"row": name, **dict(zip(COLUMNS, row.cells(), strict=True))} for name, row in found], indent=2)
+        )
     elif arguments.markdown:
         print(_markdown_row(("", *COLUMNS)))
         print(_markdown_row(("---",) * (len(COLUMNS) + 1)))

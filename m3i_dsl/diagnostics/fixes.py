@@ -1,7 +1,7 @@
 """Fixes: replacements that diagnostics carry, applied to texts.
 
-Takes: diagnostics. Gives: the new text of each file that a safe fix changes. Guarantees: fixes of one file do not overlap;
-of two that do, the first one in the text is applied, and the other is left for the next check.
+Takes: diagnostics. Gives: the new text of each file that a safe fix changes. Guarantees: fixes of one file do not
+overlap; of two that do, the first one in the text is applied, and the other is left for the next check.
 """
 
 from __future__ import annotations

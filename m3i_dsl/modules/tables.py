@@ -1,7 +1,7 @@
 """The trained parts of target representations: class tables and text projections.
 
-Takes: nothing or text features. Gives: the candidate rows of a Boltzmann target. Guarantees: initialised as the classifiers
-and projections that they stand for (N(0, 0.02) rows as in timm's heads, N(0, 1/sqrt(width)) as in CLIP).
+Takes: nothing or text features. Gives: the candidate rows of a Boltzmann target. Guarantees: initialised as the
+classifiers and projections that they stand for (N(0, 0.02) rows as in timm's heads, N(0, 1/sqrt(width)) as in CLIP).
 """
 
 from __future__ import annotations

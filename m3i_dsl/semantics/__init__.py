@@ -1,0 +1,1 @@
+"""Meaning: names and types, checks, the canonical text, and the instantiation table."""

@@ -26,6 +26,7 @@ from m3i_dsl.vocabulary.transforms.pipeline import completed
 
 
 def elaborate_data(declaration: ast.Data, scope: Scope) -> Data:
+    """A source bound to its word."""
     source = scope.binder.word(declaration.value, Source, "source")
     try:
         source.word.check()
@@ -101,6 +102,7 @@ def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> list[a
 
 
 def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
+    """An encoder, or the average or frozen copy of one."""
     value = declaration.value
     if value.name in (Ema.name, Frozen.name):
         return _wrapped(declaration, scope)

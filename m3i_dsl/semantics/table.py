@@ -48,6 +48,7 @@ def rows(program: Program) -> list[tuple[str, Row]]:
 
 
 def row_of(objective: Objective, target: Target) -> Row:
+    """The cells of one target."""
     return Row(
         input_data=_input_data(objective),
         target_data=", ".join(_target_data(reference) for reference in target.data),

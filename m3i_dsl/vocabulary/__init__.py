@@ -1,0 +1,1 @@
+"""The words of the language: one folder a kind, one file a word."""

@@ -92,23 +92,28 @@ def _percent(value: float) -> float:
 
 
 def string_text(value: str) -> str:
+    """A string as a recipe writes it, quotes and escapes included."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'
 
 
 def ramp_text(ramp: Ramp) -> str:
+    """`0.996 -> 1 cosine`, or the number of a constant."""
     if ramp.shape == "constant":
         return number_text(ramp.start)
     return f"{number_text(ramp.start)} -> {number_text(ramp.stop)} {ramp.shape}"
 
 
 def rate_text(rate: Rate) -> str:
+    """`1.5e-4 per 256`, or an absolute rate."""
     return number_text(rate.value) if rate.per is None else f"{number_text(rate.value)} per {rate.per}"
 
 
 def scalar_text(scalar: Scalar) -> str:
+    """`learned 0.07`, or a fixed number."""
     return f"learned {number_text(scalar.value)}" if scalar.learned else number_text(scalar.value)
 
 
 def duration_text(duration: Duration) -> str:
+    """`10 epochs`, `400 steps`, `10%`."""
     return number_text(duration.value, duration.unit)

@@ -17,6 +17,7 @@ _NEGATIVES = {"dense": "negative samples", "global": "negative samples", "catego
 
 
 def check_collapse(program: Program) -> Iterator[Diagnostic]:
+    """M3I0301 for each target without a certificate."""
     for objective in program.objectives:
         for target in objective.targets:
             if certificate(objective, target) is None and not _is_of_the_family(target):

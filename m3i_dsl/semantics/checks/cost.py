@@ -16,6 +16,7 @@ step.
 
 
 def check_cost(program: Program) -> Iterator[Diagnostic]:
+    """M3I0310 for each target whose logits no device holds."""
     for objective in program.objectives:
         for target in objective.targets:
             rows, columns = logits(program, objective, target)

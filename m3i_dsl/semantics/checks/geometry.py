@@ -16,6 +16,7 @@ from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 
 
 def check_geometry(program: Program) -> Iterator[Diagnostic]:
+    """Faults of views, masks and positions, objective by objective."""
     for objective in program.objectives:
         yield from _inputs(objective)
         for target in objective.targets:

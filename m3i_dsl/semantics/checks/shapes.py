@@ -12,6 +12,7 @@ from m3i_dsl.vocabulary.predictors.identity import Identity
 
 
 def check_shapes(program: Program) -> Iterator[Diagnostic]:
+    """Faults of widths, and what each predictor says of the shape that it is built for."""
     for objective in program.objectives:
         for target in objective.targets:
             yield from _widths(objective, target)
