@@ -48,7 +48,7 @@ class Checked:
 
 
 def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None, reader: Reader = DISK) -> Checked:
-    """Reads, parses, elaborates and checks a recipe; `settings` are the values of `--set`, `reader` finds used files."""
+    """Reads, parses, elaborates and checks a recipe; `settings` are those of `--set`, `reader` finds used files."""
     recipe, diagnostics, sources = load_recipe(file, reader)
     program = elaborate(recipe, settings or {}, diagnostics)
     if program is not None:

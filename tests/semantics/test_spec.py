@@ -1,4 +1,4 @@
-"""The specification says what the checker does: codes exist, the whole recipe is right, the defaults are those in force."""
+"""The specification says what the checker does: codes exist, its whole recipe is right, defaults are those in force."""
 
 from __future__ import annotations
 
