@@ -77,7 +77,8 @@ def assert_same_start(one: Executable, other: Executable) -> None:
     agree_all("buffer", dict(one.module.named_buffers()), dict(other.module.named_buffers()))
     for first, second in zip(one.averages, other.averages, strict=True):
         for role in ("source", "average"):
-            agree_all(f"{role} of {first.name}", *(dict(getattr(a, role).named_parameters()) for a in (first, second)))
+            ours, theirs = (dict(getattr(pair, role).named_parameters()) for pair in (first, second))
+            agree_all(f"{role} of {first.name}", ours, theirs)
 
 
 def flat(outputs: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from m3i_dsl.lower.executable import Executable, unwrapped
 from m3i_dsl.modules import features, normalize, pixels, tokens
 from tests.numerics.recipes import submodule
 
-Edit = Callable[[fx.GraphModule], None]
+Edit = Callable[[fx.GraphModule], object]
 Fault = tuple[str, Edit]
 
 SKIPPABLE = (
@@ -173,7 +173,7 @@ def _read(node: fx.Node) -> bool:
 
 def _on(node: fx.Node, edit: Callable[[fx.Node], object]) -> Edit:
     """The edit on the node of the same name of a copy."""
-    return lambda module: edit(_named(module, node)) and None
+    return lambda module: edit(_named(module, node))
 
 
 def _named(module: fx.GraphModule, node: fx.Node) -> fx.Node:
@@ -228,7 +228,7 @@ def _negated(node: fx.Node) -> None:
 
 
 def _merge(node: fx.Node, first: fx.Node) -> Edit:
-    return lambda module: _named(module, node).replace_all_uses_with(_named(module, first)) and None
+    return lambda module: _named(module, node).replace_all_uses_with(_named(module, first))
 
 
 def _attribute(path: str, name: str, value: object) -> Edit:

@@ -89,8 +89,8 @@ def fresh(executable: Executable, seed: int = 1) -> Executable:
     return replace(executable, module=module, averages=averages)
 
 
-def batch_at(program: Program, executable: Executable, step: int = 0) -> dict[str, Tensor]:
-    """The real batch of a step, floating point in float64."""
+def batch_at(program: Program, executable: Executable, step: int = 1) -> dict[str, Tensor]:
+    """The real batch of a step, floating point in float64; in that of step 1 a caption repeats."""
     return wide(stream_of(program, executable).batch_at(step).inputs)
 
 

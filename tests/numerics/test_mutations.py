@@ -17,7 +17,7 @@ from tests.numerics.methods import METHODS
 from tests.numerics.mutations import mutants
 from tests.numerics.recipes import ROOT, batch_at, compile_text, compiled, fresh, recipe_names
 from tests.numerics.test_recipes import case
-from tests.numerics.test_training import agree, batches
+from tests.numerics.test_training import agree_states, batches
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -83,9 +83,9 @@ def test_a_fault_in_training_is_noticed(fault: str) -> None:
     executable = fresh(compiled("byol").executable)
     given = batches("byol")
     expected = training.train_by_hand(executable, METHODS["byol"], given)
-    agree(training.train(executable, given), expected)
+    agree_states(training.train(executable, given), expected)
     with pytest.raises(Disagreement):
-        agree(training.train(_faulty(executable, fault), given), expected)
+        agree_states(training.train(_faulty(executable, fault), given), expected)
 
 
 def _faulty(executable: Executable, fault: str) -> Executable:

@@ -27,6 +27,19 @@ def test_every_recipe_has_a_reference_and_every_reference_a_recipe() -> None:
     assert sorted(METHODS) == NAMES
 
 
+def test_the_batch_has_what_could_go_wrong() -> None:
+    """Mirrored and unmirrored pairs of views, partners of other categories, captions that repeat."""
+    _, _, batch = case("m3i")
+    mirrored = batch["view1_geometry"][:, 4] != batch["view2_geometry"][:, 4]
+    assert mirrored.any()
+    assert not mirrored.all()
+    labels = batch["images_category"]
+    assert (labels[0::2] != labels[1::2]).any()
+    _, _, batch = case("clip")
+    captions = {tuple(row.tolist()) for row in batch["images_text"]}
+    assert 1 < len(captions) < len(batch["images_text"])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_is_the_reference(name: str) -> None:
     executable, expected, batch = case(name)

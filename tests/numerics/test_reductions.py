@@ -28,11 +28,11 @@ def test_m3i_reduces_to_a_row_of_the_table(row: str, attention: str) -> None:
     masks = hidden if row == "intra" else partner(~hidden)
     given = {"view1_mask": masks, **{name: batch[name] for name in batch if name != "view1_mask"}}
     given = {name: given[name] for name in (input_.name for input_ in alone.inputs)}
-    losses = [step(mixed, batch), step(alone, given)]
+    measured, expected = step(mixed, batch), step(alone, given)
     if attention == "joint":
-        assert abs(losses[0] - losses[1]) > 1e-3 * losses[1]
+        assert abs(measured - expected) > 1e-6 * expected  # 10,000 times what isolated ones may differ by
         return
-    agree("loss", *losses)
+    agree("loss", measured, expected)
     theirs = {name: value.grad for name, value in alone.module.named_parameters() if name in copied.values()}
     ours = {copied[name]: value.grad for name, value in mixed.module.named_parameters() if name in copied}
     assert any(gradient is not None for gradient in ours.values())

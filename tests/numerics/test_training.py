@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from m3i_dsl.data.stream import Stream
-from tests.numerics.comparison import agree_all
+from tests.numerics.comparison import agree, agree_all
 from tests.numerics.methods import METHODS
 from tests.numerics.recipes import ROOT, compiled, fresh, recipe_names, wide
 from tests.numerics.training import STEPS, State, train, train_by_hand
@@ -16,10 +16,10 @@ NOISE = 1e-12
 """Adam divides a gradient by its own size, so that where it is rounding noise a step is noise times lr / 1e-8."""
 
 
-def agree(measured: State, expected: State) -> None:
+def agree_states(measured: State, expected: State) -> None:
     """Raises Disagreement unless both runs ended the same."""
-    numbers = [{str(step): torch.tensor(loss) for step, loss in enumerate(s.losses)} for s in (measured, expected)]
-    agree_all("loss of step", *numbers)
+    losses = [torch.tensor(state.losses, dtype=torch.float64) for state in (measured, expected)]
+    agree("losses", losses[0], losses[1])
     agree_all("parameter", measured.parameters, expected.parameters, NOISE)
     agree_all("buffer", measured.buffers, expected.buffers, NOISE)
 
@@ -34,7 +34,7 @@ def batches(name: str) -> list[dict[str, Tensor]]:
 def test_three_steps_are_those_of_the_reference(name: str) -> None:
     executable, given = fresh(compiled(name).executable), batches(name)
     measured = train(executable, given)
-    agree(measured, train_by_hand(executable, METHODS[name], given))
+    agree_states(measured, train_by_hand(executable, METHODS[name], given))
     before = dict(executable.module.named_parameters())
     moved = {key for key, value in measured.parameters.items() if not torch.equal(value, before[key])}
     trained = {key for key, parameter in before.items() if parameter.requires_grad}

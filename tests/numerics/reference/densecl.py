@@ -10,7 +10,7 @@ from tests.numerics.reference.plain import Batch, Parts, inverse_temperature, l2
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
     """parts.weights of the two."""
-    return sum(w * each for w, each in zip(parts.weights, losses(parts, batch), strict=True))
+    return torch.stack([w * each for w, each in zip(parts.weights, losses(parts, batch), strict=True)]).sum()
 
 
 def losses(parts: Parts, batch: Batch) -> list[Tensor]:

@@ -22,7 +22,9 @@ geometry1, geometry2 [B, 6]; labels [B]; tokens [B, T].
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,11 +52,12 @@ def attend(x: Tensor, qkv: nn.Linear, out: nn.Linear, heads: int) -> Tensor:
 
 
 def vit_blocks(
-    vit: nn.Module, image: Tensor, *, drop: Tensor | None = None, mask: Tensor | None = None, mask_token=None
-):
+    vit: Any, image: Tensor, *, drop: Tensor | None = None, mask: Tensor | None = None, mask_token: Tensor | None = None
+) -> list[Tensor]:
     """Outputs of all blocks: [B, prefix + N, D] each. `drop` removes hidden tokens, `mask` replaces them."""
     x = vit.patch_embed.proj(image).flatten(2).transpose(1, 2)
     if mask is not None:
+        assert mask_token is not None
         x = torch.where(mask.unsqueeze(-1), mask_token, x)
     positions = vit.pos_embed.expand(len(x), -1, -1)
     prefix, own = vit.num_prefix_tokens, positions.shape[1] - x.shape[1]  # own: positions of prefix tokens, if any
@@ -64,7 +67,7 @@ def vit_blocks(
     if prefix:
         first = vit.cls_token.expand(len(x), -1, -1)
         x = torch.cat([first + positions[:, :own] if own else first, x], dim=1)
-    outputs = []
+    outputs: list[Tensor] = []
     for block in vit.blocks:
         x = x + scale(block.ls1) * attend(block.norm1(x), block.attn.qkv, block.attn.proj, block.attn.num_heads)
         x = x + scale(block.ls2) * block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
@@ -72,27 +75,27 @@ def vit_blocks(
     return outputs
 
 
-def scale(layer: nn.Module) -> Tensor | float:
+def scale(layer: Any) -> Tensor | float:
     """The factor of a layer scale, 1 without one."""
     return layer.gamma if hasattr(layer, "gamma") else 1.0
 
 
-def vit_tokens(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
+def vit_tokens(vit: Any, image: Tensor, **options: Tensor | None) -> Tensor:
     """[B, prefix + N, D] after the final norm."""
     return vit.norm(vit_blocks(vit, image, **options)[-1])
 
 
-def patch_tokens(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
+def patch_tokens(vit: Any, image: Tensor, **options: Tensor | None) -> Tensor:
     """[B, N, D]: without prefix tokens."""
     return vit_tokens(vit, image, **options)[:, vit.num_prefix_tokens :]
 
 
-def projected_patches(vit: nn.Module, projector: nn.Module, image: Tensor) -> Tensor:
+def projected_patches(vit: Any, projector: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """[B, L, E]: all tokens through the projector, then without prefix tokens."""
     return projector(vit_tokens(vit, image))[:, vit.num_prefix_tokens :]
 
 
-def gap(vit: nn.Module, image: Tensor, **options: Tensor | None) -> Tensor:
+def gap(vit: Any, image: Tensor, **options: Tensor | None) -> Tensor:
     """[B, D]: the mean of the patch tokens that went in."""
     return patch_tokens(vit, image, **options).mean(dim=1)
 
@@ -126,7 +129,16 @@ def relative_waves(geometry_x: Tensor, geometry_y: Tensor, side: int, width: int
     return torch.stack(rows).reshape(len(geometry_x), side * side, 2 * width)
 
 
-def decode(decoder: nn.Module, tokens: Tensor, prefix: int, side: int, *, hidden=None, asked=None, geometries=None):
+def decode(
+    decoder: Any,
+    tokens: Tensor,
+    prefix: int,
+    side: int,
+    *,
+    hidden: Tensor | None = None,
+    asked: Tensor | None = None,
+    geometries: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """[B, asked, E]: mask tokens at the asked positions (all if None) attend to the tokens that were not hidden."""
     width = decoder.mask_token.shape[-1]
     table = sincos_table(side, width, tokens).expand(len(tokens), -1, -1)
@@ -144,7 +156,7 @@ def decode(decoder: nn.Module, tokens: Tensor, prefix: int, side: int, *, hidden
     return decoder.out(decoder.norm(x)[:, context.shape[1] :])
 
 
-def side(vit: nn.Module, image: Tensor) -> int:
+def side(vit: Any, image: Tensor) -> int:
     """Patches along an edge of the image."""
     return image.shape[-1] // vit.patch_embed.patch_size[0]
 
@@ -228,7 +240,7 @@ def choose_text(prediction: Tensor, texts: Tensor, tokens: Tensor, scale: Tensor
 def weigh(losses: list[Tensor], families: list[str], parts: Parts) -> Tensor:
     """Several targets as one loss: with given weights, or as likelihoods with trained variances s = log sigma^2."""
     if getattr(parts, "s", None) is None:
-        return sum(w * loss for w, loss in zip(parts.weights, losses, strict=True))
+        return torch.stack([w * loss for w, loss in zip(parts.weights, losses, strict=True)]).sum()
     s = parts.s.clamp(-4, 4)
     halves = [0.5 if family == "gaussian" else 1.0 for family in families]
-    return sum(half * torch.exp(-s[k]) * losses[k] + s[k] / 2 for k, half in enumerate(halves))
+    return torch.stack([half * torch.exp(-s[k]) * losses[k] + s[k] / 2 for k, half in enumerate(halves)]).sum()

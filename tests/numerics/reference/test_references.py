@@ -7,6 +7,7 @@ import copy
 import importlib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import timm
@@ -40,7 +41,7 @@ WITHOUT_AVERAGE = {
 
 
 def _vit(prefix: bool = True) -> nn.Module:
-    options = {} if prefix else {"class_token": False, "global_pool": "avg", "fc_norm": False}
+    options: dict[str, Any] = {} if prefix else {"class_token": False, "global_pool": "avg", "fc_norm": False}
     return timm.create_model(
         "vit_tiny_patch16_224",
         img_size=32,
@@ -196,6 +197,7 @@ def test_a_loss_depends_on_its_target(method: str) -> None:
 @pytest.mark.parametrize("prefix", [True, False])
 def test_the_vit_is_timms(prefix: bool) -> None:
     torch.manual_seed(0)
+    vit: Any
     vit, image = _vit(prefix).double(), _batch("mae")["view1"]
     torch.testing.assert_close(plain.vit_tokens(vit, image), vit.forward_features(image), rtol=1e-12, atol=1e-12)
 
@@ -236,9 +238,9 @@ def test_the_decoder_agrees_with_the_package(relative: bool, masked: bool) -> No
     hidden = batch["hidden"] if masked else None
     decoder = _decoder(WIDTH, relative=relative).double()
     tokens = torch.randn(4, 1 + (7 if masked else 16), WIDTH, dtype=torch.float64)
-    geometries = (batch["geometry1"], batch["geometry2"]) if relative else (None, None)
-    ours = decoder(tokens, hidden, None, None, *geometries)
-    theirs = plain.decode(decoder, tokens, 1, 4, hidden=hidden, geometries=geometries if relative else None)
+    geometries = (batch["geometry1"], batch["geometry2"]) if relative else None
+    ours = decoder(tokens, hidden, None, None, *(geometries or (None, None)))
+    theirs = plain.decode(decoder, tokens, 1, 4, hidden=hidden, geometries=geometries)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
 
 
