@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeGuard, TypeVar, cast
 from m3i_dsl.diagnostics import Diagnostic, Diagnostics, Fix, Label, error
 from m3i_dsl.semantics import literals
 from m3i_dsl.semantics.literals import Fault, describe
-from m3i_dsl.semantics.program import Placed
+from m3i_dsl.semantics.program import Definition, Placed, place_of
 from m3i_dsl.semantics.suggest import fix_for, help_for, kinds_of, nearest
 from m3i_dsl.semantics.unread import Unread
 from m3i_dsl.source import Span
@@ -112,15 +112,14 @@ class Binder:
                 attempts(lambda p=parameter: self._fail(_missing_argument(class_, p, name_span)))
         attempts.finish()
         spans = {name: argument.value.span for name, argument in written.items()}
-        definitions = {name: label for name, argument in written.items() if (label := self.definition(argument.value))}
+        definitions = {name: found for name, argument in written.items() if (found := self.definition(argument.value))}
         try:
             return Placed(class_(**values), span, spans, definitions)
         except WordError as fault:
-            at = spans.get(fault.argument or "", span)
-            label = definitions.get(fault.argument or "")
-            secondary = (label,) if label else ()
+            at = fault.argument or ""
+            primary, secondary = place_of(spans.get(at, span), definitions.get(at))
             helps = (fault.help,) if fault.help else ()
-            self._fail(error("M3I0206", fault.message, at, secondary=secondary, helps=helps))
+            self._fail(error("M3I0206", fault.message, primary.span, secondary=secondary, helps=helps))
 
     def _written(
         self, class_: type[Word], arguments: tuple[ast.Argument, ...], parameters: Mapping[str, Parameter]
@@ -259,15 +258,15 @@ class Binder:
         self.used.add(node.name)
         return self.parameters[node.name]
 
-    def definition(self, node: ast.Value) -> Label | None:
-        """Where the value of `node` is written, when it names a `param`: `size` is 32px here."""
+    def definition(self, node: ast.Value) -> Definition | None:
+        """Where the value of `node` is written, when it names a `param`."""
         if not _is_bare(node) or node.name not in self.parameters:
             return None
         inner, seen = self.parameters[node.name], {node.name}
         while _is_bare(inner) and inner.name in self.parameters and inner.name not in seen:
             seen.add(inner.name)
             inner = self.parameters[inner.name]
-        return Label(inner.span, f"`{node.name}` has its value here")
+        return Definition(node.name, inner.span, bool(seen & self.given))
 
     def _through(self, node: ast.Value, inner: ast.Value, bind: Callable[[Binder], T]) -> T:
         """Binds `inner`, the value of the `param` that `node` names.

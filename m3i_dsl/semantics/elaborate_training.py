@@ -8,7 +8,7 @@ from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics import literals
 from m3i_dsl.semantics.bind import Attempts, Unbound, operand_of
 from m3i_dsl.semantics.literals import PLAIN, WHOLE
-from m3i_dsl.semantics.program import EvaluationDeclaration, Placed, Training
+from m3i_dsl.semantics.program import EvaluationDeclaration, Placed, Training, place_of
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.settings import by_keyword, single
 from m3i_dsl.source import Span
@@ -93,14 +93,15 @@ def _length(found: dict[str, ast.Setting], block: Span, scope: Scope) -> tuple[D
         scope.report(error("M3I0205", "there is nothing to say after `warmup`", late.span, "one too many"))
     binder.no_extras(extra, "`warmup`", arguments=True, operand=False)
     operand = operand_of(extra)
-    inner = binder.parameter(operand)
+    definition, inner = binder.definition(operand), binder.parameter(operand)
     plain = operand if inner is None else inner
     if isinstance(plain, ast.Number) and plain.unit == "":
         operand = ast.Number(plain.value, unit, operand.span)
     warmup = binder.duration(operand, "`warmup`")
     if (warmup.unit == unit and warmup.value > value) or (warmup.unit == "%" and warmup.value > 1):
-        where = Label(first.span, "the length")
-        scope.report(error("M3I0203", "`warmup` is longer than training", operand.span, secondary=(where,)))
+        primary, others = place_of(operand.span, definition)
+        secondary = (Label(first.span, "the length"), *others)
+        scope.report(error("M3I0203", "`warmup` is longer than training", primary.span, secondary=secondary))
     return length, warmup
 
 

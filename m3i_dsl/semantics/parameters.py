@@ -40,7 +40,7 @@ def parameters_in_force(
         own, wanted = _resolved(value, defaults), _resolved(default, defaults)
         values[name] = default
         if not _same_type(own, wanted):
-            message = f"`--set {name}` is {_described(own)}, but the default of `{name}` is {_described(wanted)}"
+            message = f"`--set {name}` is {describe(own)}, but the default of `{name}` is {_described(wanted)}"
             secondary = (Label(wanted.span, "the default"),)
             helps = (f"write a value like `{print_value(wanted)}`",)
             diagnostics.add(error("M3I0204", message, value.span, secondary=secondary, helps=helps))

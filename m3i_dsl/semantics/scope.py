@@ -152,5 +152,5 @@ class Scope:
 def word_fault(placed: Placed[Word], fault: WordError, code: str = "M3I0206") -> Diagnostic:
     """What a word says of its own arguments, at the argument, with the `param` that the argument names."""
     helps = (fault.help,) if fault.help else ()
-    secondary = placed.definition(fault.argument)
-    return error(code, fault.message, placed.argument(fault.argument), secondary=secondary, helps=helps)
+    primary, secondary = placed.place(fault.argument)
+    return error(code, fault.message, primary.span, secondary=secondary, helps=helps)

@@ -138,11 +138,12 @@ def _queue(program: Program, target: Target) -> Iterator[Diagnostic]:
         if not isinstance(placed.word, NegativeSamples) or placed.word.queue is None:
             continue
         if placed.word.queue % program.training.batch:
+            primary, secondary = placed.place("queue")
             yield error(
                 "M3I0203",
                 f"a queue of {placed.word.queue} is not a whole number of batches of {program.training.batch}",
-                placed.argument("queue"),
-                secondary=(Label(program.training.settings["batch"], "the batch"), *placed.definition("queue")),
+                primary.span,
+                secondary=(Label(program.training.settings["batch"], "the batch"), *secondary),
                 helps=("choose a multiple of the batch",),
             )
         word = target.distribution.word

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.checks.shapes import target_grid
+from m3i_dsl.semantics.checks.shapes import sizes_differ, target_grid
 from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target, TargetReference, View
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.source import Span
@@ -146,7 +146,7 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             label = Label(reference.view.span, "the view")
             helps = (f"choose sizes that are multiples of {shape.stride}px",)
             yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
-        if representation.form == "dense":
+        if representation.form == "dense" and not sizes_differ(objective, target):
             yield from _placed(objective, target, reference, reference.view)
     if isinstance(representation, DenseFeature) and target.encoder is not None:
         depth = shape_of(target.encoder).depth

@@ -30,7 +30,7 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     predicted = predicted_width(predictor.word, given, wanted)
     grid = target_grid(objective, target)
     if predicted != wanted:
-        at = predictor.argument("width") if "width" in predictor.arguments else predictor.span
+        primary, secondary = predictor.place("width", f"yields {_dimensions(grid, predicted)}")
         help_ = f"use `linear` or `mlp`, which take the {wanted} channels of the target"
         if "width" in predictor.arguments:
             help_ = f"write `width: {wanted}`, or leave it out"
@@ -39,16 +39,13 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
         yield error(
             "M3I0215",
             f"the prediction has {predicted} channels, but the target representation has {wanted}",
-            at,
-            f"yields {_dimensions(grid, predicted)}",
-            secondary=(
-                Label(target.representation.span, f"is {_dimensions(grid, wanted)}"),
-                *predictor.definition("width"),
-            ),
+            primary.span,
+            primary.text,
+            secondary=(Label(target.representation.span, f"is {_dimensions(grid, wanted)}"), *secondary),
             helps=(help_,),
         )
         return
-    if _sizes_differ(objective, target):  # checks/geometry.py reports it; grids cannot be compared then
+    if sizes_differ(objective, target):  # checks/geometry.py reports it; grids cannot be compared then
         return
     try:
         predictor.word.check(
@@ -66,7 +63,8 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
         yield word_fault(predictor, fault)
 
 
-def _sizes_differ(objective: Objective, target: Target) -> bool:
+def sizes_differ(objective: Objective, target: Target) -> bool:
+    """Whether a view does not have the size that its encoder takes."""
     encoder = objective.encoder.word.word
     assert isinstance(encoder, ImageEncoder)
     shape = encoder.shape()
