@@ -1,185 +1,221 @@
-"""Trains every recipe for a while and writes the table of docs/results.md.
+"""Trains every recipe for a short while and writes a table of what its encoder learned.
 
-    python benchmarks/recipes.py --data FOLDER --source 'parquet("DATA/train.parquet", test: "DATA/test.parquet",
-        category: "label", prompt: "a photo of a {}.", limit: 3000)' --epochs 12
+    python benchmarks/recipes.py --output docs/results.md --source 'parquet("cifar10/train.parquet",
+        test: "cifar10/test.parquet", category: "label", prompt: "a photo of a {}")'
 
-Each recipe goes through the public commands, compile, train, eval, in a process of its own; kNN and linear probe of
-the trained encoder stand beside those of the same encoder untrained and of raw pixels. A finished row is kept in
-`--work`, so that a run that is cut off goes on where it was. On a GPU the same command without `limit`, with more
-epochs and `--device cuda`, gives the table for the whole data set.
+Takes: a source with images, categories and texts, and sizes. Gives: a Markdown page, written anew after each row.
+Guarantees: finished rows are kept in the run folder and an interrupted one goes on from its last checkpoint, so the
+same command can be given again at any time.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
-import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from m3i_dsl.source import SourceFile
-from m3i_dsl.syntax import ast
-from m3i_dsl.syntax.load import load_recipe
+if TYPE_CHECKING:
+    from benchmarks.row import Job
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTES = Path(__file__).with_name("recipes_notes.toml")
-MEASURES = ("knn", "linear")
+NOTES = Path("benchmarks/recipes_notes.toml")
+AUGMENT = "crop(size, scale: 20%..100%) | flip | jitter(p: 80%) | grayscale"
+PIXELS = "raw pixels"
 
 
 def main() -> int:
+    """0: every row has a result. 1: one failed. 130: interrupted."""
     arguments = _arguments()
-    recipes = [path for path in _recipes() if not arguments.only or path.stem in arguments.only]
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        rows = list(pool.map(lambda path: _row(path, arguments), recipes))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(_page(rows, arguments), encoding="utf-8")
-    print(arguments.output)
-    return 1 if any("fault" in row for row in rows) else 0
+    # Before anything numerical is imported, here and in the workers: its libraries read it when they are loaded.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(arguments.threads)
+    sys.path.insert(0, str(ROOT))
+    from m3i_dsl.diagnostics import RecipeError, render
+
+    try:
+        jobs = _jobs(arguments)
+        return _fill(arguments, jobs)
+    except RecipeError as fault:
+        print(render(fault.diagnostics, "full", False), file=sys.stderr, end="")
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", required=True, help="the data, as a recipe writes it; DATA stands for --data")
-    parser.add_argument("--data", type=Path, default=Path(), help="the folder of the data")
-    parser.add_argument("--augment", default="crop(32px, scale: 20%..100%) | flip | jitter | grayscale")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="where a recipe has the param")
-    parser.add_argument("--limit", type=int, default=2000, help="samples of each split to measure on")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="of each training")
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
-    parser.add_argument("--work", type=Path, default=Path("runs/recipes"))
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/results.md")
-    parser.add_argument("--only", nargs="*", default=[], metavar="RECIPE", help="names of recipe files without .m3i")
-    arguments = parser.parse_args()
-    arguments.source = arguments.source.replace("DATA", str(arguments.data.resolve()))
-    return arguments
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("recipes", nargs="*", type=Path, metavar="RECIPE", help="default: all of recipes/")
+    parser.add_argument("--source", required=True, help="as in a recipe; its paths start at the current folder")
+    parser.add_argument("--limit", type=int, default=4000, help="samples of each split (0: all; default: 4000)")
+    parser.add_argument("--epochs", type=int, default=10, help="default: 10")
+    parser.add_argument("--size", default="32px", help="side of the views (default: 32px)")
+    parser.add_argument("--patch", default="4px", help="default: 4px")
+    parser.add_argument("--width", type=int, default=96, help="default: 96")
+    parser.add_argument("--depth", type=int, default=4, help="default: 4")
+    parser.add_argument("--heads", type=int, default=3, help="default: 3")
+    parser.add_argument("--augment", default=AUGMENT, help=f"default: {AUGMENT}".replace("%", "%%"))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each row (default: 1)")
+    parser.add_argument("--workers", type=int, default=0, help="processes of each row that decode images (default: 0)")
+    parser.add_argument("--jobs", type=int, default=2, help="rows at a time (default: 2)")
+    parser.add_argument("--run", type=Path, default=Path("runs/recipes"), help="default: runs/recipes")
+    parser.add_argument("--output", type=Path, help="the page (default: standard output, at the end)")
+    return parser.parse_args()
 
 
-def _recipes() -> list[Path]:
-    """The rows in the table's order, then the named recipes; a file without `recipe` is a part of others."""
-    found = [*sorted((ROOT / "recipes/table").glob("*.m3i")), *sorted((ROOT / "recipes").glob("*.m3i"))]
-    return [path for path in found if any(isinstance(d, ast.RecipeName) for d in _declarations(path))]
+def _jobs(arguments: argparse.Namespace) -> list[Job]:
+    """One for each recipe, the rows of the paper's table first. Raises RecipeError."""
+    from benchmarks.row import Job
 
-
-def _declarations(path: Path) -> tuple[ast.Declaration, ...]:
-    recipe = load_recipe(SourceFile(str(path), path.read_text(encoding="utf-8"))).recipe
-    return recipe.declarations
-
-
-def _row(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains and measures one recipe, or reads what an earlier call has measured."""
-    name = path.relative_to(ROOT / "recipes").with_suffix("").as_posix()
-    folder = arguments.work / name.replace("/", "-")
-    kept = folder / "row.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
-    folder.mkdir(parents=True, exist_ok=True)
-    params = {d.name.text for d in _declarations(path) if isinstance(d, ast.Param)}
-    wanted = [f"{name}={getattr(arguments, name)}" for name in ("source", "augment", "epochs")] + arguments.set
-    settings = [word for item in wanted if item.partition("=")[0] in params for word in ("--set", item)]
-    artifact, run = str(folder / "artifact"), str(folder / f"run-{time.time_ns()}")
-    started = time.monotonic()
-    place = ["--device", arguments.device]
-    try:
-        _m3ic(["compile", str(path), "-o", artifact, *settings], folder, arguments.threads)
-        _m3ic(["train", artifact, "--run", run, "--threads", str(arguments.threads), *place], folder, arguments.threads)
-        seconds = time.monotonic() - started
-        text = _m3ic(["eval", run, "--json", "--limit", str(arguments.limit), *place], folder, arguments.threads)
-    except subprocess.CalledProcessError as fault:
-        print(f"{name}: failed\n{fault.stderr}", file=sys.stderr)
-        return {"name": name, "fault": fault.stderr}
-    row = {"name": name, "seconds": seconds, "results": json.loads(text)["results"]}
-    kept.write_text(json.dumps(row, indent=2), encoding="utf-8")
-    print(f"{name}: {seconds:.0f} s", file=sys.stderr)
-    return row
-
-
-def _m3ic(words: list[str], folder: Path, threads: int) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "m3i_dsl.cli.main", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        log.write(done.stderr)
-    return done.stdout
-
-
-# --- the page ---------------------------------------------------------------------------------------------------------
-
-
-def _page(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
-    notes = tomllib.loads(NOTES.read_text(encoding="utf-8")) if NOTES.is_file() else {}
-    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "timm"))
-    lines = [
-        "# Results",
-        "",
-        "Every recipe, trained for a short while, against the same encoder untrained and raw pixels.",
-        "The numbers say that each method trains; they are not the paper's, and such short runs do not rank methods.",
-        "",
-        f"{datetime.datetime.now(tz=datetime.UTC).date()}, {os.cpu_count()} cores ({platform.machine()}), {versions},",
-        f"{arguments.device}, {arguments.threads} thread a training, {arguments.jobs} at a time. The command:",
-        "",
-        "```sh",
-        _command(),
-        "```",
-        "",
-        "Accuracy in % on held-out images, with its standard error; bold where the trained encoder is above the",
-        "untrained one by more than the standard error of their difference.",
-        "",
-        "| recipe | kNN trained | untrained | pixels | linear trained | untrained | pixels | seconds |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_line(row, notes) for row in rows),
-        "",
-        *_footnotes(rows, notes),
+    found = arguments.recipes or [*sorted(Path("recipes/table").glob("*.m3i")), *sorted(Path("recipes").glob("*.m3i"))]
+    recipes = [path for path in found if "\nrecipe " in path.read_text(encoding="utf-8")]
+    common = {name: str(getattr(arguments, name)) for name in SETTINGS}
+    return [
+        Job(
+            recipe=path,
+            settings={**common, "source": _source_from(arguments, path)},
+            folder=arguments.run,
+            device=arguments.device,
+            threads=arguments.threads,
+            workers=arguments.workers,
+        )
+        for path in recipes
     ]
-    return "\n".join(lines).rstrip() + "\n"
 
 
-def _command() -> str:
-    """The command as it was given, folders by their names only."""
-    words = ["python", "benchmarks/recipes.py", *sys.argv[1:]]
-    kept = [Path(word).name if before == "--data" else word for before, word in zip(["", *words], words, strict=False)]
-    for option in ("--work", "--output"):
-        while option in kept:
-            del kept[kept.index(option) : kept.index(option) + 2]
-    return shlex.join(kept)
+SETTINGS = ("size", "patch", "width", "depth", "heads", "epochs", "augment")
+"""The parameters that all recipes have, directly or by `use`."""
 
 
-def _line(row: dict[str, Any], notes: dict[str, Any]) -> str:
-    mark = f" [^{row['name'].replace('/', '-')}]" if row["name"] in notes else ""
-    if "fault" in row:
-        return f"| {row['name']}{mark} | failed | | | | | | |"
-    cells = [f"{row['name']}{mark}"]
-    for measure in MEASURES:
-        found = next(result for result in row["results"] if result["name"] == measure)
-        trained, untrained, pixels = found["trained"], *(found["baselines"][b] for b in ("untrained", "raw pixels"))
-        text = _percent(trained)
-        cells += [f"**{text}**" if _beats(trained, untrained) else text, _percent(untrained), _percent(pixels)]
-    cells.append(f"{row['seconds']:.0f}")
-    return f"| {' | '.join(cells)} |"
+def _source_from(arguments: argparse.Namespace, recipe: Path) -> str:
+    """The source with its limit, and its paths as the recipe must write them. Raises RecipeError."""
+    from m3i_dsl.driver import check_file
+    from m3i_dsl.source import read_file
+    from m3i_dsl.syntax import parse_value
+
+    checked = check_file(read_file(recipe), {"source": parse_value(arguments.source, "<--source>")})
+    word: Any = next(iter(checked.required().data.values())).source.word  # a dataclass, as all words are
+    here: dict[str, Any] = {}
+    for field in dataclasses.fields(word):
+        value = getattr(word, field.name)
+        if field.name in ("path", "test") and isinstance(value, str):
+            here[field.name] = os.path.relpath(value, recipe.parent)
+        if field.name == "limit" and arguments.limit:
+            here[field.name] = arguments.limit
+    return str(dataclasses.replace(word, **here).text())
 
 
-def _percent(result: dict[str, float]) -> str:
-    return f"{100 * result['value']:.1f} +- {100 * result['standard_error']:.1f}"
+def _fill(arguments: argparse.Namespace, jobs: Sequence[Job]) -> int:
+    """Computes what is missing, and writes the page after each row."""
+    from benchmarks.row import measure_pixels, measure_recipe
+
+    results: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
+    started = time.monotonic()
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
+        futures: dict[Future[dict[str, Any]], str] = {pool.submit(measure_recipe, job): job.name for job in jobs}
+        futures[pool.submit(measure_pixels, jobs[0])] = PIXELS
+        try:
+            for done in as_completed(futures):
+                name = futures[done]
+                try:
+                    results[name] = done.result()
+                except Exception as fault:
+                    failed[name] = f"{type(fault).__name__}: {fault}".splitlines()[0]
+                elapsed = time.monotonic() - started
+                finished = len(results) + len(failed)
+                left = elapsed / finished * (len(futures) - finished)
+                print(
+                    f"[{finished}/{len(futures)}] {_line(name, results, failed)}"
+                    f"  ({elapsed / 60:.0f} min, about {left / 60:.0f} min left)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                _write(arguments, jobs, results, failed)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if arguments.output is None:
+        print(_page(arguments, jobs, results, failed), end="")
+    return 1 if failed else 0
 
 
-def _beats(trained: dict[str, float], untrained: dict[str, float]) -> bool:
-    error = (trained["standard_error"] ** 2 + untrained["standard_error"] ** 2) ** 0.5
-    return trained["value"] > untrained["value"] + error
+def _line(name: str, results: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> str:
+    if name in failed:
+        return f"{name}: failed: {failed[name]}"
+    if name == PIXELS:
+        return name
+    measured = results[name]["measured"]
+    shown = [
+        f"{label} {100 * found['trained']['value']:.1f} (untrained {100 * found['untrained']['value']:.1f})"
+        for label, found in (("kNN", measured["knn"]), ("linear", measured["linear"]))
+    ]
+    return f"{name}: {', '.join(shown)}"
 
 
-def _footnotes(rows: list[dict[str, Any]], notes: dict[str, Any]) -> list[str]:
-    return [f"[^{row['name'].replace('/', '-')}]: {notes[row['name']]}" for row in rows if row["name"] in notes]
+def _write(
+    arguments: argparse.Namespace,
+    jobs: Sequence[Job],
+    results: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
+) -> None:
+    if arguments.output is not None:
+        temporary = arguments.output.with_suffix(".tmp")
+        temporary.write_text(_page(arguments, jobs, results, failed), encoding="utf-8")
+        os.replace(temporary, arguments.output)
+
+
+def _page(
+    arguments: argparse.Namespace,
+    jobs: Sequence[Job],
+    results: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
+) -> str:
+    from benchmarks.page import Setting, page
+    from m3i_dsl.artifact.fingerprint import current_versions
+
+    notes: dict[str, str] = tomllib.loads((ROOT / NOTES).read_text(encoding="utf-8"))
+    versions = {"Python": platform.python_version(), **current_versions()}
+    common = {name: str(getattr(arguments, name)) for name in SETTINGS}
+    setting = Setting(
+        date=datetime.date.today().isoformat(),
+        machine=_machine(arguments.device),
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
+        command=f"python benchmarks/recipes.py {shlex.join(sys.argv[1:])}",
+        settings={**common, "samples of each split": str(arguments.limit or "all")},
+    )
+    rows = [results[job.name] for job in jobs if job.name in results]
+    pixels = results.get(PIXELS, {}).get("measured")
+    return page(rows, pixels, failed, notes, setting)
+
+
+def _machine(device: str) -> str:
+    """The processor and the number of cores, or the GPU."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    return f"{model}, {len(os.sched_getaffinity(0))} cores"
 
 
 if __name__ == "__main__":
