@@ -67,7 +67,7 @@ def test_checking_any_text_gives_diagnostics(text: str) -> None:
 def test_a_few_changes_give_few_messages(text: str) -> None:
     """Each change may be a fault in several places, but what depends on a faulty thing is silent."""
     checked = check_file(SourceFile("recipe.m3i", text), reader=InMemory({}))
-    places = [(diagnostic.code, diagnostic.span) for diagnostic in checked.diagnostics]
+    places = [(d.code, d.span, d.message) for d in checked.diagnostics]
     assert len(places) == len(set(places)), "the same is said of the same place twice"
 
 
