@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.row import Job
+    from m3i_dsl.semantics.program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTES = Path("benchmarks/recipes_notes.toml")
@@ -61,12 +62,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("recipes", nargs="*", type=Path, metavar="RECIPE", help="default: all of recipes/")
     parser.add_argument("--source", required=True, help="as in a recipe; its paths start at the current folder")
     parser.add_argument("--limit", type=int, default=4000, help="samples of each split (0: all; default: 4000)")
-    parser.add_argument("--epochs", type=int, default=10, help="default: 10")
+    parser.add_argument("--epochs", type=int, default=8, help="default: 8")
     parser.add_argument("--size", default="32px", help="side of the views (default: 32px)")
     parser.add_argument("--patch", default="4px", help="default: 4px")
     parser.add_argument("--width", type=int, default=96, help="default: 96")
     parser.add_argument("--depth", type=int, default=4, help="default: 4")
     parser.add_argument("--heads", type=int, default=3, help="default: 3")
+    parser.add_argument("--lr", default="2e-3 per 256", help="default: 2e-3 per 256")
     parser.add_argument("--augment", default=AUGMENT, help=f"default: {AUGMENT}".replace("%", "%%"))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--threads", type=int, default=1, help="threads of each row (default: 1)")
@@ -82,33 +84,45 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
     from benchmarks.row import Job
 
     found = arguments.recipes or [*sorted(Path("recipes/table").glob("*.m3i")), *sorted(Path("recipes").glob("*.m3i"))]
-    recipes = [path for path in found if "\nrecipe " in path.read_text(encoding="utf-8")]
     common = {name: str(getattr(arguments, name)) for name in SETTINGS}
-    return [
-        Job(
-            recipe=path,
-            settings={**common, "source": _source_from(arguments, path)},
-            folder=arguments.run,
-            device=arguments.device,
-            threads=arguments.threads,
-            workers=arguments.workers,
-        )
-        for path in recipes
-    ]
+    jobs: list[Job] = []
+    for path in found:
+        if "\nrecipe " not in path.read_text(encoding="utf-8"):  # a part that others use
+            continue
+        program = _checked(arguments, path)
+        if missing := [name for name in common if name not in program.parameters]:
+            print(f"left out: {path}, which has no `param {missing[0]}`", file=sys.stderr)
+            continue
+        settings = {**common, "source": _source_from(arguments, program, path)}
+        jobs.append(Job(path, settings, arguments.run, arguments.device, arguments.threads, arguments.workers))
+    return jobs
 
 
-SETTINGS = ("size", "patch", "width", "depth", "heads", "epochs", "augment")
-"""The parameters that all recipes have, directly or by `use`."""
+SETTINGS = ("size", "patch", "width", "depth", "heads", "epochs", "lr", "augment")
+"""Parameters of the recipes, each given to those that have it (an encoder of its own has no `width`)."""
 
 
-def _source_from(arguments: argparse.Namespace, recipe: Path) -> str:
-    """The source with its limit, and its paths as the recipe must write them. Raises RecipeError."""
+def _settings(arguments: argparse.Namespace, recipe: Path) -> dict[str, str]:
+    from m3i_dsl.source import read_file
+    from m3i_dsl.syntax import ast
+    from m3i_dsl.syntax.load import load_recipe
+
+    declarations = load_recipe(read_file(recipe)).recipe.declarations
+    params = {declaration.name.text for declaration in declarations if isinstance(declaration, ast.Param)}
+    return {name: str(getattr(arguments, name)) for name in SETTINGS if name in params}
+
+
+def _checked(arguments: argparse.Namespace, recipe: Path) -> Program:
     from m3i_dsl.driver import check_file
     from m3i_dsl.source import read_file
     from m3i_dsl.syntax import parse_value
 
-    checked = check_file(read_file(recipe), {"source": parse_value(arguments.source, "<--source>")})
-    word: Any = next(iter(checked.required().data.values())).source.word  # a dataclass, as all words are
+    return check_file(read_file(recipe), {"source": parse_value(arguments.source, "<--source>")}).required()
+
+
+def _source_from(arguments: argparse.Namespace, program: Program, recipe: Path) -> str:
+    """The source with its limit, and its paths as the recipe must write them."""
+    word: Any = next(iter(program.data.values())).source.word  # a dataclass, as all words are
     here: dict[str, Any] = {}
     for field in dataclasses.fields(word):
         value = getattr(word, field.name)
