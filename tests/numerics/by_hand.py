@@ -1,13 +1,15 @@
 """Modules of the compiled graph, computed by hand from their parameters.
 
-Takes: a module that a reference calls whole (a projector, a predictor, a text encoder). Gives: a function that reads
-its parameters and computes with elementary operations. Guarantees: no `forward` of the package runs in a reference;
-batch norm moves the running statistics of the module that it is given, as training does. An unknown module is an error.
+Takes: a module that a reference calls whole (a ResNet, a projector, a predictor, a text encoder). Gives: a function
+that reads its parameters and computes with elementary operations. Guarantees: no `forward` of the package or of timm
+runs in a reference; batch norm moves the running statistics of the module that it is given, as training does. An
+unknown module is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -36,6 +38,66 @@ def function(module: Any) -> Function:
             raise NotImplementedError(f"no hand-written {other}")
 
 
+def backbone(model: Any) -> Any:
+    """What plain.vit_tokens takes: a ViT as it is, any other model as a function of the image."""
+    return model if hasattr(model, "blocks") else ResNet(model)
+
+
+class ResNet:
+    """A timm ResNet of basic blocks, dilated or not, up to its last map; as tokens [B, L, D]."""
+
+    num_prefix_tokens = 0
+
+    def __init__(self, model: Any) -> None:
+        assert type(model).__name__ == "ResNet", f"no hand-written {type(model).__name__}"
+        self.model = model
+        self.patch_embed = SimpleNamespace(patch_size=(model.feature_info[-1]["reduction"],) * 2)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        model = self.model
+        x = in_order(model.conv1, image)
+        x = batch_norm_2d(model.bn1, x).clamp(min=0)
+        x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
+        for layer in (model.layer1, model.layer2, model.layer3, model.layer4):
+            for block in layer:
+                y = batch_norm_2d(block.bn1, convolution(block.conv1, x)).clamp(min=0)
+                y = batch_norm_2d(block.bn2, convolution(block.conv2, y))
+                x = (y + (x if block.downsample is None else in_order(block.downsample, x))).clamp(min=0)
+        return x.flatten(2).transpose(1, 2)
+
+
+def in_order(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """Convolutions, batch norms, ReLUs and average pools in order, on maps [B, D, H, W]."""
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            x = convolution(layer, x)
+        elif isinstance(layer, nn.BatchNorm2d):
+            x = batch_norm_2d(layer, x)
+        elif isinstance(layer, nn.ReLU):
+            x = x.clamp(min=0)
+        elif isinstance(layer, nn.AvgPool2d):  # of 2 x 2 cells; where it does not shrink, zeros stand beyond the edge
+            assert layer.kernel_size in (2, (2, 2))
+            shrinks = layer.stride in (2, (2, 2))
+            x = F.avg_pool2d(x, 2) if shrinks else F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2, stride=1)
+        else:
+            raise NotImplementedError(f"no hand-written {type(layer).__name__}")
+    return x
+
+
+def convolution(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 2-D convolution without bias."""
+    assert layer.bias is None
+    assert layer.groups == 1
+    padding = (int(layer.padding[0]), int(layer.padding[1]))
+    return F.conv2d(x, layer.weight, stride=layer.stride, padding=padding, dilation=layer.dilation)
+
+
+def batch_norm_2d(layer: nn.Module, x: Tensor) -> Tensor:
+    """Channels of x [B, D, H, W] over all other axes."""
+    assert isinstance(layer, nn.BatchNorm2d)
+    return batch_norm(layer, x.movedim(1, -1)).movedim(-1, 1)
+
+
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """x W^T + b."""
     y = x @ layer.weight.T
@@ -59,7 +121,7 @@ def mlp(layers: nn.Sequential, x: Tensor) -> Tensor:
     return x
 
 
-def batch_norm(layer: nn.BatchNorm1d, x: Tensor) -> Tensor:
+def batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Channels of x [..., D] over all other axes: biased variance here, unbiased in the running statistics."""
     rows = x.flatten(0, -2)
     mean = rows.mean(dim=0)

@@ -31,28 +31,29 @@ def line(start: float, stop: float) -> Momentum:
 
 @dataclass(frozen=True)
 class Method:
-    """`calls` is how often a step runs an encoder once equal calls are one; `weights` are those of the targets."""
+    """`calls` is how often a step runs an encoder once equal calls are one; `weight` is that of a single target."""
 
     reference: str
     calls: int
     momentum: Momentum | None = None
     constants: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    weights: tuple[float, ...] = (1.0,)
+    weight: float = 1.0
+    lr: float = 1e-3
 
 
 _SHARED = cosine(0.996)
 
 METHODS: Mapping[str, Method] = {
-    "barlow_twins": Method("barlow_twins", 2, None, {"decorrelation": 0.0051, "weight": 1 / 256}, (1 / 256,)),
+    "barlow_twins": Method("barlow_twins", 2, None, {"decorrelation": 0.0051, "weight": 1 / 256}, 1 / 256),
     "byol": Method("byol", 4, cosine(0.996)),
     "clip": Method("clip", 2, None, {"symmetric": True}),
     "data2vec": Method("data2vec", 2, line(0.99, 0.999), {"layers": 2, "beta": 2.0}),
-    "densecl": Method("densecl", 2, constant(0.99), {"temperature": 0.2, "weights": (0.5, 0.5)}, (0.5, 0.5)),
-    "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}, (1.0, 1.0, 1.0)),
-    "m3i_digits": Method("m3i", 4, _SHARED, {"symmetric": False}, (1.0, 1.0, 1.0)),
-    "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}, (1.0, 1.0, 1.0)),
+    "densecl": Method("densecl", 2, constant(0.99), {"temperature": 0.2, "weights": (0.5, 0.5)}),
+    "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}),
+    "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, lr=4e-3),
+    "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}),
     "mae": Method("mae", 1),
-    "moco_v3": Method("moco_v3", 4, cosine(0.99), {"temperature": 0.2}, (0.4,)),
+    "moco_v3": Method("moco_v3", 4, cosine(0.99), {"temperature": 0.2}, 0.4),
     "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}),
     "simmim": Method("simmim", 1),
     "supervised": Method("supervised", 1, None, {"temperature": 1.0, "label_smoothing": 0.1}),

@@ -133,7 +133,7 @@ def _settings(module: fx.GraphModule) -> Iterator[Fault]:
 
 def _arguments(module: fx.GraphModule) -> Iterator[Fault]:
     """Prefix tokens pooled, other layers averaged, pixels normalised or not, a sum for a mean."""
-    for node in _calls(module, tokens.pool):
+    for node in (n for n in _calls(module, tokens.pool) if n.kwargs["prefix"]):
         yield f"{node.name} with the class token", _on(node, lambda n: n.update_kwarg("prefix", 0))
         yield f"{node.name} by the class token", _on(node, lambda n: n.update_kwarg("mode", "class"))
     for node in _calls(module, features.average_layers):

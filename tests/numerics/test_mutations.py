@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,8 +23,20 @@ from tests.numerics.test_training import agree_states, batches
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_fault_is_noticed(name: str) -> None:
-    survived, expected = survivors(*case(name), functools.partial(harmless, name))
-    assert survived == expected
+    executable, expected, batch = on_a_vit(name) if name == "m3i_digits" else case(name)
+    survived, hopeless = survivors(executable, expected, batch, functools.partial(harmless, name))
+    assert survived == hopeless
+
+
+def on_a_vit(name: str) -> tuple[Executable, Result, dict[str, Tensor]]:
+    """The recipe with a small ViT for its ResNet: the graph has the same nodes, and its mutants take seconds."""
+    text = (ROOT / f"{name}.m3i").read_text(encoding="utf-8")
+    vit = 'timm("vit_tiny_patch16_224", image: size, patch: 8px, width: 36, depth: 2, heads: 3)'
+    text, replaced = re.subn(r'timm\("resnet10t"[^)]*\)', vit, text)
+    assert replaced == 1
+    executable = fresh(compile_text(text).executable)
+    batch = batch_at(executable.program, executable)
+    return executable, expect(executable, METHODS[name], batch), batch
 
 
 def survivors(

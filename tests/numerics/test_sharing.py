@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import pytest
 import torch
 
 from m3i_dsl.ir.share import encoder_calls
-from tests.numerics.comparison import Disagreement
-from tests.numerics.equivalence import assert_equivalent, assert_same_start, observe
+from tests.numerics.comparison import Disagreement, agree
+from tests.numerics.equivalence import Observation, assert_equivalent, assert_same_start, observe
 from tests.numerics.methods import METHODS
 from tests.numerics.recipes import batch_at, compile_text, compiled, fresh, plain_executable, recipe_names
 
@@ -17,16 +18,35 @@ CALLS_BEFORE_SHARING = {"m3i": 4 + 2, "m3i_digits": 4 + 2 + 2, "m3i_no_mix": 3 +
 """Encoder calls where each target starts from its views; recipes with one target and one direction share nothing."""
 
 
+@functools.cache
+def observed(name: str) -> tuple[Observation, Observation]:
+    """A step of the plain graph, and of the shared one."""
+    of = compiled(name)
+    shared, plain = fresh(of.executable), fresh(plain_executable(of))
+    batch = batch_at(of.program, shared)
+    return observe(plain, batch), observe(shared, batch)
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_shared_graph_is_the_plain_graph(name: str) -> None:
     of = compiled(name)
     assert_same_start(of.executable, plain_executable(of))
-    shared, plain = fresh(of.executable), fresh(plain_executable(of))
-    batch = batch_at(of.program, shared)
-    after, before = observe(shared, batch), observe(plain, batch)
+    before, after = observed(name)
     assert_equivalent(before, after)
     assert after.calls == encoder_calls(of.graph) == METHODS[name].calls
     assert before.calls == encoder_calls(of.plain) == CALLS_BEFORE_SHARING.get(name, METHODS[name].calls)
+
+
+def test_batch_norm_sees_a_shared_call_once() -> None:
+    """Running statistics after n equal calls, r + (1 - 0.9^n)(s - r), against those after one."""
+    before, after = observed("m3i_digits")
+    assert (before.encoder_calls["image"], after.encoder_calls["image"]) == (4, 1)
+    start = dict(fresh(compiled("m3i_digits").executable).module.named_buffers())
+    statistics = [name for name in start if name.startswith("encoders.image.") and "running" in name]
+    assert statistics
+    for name in statistics:
+        seen = start[name] + (after.buffers[name] - start[name]) / 0.1
+        agree(name, before.buffers[name], start[name] + (1 - 0.9**4) * (seen - start[name]), 1e-12)
 
 
 def test_no_encoder_runs_twice_on_the_same_view_and_mask() -> None:

@@ -31,9 +31,6 @@ TOTAL = 4
 """Steps that schedule and momentum are stretched over: the three come before the end."""
 
 WARMUP = 2
-PEAK = 1e-3 * 8 / 256
-"""1e-3 per 256, at a batch of 8."""
-
 Batches = Sequence[Mapping[str, Tensor]]
 
 
@@ -78,10 +75,15 @@ def train_by_hand(executable: Executable, method: Method, batches: Batches) -> S
         loss, _ = reference_step(module, executable, method, batch)
         loss.backward()
         losses.append(loss.item())
-        rate = PEAK * (
-            (number + 1) / WARMUP
-            if number < WARMUP
-            else (1 + math.cos(math.pi * (number - WARMUP) / (TOTAL - WARMUP))) / 2
+        rate = (
+            method.lr
+            * 8
+            / 256
+            * (
+                (number + 1) / WARMUP
+                if number < WARMUP
+                else (1 + math.cos(math.pi * (number - WARMUP) / (TOTAL - WARMUP))) / 2
+            )
         )
         gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
         norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()

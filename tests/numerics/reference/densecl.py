@@ -9,12 +9,7 @@ from tests.numerics.reference.plain import Batch, Parts, inverse_temperature, l2
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
-    """parts.weights of the two."""
-    return torch.stack([w * each for w, each in zip(parts.weights, losses(parts, batch), strict=True)]).sum()
-
-
-def losses(parts: Parts, batch: Batch) -> list[Tensor]:
-    """The mean vector, and every token with its most similar one of the other view."""
+    """parts.weights of the two: the mean vector, and every token with its most similar one of the other view."""
     x, prefix = vit_tokens(parts.vit, batch["view2"]), parts.vit.num_prefix_tokens
     q, q_dense = l2(parts.projector(x[:, prefix:].mean(dim=1))), l2(parts.projector(x)[:, prefix:])
     with torch.no_grad():
@@ -28,4 +23,5 @@ def losses(parts: Parts, batch: Batch) -> list[Tensor]:
         for t, own in enumerate(l2(grid[n, matched[n]])):
             dense.append(negative_log_softmax(scale * torch.cat([own[None], parts.dense_queue]) @ q_dense[n, t], 0))
     parts.pushed = (k, l2(grid.mean(dim=1)))  # what enters the two queues when the step is over
-    return [torch.stack(whole).mean(), torch.stack(dense).mean()]
+    parts.losses = [torch.stack(whole).mean(), torch.stack(dense).mean()]
+    return parts.weights[0] * parts.losses[0] + parts.weights[1] * parts.losses[1]

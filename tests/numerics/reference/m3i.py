@@ -11,11 +11,6 @@ from tests.numerics.reference.plain import Batch, Parts, decode, ln0, partner, p
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
-    """Intra, inter and contrast, weighed."""
-    return plain.weigh(losses(parts, batch), ["gaussian", "gaussian", "boltzmann"], parts)
-
-
-def losses(parts: Parts, batch: Batch) -> list[Tensor]:
     """`hidden` is where the first image gives way to its partner, of which the rest is hidden."""
     first, second, hidden, vit = batch["view1"], partner(batch["view1"]), batch["hidden"], parts.vit
     prefix, p, side = vit.num_prefix_tokens, vit.patch_embed.patch_size[0], plain.side(vit, first)
@@ -31,4 +26,5 @@ def losses(parts: Parts, batch: Batch) -> list[Tensor]:
     pooled = [parts.predictor(tokens[:, prefix:].mean(dim=1)) for tokens in own]
     swapped = {name: partner(batch[name]) for name in ("labels", "tokens") if name in batch}
     both = (contrast(parts, batch, pooled[0]) + contrast(parts, swapped, pooled[1])) / 2
-    return [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), both]
+    parts.losses = [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), both]
+    return plain.weigh(parts.losses, ["gaussian", "gaussian", "boltzmann"], parts)

@@ -10,11 +10,6 @@ from tests.numerics.reference.plain import Batch, Parts, decode, ln0, projected_
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
-    """Intra, inter and contrast, weighed."""
-    return plain.weigh(losses(parts, batch), ["gaussian", "gaussian", "boltzmann"], parts)
-
-
-def losses(parts: Parts, batch: Batch) -> list[Tensor]:
     """Dense intra and inter errors and the contrast of the mean visible token."""
     image, hidden, vit = batch["view1"], batch["hidden"], parts.vit
     prefix, side = vit.num_prefix_tokens, plain.side(vit, image)
@@ -27,7 +22,12 @@ def losses(parts: Parts, batch: Batch) -> list[Tensor]:
             ln0(projected_patches(parts.average, parts.average_projector, batch[view])) for view in ("view1", "view2")
         )
     pooled = parts.predictor(features[:, prefix:].mean(dim=1))
-    return [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), contrast(parts, batch, pooled)]
+    parts.losses = [
+        (intra - z_intra).square().mean(),
+        (inter - z_inter).square().mean(),
+        contrast(parts, batch, pooled),
+    ]
+    return plain.weigh(parts.losses, ["gaussian", "gaussian", "boltzmann"], parts)
 
 
 def contrast(parts: Parts, batch: Batch, pooled: Tensor) -> Tensor:

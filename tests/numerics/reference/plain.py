@@ -3,7 +3,8 @@
 Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar`.
 
 `parts` is a namespace; each reference uses some of
-    vit, average          online and averaged timm VisionTransformer (`average` is the f_phi of all target features)
+    vit, average          online and averaged timm VisionTransformer (`average` is the f_phi of all target features), or
+                          functions of the image that give tokens, with num_prefix_tokens and patch_embed.patch_size
     mask_token            [D], replaces hidden patches where tokens are not dropped
     projector, average_projector    modules on tokens or the pooled vector, `nn.Identity()` where a recipe has none
     predictor             module on features, tokens or pooled
@@ -15,6 +16,7 @@ Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar
     weight                of the only target, where a reference says so
     weights or s          of the targets of an objective: numbers, or the trained log sigma^2 [K]
     queue, dense_queue    [A, E], past keys
+An objective of several targets leaves their losses in `parts.losses`.
 `batch` is a dict of view1, view2 [B, 3, H, W]; hidden bool [B, L], True = hidden (in a mix: taken from the partner);
 geometry1, geometry2 [B, 6]; labels [B]; tokens [B, T].
 """
@@ -82,6 +84,9 @@ def scale(layer: Any) -> Tensor | float:
 
 def vit_tokens(vit: Any, image: Tensor, **options: Tensor | None) -> Tensor:
     """[B, prefix + N, D] after the final norm."""
+    if not hasattr(vit, "blocks"):
+        assert not options, "only a ViT can drop or mask tokens here"
+        return vit(image)
     return vit.norm(vit_blocks(vit, image, **options)[-1])
 
 
