@@ -61,10 +61,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("recipes", nargs="*", type=Path, metavar="RECIPE", help="default: all of recipes/")
     parser.add_argument("--source", required=True, help="as in a recipe; its paths start at the current folder")
-    parser.add_argument("--limit", type=int, default=4000, help="samples of each split (0: all; default: 4000)")
-    parser.add_argument("--epochs", type=int, default=8, help="default: 8")
+    parser.add_argument("--limit", type=int, default=3000, help="samples of each split (0: all; default: 3000)")
+    parser.add_argument("--epochs", type=int, default=12, help="default: 12")
     parser.add_argument("--size", default="32px", help="side of the views (default: 32px)")
-    parser.add_argument("--patch", default="4px", help="default: 4px")
+    parser.add_argument("--patch", default="8px", help="default: 8px")
     parser.add_argument("--width", type=int, default=96, help="default: 96")
     parser.add_argument("--depth", type=int, default=4, help="default: 4")
     parser.add_argument("--heads", type=int, default=3, help="default: 3")
@@ -84,32 +84,19 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
     from benchmarks.row import Job
 
     found = arguments.recipes or [*sorted(Path("recipes/table").glob("*.m3i")), *sorted(Path("recipes").glob("*.m3i"))]
-    common = {name: str(getattr(arguments, name)) for name in SETTINGS}
     jobs: list[Job] = []
     for path in found:
         if "\nrecipe " not in path.read_text(encoding="utf-8"):  # a part that others use
             continue
         program = _checked(arguments, path)
-        if missing := [name for name in common if name not in program.parameters]:
-            print(f"left out: {path}, which has no `param {missing[0]}`", file=sys.stderr)
-            continue
-        settings = {**common, "source": _source_from(arguments, program, path)}
+        settings = {name: str(getattr(arguments, name)) for name in SETTINGS if name in program.parameters}
+        settings["source"] = _source_from(arguments, program, path)
         jobs.append(Job(path, settings, arguments.run, arguments.device, arguments.threads, arguments.workers))
     return jobs
 
 
 SETTINGS = ("size", "patch", "width", "depth", "heads", "epochs", "lr", "augment")
 """Parameters of the recipes, each given to those that have it (an encoder of its own has no `width`)."""
-
-
-def _settings(arguments: argparse.Namespace, recipe: Path) -> dict[str, str]:
-    from m3i_dsl.source import read_file
-    from m3i_dsl.syntax import ast
-    from m3i_dsl.syntax.load import load_recipe
-
-    declarations = load_recipe(read_file(recipe)).recipe.declarations
-    params = {declaration.name.text for declaration in declarations if isinstance(declaration, ast.Param)}
-    return {name: str(getattr(arguments, name)) for name in SETTINGS if name in params}
 
 
 def _checked(arguments: argparse.Namespace, recipe: Path) -> Program:
