@@ -33,6 +33,9 @@ m3ic explain M3I0011               what a message means
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        _parser(words).print_help(sys.stderr)
+        return 2
     try:
         arguments = _parser(words).parse_args(words)
     except SystemExit as done:

@@ -135,6 +135,14 @@ def expand(paths: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def is_part(file: SourceFile) -> bool:
+    """Whether the file names no recipe, so that it has a meaning only where others `use` it."""
+    from m3i_dsl.syntax import ast, parse
+
+    recipe, _ = parse(file)
+    return not any(isinstance(declaration, ast.RecipeName) for declaration in recipe.declarations)
+
+
 # --- output -----------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from m3i_dsl.cli.options import add_command, add_paths, add_settings, colored, expand, read, report, settings
+from m3i_dsl.cli.options import add_command, add_paths, add_settings, colored, expand, is_part, read, report, settings
 from m3i_dsl.diagnostics import Severity
 
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     found: list[tuple[str, Row]] = []
     failed = False
     for path in expand(arguments.paths):
-        checked = check_file(read(path, arguments.stdin_filename), values)
+        file = read(path, arguments.stdin_filename)
+        if path not in arguments.paths and is_part(file):
+            continue
+        checked = check_file(file, values)
         report([d for d in checked.diagnostics if d.severity is Severity.ERROR], arguments, sys.stderr)
         failed |= checked.program is None
         found += rows(checked.program) if checked.program is not None else []
@@ -65,11 +68,18 @@ def _print_table(found: list[tuple[str, Row]], columns: tuple[str, ...], color: 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", *columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.columns[0].no_wrap = True
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for name, row in found:
         table.add_row(name, *row.cells())
     console = Console(no_color=not color, highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width: never wrap a cell
-        console = Console(no_color=True, highlight=False, width=240)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    # A file or a pipe has no width, so no cell is wrapped, and lines do not end in the padding of the last column.
+    wide = Console(no_color=True, highlight=False, width=240)
+    with wide.capture() as printed:
+        wide.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().strip("\n").splitlines()))

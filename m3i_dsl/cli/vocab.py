@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
     from m3i_dsl.vocabulary.word import Kind, Parameter, Word
 
+WIDEST = 120
+"""Longer lines are hard to read, however wide the terminal is."""
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Declares the command."""
@@ -109,11 +112,12 @@ def _print_word(console: Console, word: type[Word], *, arguments_too: bool, full
     from rich.markup import escape
     from rich.padding import Padding
 
-    console.print(Padding(f"[cyan]{word.name}[/cyan]  {escape(word.summary())}", (0, 0, 0, 2)))
+    console.print(f"  [cyan]{word.name}[/cyan]")
+    _print_wrapped(console, word.summary(), 4)
     if full:
-        paragraphs = (inspect.getdoc(word) or "").split("\n\n")[1:]
-        for paragraph in paragraphs:
-            console.print(Padding(escape(" ".join(paragraph.split())), (1, 0, 0, 4)))
+        for paragraph in (inspect.getdoc(word) or "").split("\n\n")[1:]:
+            console.print()
+            _print_wrapped(console, " ".join(paragraph.split()), 4)
         console.print()
     if not arguments_too:
         return
@@ -122,5 +126,22 @@ def _print_word(console: Console, word: type[Word], *, arguments_too: bool, full
         given = (
             "required" if parameter.required else "optional" if default is None else f"{default}, {parameter.origin}"
         )
-        line = f"{parameter.name}: {parameter.type.describe()} ({given}) - {parameter.doc}"
-        console.print(Padding(escape(line), (0, 0, 0, 6)))
+        _print_wrapped(
+            console, f"{parameter.name}: {parameter.type.describe()} ({given}) - {parameter.doc}", 6, hanging=4
+        )
+
+
+def _print_wrapped(console: Console, text: str, indent: int, hanging: int = 0) -> None:
+    """Text within the width, indented, without the padding at line ends that rich's own indentation has."""
+    import textwrap
+
+    lines = textwrap.wrap(
+        text,
+        width=min(console.width, WIDEST),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)

@@ -111,10 +111,11 @@ def subjects(comparisons: Sequence[Comparison]) -> list[str]:
 
 def results_table(comparisons: Sequence[Comparison]) -> Table:
     """The results as a rich table: one line for each measurement, the baselines beside it, accuracies in per cent."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="accuracy, %", title_justify="left", pad_edge=False)
+    table = Table(title="accuracy, %", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("measurement")
     table.add_column(TRAINED, justify="right")
     columns = subjects(comparisons)

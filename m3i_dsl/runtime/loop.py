@@ -227,7 +227,7 @@ class Trainer:
             learning_rate=factor * max(group["initial_lr"] for group in self._optimizer.param_groups),
             images_per_second=images_per_second,
             data_wait=data_wait,
-            weights=_under("weights/", values),
+            weights=self._weights(_under("weights/", values)),
             monitors=monitors,
         )
         self._metrics.write(
@@ -252,6 +252,15 @@ class Trainer:
                 {"event": "warning", **self._when(done), "code": notice.code, "message": notice.message}
             )
             self._display.warn(notice)
+
+    def _weights(self, numbered: Mapping[str, float]) -> dict[str, float]:
+        """The weights of an objective's targets, numbered in the graph, under the names of the targets."""
+        names = {
+            f"{objective.name}.{place}": f"{objective.name}.{target.name}"
+            for objective in self._graph.program.objectives
+            for place, target in enumerate(objective.targets)
+        }
+        return {names.get(name, name): value for name, value in numbered.items()}
 
     def _evaluate(self, done: int) -> None:
         for every, measure in self._callbacks:

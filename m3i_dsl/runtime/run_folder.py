@@ -158,8 +158,8 @@ def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
         what = "of this artifact " if fingerprint is not None else ""
         raise TrainingFault(
             NOTHING_TO_RESUME,
-            f"there is no run {what}in `{runs}` to resume",
-            helps=("start one with `m3ic train`, or name its folder with `--run`",),
+            f"there is no run {what}in `{runs}`",
+            helps=("start one with `m3ic train`, or name a run's folder",),
         )
     return max(found, key=lambda path: (path / _IDENTITY).stat().st_mtime_ns)
 

@@ -51,6 +51,8 @@ class _Block:
     def _file(self, file: SourceFile, labels: list[tuple[Label, bool]], *, first: bool) -> list[str]:
         place = labels[0][0].span
         arrow = "-->" if first else ":::"
+        if not file.text:  # of a file that is empty, or not there, there is nothing to show
+            return [f"{' ' * (self._width + 1)}{self._paint(arrow, 'gutter')} {file.name}"]
         lines = [f"{' ' * (self._width + 1)}{self._paint(arrow, 'gutter')} {place}", self._gutter()]
         marks: dict[int, list[Mark]] = {}
         gaps: set[int] = set()

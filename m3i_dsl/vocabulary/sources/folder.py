@@ -17,8 +17,8 @@ class Folder(Source):
 
     Field `category` is the name of the first sub-folder (`category: false` for a flat folder); field `text` is read
     from a `.txt` file beside each image when `caption: true`, or made from the category by a `prompt`. A file that
-    cannot be decoded is skipped, counted and named. Images of different sizes need a `canvas`: each is resampled whole to that square when it is read, and
-    crops are drawn in its true size.
+    cannot be decoded is skipped, counted and named. Images of different sizes need a `canvas`: each is resampled whole
+    to that square when it is read, and crops are drawn in its true size.
     """
 
     name = "folder"
