@@ -109,8 +109,6 @@ def _default(parameter: Parameter) -> str | None:
 
 
 def _print_word(console: Console, word: type[Word], *, arguments_too: bool, full: bool) -> None:
-    from rich.markup import escape
-    from rich.padding import Padding
 
     console.print(f"  [cyan]{word.name}[/cyan]")
     _print_wrapped(console, word.summary(), 4)
