@@ -52,7 +52,7 @@ class _Block:
         place = labels[0][0].span
         arrow = "-->" if first else ":::"
         if not file.text:  # of a file that is empty, or not there, there is nothing to show
-            return [f"{' ' * (self._width + 1)}{self._paint(arrow, 'gutter')} {file.name}"]
+            return [f"{' ' * (self._width + 1)}{self._paint(arrow, 'gutter')} {place}"]
         lines = [f"{' ' * (self._width + 1)}{self._paint(arrow, 'gutter')} {place}", self._gutter()]
         marks: dict[int, list[Mark]] = {}
         gaps: set[int] = set()
