@@ -105,12 +105,17 @@ def test_a_span_over_several_lines_is_marked_at_its_ends() -> None:
 
 @pytest.mark.parametrize(
     ("text", "start", "place"),
-    [("abc", 3, "1:4"), ("abc\n", 4, "2:1"), ("", 0, "1:1"), ("abc\n", 99, "2:1")],
+    [("abc", 3, "1:4"), ("abc\n", 4, "2:1"), ("abc\n", 99, "2:1")],
 )
 def test_the_end_of_the_text(text: str, start: int, place: str) -> None:
     lines = _full(error("M3I9999", "m", Span(SourceFile("a", text), start, start))).splitlines()
     assert lines[1] == f"  --> a:{place}"
     assert lines[4].endswith("^")
+
+
+def test_of_an_empty_file_no_line_is_shown() -> None:
+    fault = error("M3I9999", "it is not there", Span(SourceFile("a", ""), 0, 0), helps=("make it",))
+    assert _full(fault) == "error[M3I9999]: it is not there\n  --> a:1:1\n   = help: make it\n"
 
 
 @pytest.mark.parametrize(
