@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from m3i_dsl.artifact.manifest import Manifest
     from m3i_dsl.cli.options import Subparsers
     from m3i_dsl.driver import Checked
+    from m3i_dsl.source import SourceFile
 
 TARGET = Path("target")
-STAGES = ("recipe", "plain-ir", "ir", "graph")
+STAGES = ("ast", "recipe", "plain-ir", "ir", "graph")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -39,7 +40,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("path", metavar="RECIPE", help="a recipe, or `-`")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: target/RECIPE")
     parser.add_argument(
-        "--emit", choices=STAGES, help="print a stage: canonical recipe, IR before or after sharing, graph"
+        "--emit",
+        choices=STAGES,
+        help="print a stage: the tree with used files inlined, the canonical recipe, IR before or after sharing, graph",
     )
     add_stdin_name(parser)
     add_settings(parser)
@@ -50,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     """0: compiled. 1: the recipe or its data has errors."""
     from m3i_dsl import driver
 
-    checked = driver.check_file(read(arguments.path, arguments.stdin_filename), settings(arguments))
+    file = read(arguments.path, arguments.stdin_filename)
+    if arguments.emit == "ast":
+        return _tree(file, arguments)
+    checked = driver.check_file(file, settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
     if checked.program is None:
         return 1
@@ -64,6 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
     _summarize(manifest, arguments)
     print(folder)
     return 0
+
+
+def _tree(file: SourceFile, arguments: argparse.Namespace) -> int:
+    """Prints what was parsed; a recipe that parses may still have errors."""
+    from m3i_dsl.syntax.load import load_recipe
+    from m3i_dsl.syntax.printer import print_recipe
+
+    loaded = load_recipe(file)
+    report(loaded.diagnostics, arguments, sys.stderr)
+    sys.stdout.write(print_recipe(loaded.recipe))
+    return 1 if loaded.diagnostics.has_errors else 0
 
 
 def _stage(stage: str, checked: Checked, base: Path) -> str:

@@ -114,7 +114,9 @@ class _Lowering:
         return self._place(self.fx.call_function(function, arguments, kwargs), place)
 
     def _place(self, node: fx.Node, place: Place) -> fx.Node:
-        node.meta["stack_trace"] = f'  File "{place.file}", line {place.line}, in {place.role or "recipe"}\n'
+        # Two lines, as in a traceback: torch shows a node's place only with a line of code below it.
+        where = f'  File "{place.file}", line {place.line}, in {place.role or "recipe"}'
+        node.meta["stack_trace"] = f"{where}\n    {node.name}"
         node.meta["place"] = place
         return node
 
