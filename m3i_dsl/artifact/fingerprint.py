@@ -1,7 +1,8 @@
 """The fingerprint: one hash for "the same program on the same data with the same libraries".
 
 Takes: the canonical recipe, the IR text, the lock, the parameters and the versions. Gives: sha256 in hex, and the text
-form of the parameter list. Guarantees: nothing else enters: no path, date, host or order of a dictionary.
+form of the parameter list. Guarantees: nothing else enters: no path, date, host or order of a dictionary. The recipe
+lines in the IR are left out, so that a comment, or writing the defaults out, does not make another program.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import m3i_dsl
+from m3i_dsl.ir.text import without_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def fingerprint(*, recipe: str, ir: str, lock: str, parameters: str, versions: M
     digest = hashlib.sha256()
     parts = {
         "recipe": recipe,
-        "ir": ir,
+        "ir": without_places(ir),
         "lock": lock,
         "parameters": parameters,
         "versions": "".join(f"{name} {versions[name]}\n" for name in sorted(versions)),
