@@ -220,4 +220,5 @@ def read(text: str, name: str = "recipe.ir") -> Graph:
 
 def without_places(text: str) -> str:
     """The text of a graph without the place at the end of each line."""
-    return re.sub(r"  # \S+:\d+:\d+(?: \S+)?$", "", text, flags=re.MULTILINE)
+    # A recipe's name may have spaces in it.
+    return re.sub(r"  # (?:(?!  # ).)+:\d+:\d+(?: \S+)?$", "", text, flags=re.MULTILINE)

@@ -118,13 +118,14 @@ def test_training_what_was_never_compiled(folder: Path, capsys: pytest.CaptureFi
 
 
 def test_a_recipe_edited_after_it_was_compiled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compile", "tiny.m3i"]) == 0
-    (folder / "tiny.m3i").write_text(RECIPE.replace("random(50%)", "random(75%)"), encoding="utf-8")
+    (folder / "tiny.m3i").rename(folder / "my tiny.m3i")
+    assert main(["compile", "my tiny.m3i"]) == 0
+    (folder / "my tiny.m3i").write_text(RECIPE.replace("random(50%)", "random(75%)"), encoding="utf-8")
     capsys.readouterr()
     assert main(["train"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "error[M3I0603]: artifact `tiny` is stale: `tiny.m3i` changed after it was compiled" in captured.err
+    assert "error[M3I0603]: artifact `tiny` is stale: `my tiny.m3i` changed after it was compiled" in captured.err
     assert "--allow-stale" in captured.err
     assert not (folder / "runs").exists()
     assert main(["train", "--allow-stale", "--max-steps", "1"]) == 0
