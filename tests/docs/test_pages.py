@@ -1,0 +1,110 @@
+"""What the pages show is there: their recipes parse, their commands and files exist."""
+
+from __future__ import annotations
+
+import glob
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from m3i_dsl.cli.main import COMMANDS, _parser
+from m3i_dsl.source import SourceFile
+from m3i_dsl.syntax import parse
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "CONTRIBUTING.md", "examples/README.md", "CHANGELOG.md", "tests/README.md")
+
+
+def _blocks(page: str) -> Iterator[tuple[str, str]]:
+    """(language, text) of each fenced block."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for match in re.finditer(r"^```([\w-]*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
+        yield match[1], match[2]
+
+
+def _commands(page: str) -> Iterator[str]:
+    """Each command line of the page: of its shell blocks, and in backticks."""
+    for language, block in _blocks(page):
+        if language == "sh":
+            for line in block.replace("\\\n", " ").splitlines():
+                yield from line.partition("#")[0].split("&&")
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for quoted in re.findall(r"`([^`\n]+)`", text):
+        if quoted.split()[0] in ("m3ic", "make", "python", "pytest") and " " in quoted:
+            yield from quoted.split("&&")
+
+
+LINES = sorted({(page, line.strip()) for page in PAGES for line in _commands(page) if line.strip()})
+
+
+def test_pages_have_commands() -> None:
+    """If this fails, the tests below look for them in the wrong way."""
+    assert {"README.md", "CONTRIBUTING.md", "examples/README.md"} <= {page for page, _ in LINES}
+    assert len(LINES) > 15
+
+
+def _recipes() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for language, block in _blocks(page):
+            if language == "m3i" or re.match(r"(m3i 1|recipe|data|view|encoder|objective|train) ?[\w ]*[{\n=]", block):
+                yield page, block
+
+
+def test_recipes_on_the_pages_parse() -> None:
+    found = list(_recipes())
+    assert found, "the README shows a recipe"
+    for page, block in found:
+        _, diagnostics = parse(SourceFile(page, block))
+        assert [str(diagnostic.message) for diagnostic in diagnostics] == [], page
+
+
+@pytest.mark.parametrize(("page", "line"), LINES, ids=[line for _, line in LINES])
+def test_a_command_exists(page: str, line: str) -> None:
+    program, *words = shlex.split(line)
+    match program:
+        case "m3ic":
+            _check_m3ic(words)
+        case "make":
+            targets = {word for word in words if "=" not in word}
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+            assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
+        case "python" | "pytest":
+            files = [word for word in words if "/" in word and not word.startswith("-")]
+            assert all((ROOT / file).exists() for file in files if "cifar10" not in file)
+        case _:
+            raise AssertionError(f"{page}: `{program}` is not known to this test")
+
+
+def _check_m3ic(words: list[str]) -> None:
+    """The command takes these arguments, and files that it names are there. In a sentence it may have no path."""
+    assert words[0] in COMMANDS
+    expanded = [path for word in words for path in (sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word])]
+    assert any(_accepted(variant) for variant in (expanded, [*expanded, "a.m3i"])), f"m3ic {shlex.join(words)}"
+    for word in expanded:
+        if word.endswith(".m3i") and not word.isupper() and "/" in word:
+            assert (ROOT / word).is_file(), word
+
+
+def _accepted(words: list[str]) -> bool:
+    try:
+        _parser(words).parse_args(words)
+    except SystemExit as fault:
+        return fault.code == 0
+    return True
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if not target.startswith("http"):
+                assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_paths_in_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:m3i_dsl|recipes|grammars|examples|tests|docs|benchmarks)/[\w./*-]*)`", text):
+        assert glob.glob(str(ROOT / path)), path
