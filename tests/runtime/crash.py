@@ -17,7 +17,8 @@ from m3i_dsl.runtime.run_folder import RunFolder
 from m3i_dsl.vocabulary.values import Duration
 from tests.runtime.tiny import Silent, TinyStream, create, tiny_graph, trainer
 
-STEPS_OF_A_LIFE = 0.002
+PAUSE = 0.03
+"""Seconds before each step of a child: long enough for several kills also on a machine that is busy."""
 
 
 def train(path: Path, resume: bool, pause: float) -> None:
@@ -38,7 +39,7 @@ def main(folder: Path, seed: int) -> None:
         child = os.fork()
         if child == 0:
             try:
-                train(folder / "killed", resume=(folder / "killed/run.json").exists(), pause=STEPS_OF_A_LIFE)
+                train(folder / "killed", resume=(folder / "killed/run.json").exists(), pause=PAUSE)
                 os._exit(0)
             except BaseException as problem:
                 print(repr(problem), file=sys.stderr, flush=True)

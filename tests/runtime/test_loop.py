@@ -151,14 +151,19 @@ def test_a_signal_stops_at_the_boundary_and_the_run_continues_to_the_bit(
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
+
     def twice(step: int) -> None:
         if step == 3:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
-    with create(tmp_path / "run") as run, pytest.raises(KeyboardInterrupt):
-        trainer(run, stream=TinyStream(before=twice)).run()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        with create(tmp_path / "run") as run, pytest.raises(KeyboardInterrupt):
+            trainer(run, stream=TinyStream(before=twice)).run()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
