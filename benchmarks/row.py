@@ -8,6 +8,7 @@ same; a run that was interrupted goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -67,8 +68,9 @@ def compile_job(job: Job) -> tuple[Path, str]:
     values = {name: parse_value(text, f"<--set {name}>") for name, text in job.settings.items()}
     checked = driver.check_file(read_file(job.recipe), values)
     compiled = driver.compile_program(checked.required(), job.recipe.parent)
-    folder = job.folder / "target" / job.name
-    return folder, driver.write_artifact(folder, compiled, checked, job.settings).fingerprint
+    target = job.folder / "target"  # its own, so that `m3ic train` still trains what its user compiled last
+    manifest = driver.write_artifact(target / job.name, compiled, checked, job.settings, target=target)
+    return target / job.name, manifest.fingerprint
 
 
 def measure_recipe(job: Job) -> Record:
@@ -103,7 +105,8 @@ def measure_recipe(job: Job) -> Record:
 def measure_pixels(job: Job) -> Record:
     """Measures raw pixels on the images of the recipe's evaluation: the same for all recipes of one view."""
     torch.set_num_threads(job.threads)
-    artifact, _ = compile_job(job)
+    # In a folder of its own: the row of the same recipe may be written by another process right now.
+    artifact, _ = compile_job(dataclasses.replace(job, folder=job.folder / "pixels"))
     run = _load(job, artifact, job.folder)
     encoder = measured_encoder(run.program)
     view = view_of(run.program, encoder)

@@ -159,8 +159,11 @@ def _word_call(call: Callable[[], T], placed: Placed[Word], code: str, diagnosti
         return None
 
 
-def write_artifact(folder: Path, compiled: Compiled, checked: Checked, settings: Mapping[str, str]) -> Manifest:
-    """Writes the artifact of a compiled program and makes it the latest."""
+def write_artifact(
+    folder: Path, compiled: Compiled, checked: Checked, settings: Mapping[str, str], *, target: Path | None = None
+) -> Manifest:
+    """Writes the artifact of a compiled program and makes it the latest of `target` (default: the user's)."""
+    from m3i_dsl.artifact.pointer import TARGET
     from m3i_dsl.artifact.summary import listing, parameter_records, summary
     from m3i_dsl.artifact.write import ArtifactContents, write
     from m3i_dsl.ir.text import write as ir_text
@@ -177,7 +180,7 @@ def write_artifact(folder: Path, compiled: Compiled, checked: Checked, settings:
         settings=settings,
         diagnostics=tuple(checked.diagnostics),
     )
-    return write(folder, contents)
+    return write(folder, contents, target=TARGET if target is None else target)
 
 
 def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool = True) -> tuple[Artifact, Executable]:
