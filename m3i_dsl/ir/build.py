@@ -16,19 +16,19 @@ from m3i_dsl.semantics.program import Objective, Program, Target
 def build(program: Program) -> Graph:
     """The plain graph of `program`."""
     trace = Trace(place_of(program.span))
-    totals = [_objective(objective, program, trace) for objective in program.objectives]
+    totals = [_objective(objective, trace) for objective in program.objectives]
     with trace.at(program.span):
         loss = totals[0] if len(totals) == 1 else trace.one("add", *totals)
     trace.output("loss", loss)
     return trace.graph(program.name)
 
 
-def _objective(objective: Objective, program: Program, trace: Trace) -> Value:
+def _objective(objective: Objective, trace: Trace) -> Value:
     losses: list[Value] = []
     shared: Value | None = None
     for target in objective.targets:
         with trace.at(target.span, f"{objective.name}.{target.name}"):
-            builder = TargetBuilder(trace, program, objective, target)
+            builder = TargetBuilder(trace, objective, target)
             loss = _target(builder, target)
         shared = shared or builder.input_representation
         losses.append(loss)

@@ -17,13 +17,11 @@ from m3i_dsl.semantics.program import (
     EncoderDeclaration,
     InputReference,
     Objective,
-    Program,
     Target,
     TargetReference,
     View,
 )
 from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
-from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
@@ -55,10 +53,9 @@ class TargetBuilder:
     before they are matched or normalised.
     """
 
-    def __init__(self, trace: Trace, program: Program, objective: Objective, target: Target) -> None:
+    def __init__(self, trace: Trace, objective: Objective, target: Target) -> None:
         self.trace = trace
         self.parts = PartsBuilder(trace)
-        self.program = program
         self.objective = objective
         self.target = target
         self.role = f"{objective.name}.{target.name}"
@@ -237,9 +234,7 @@ class TargetBuilder:
         word = self.target.distribution.word
         form = self.target.representation.word.form
         candidates = candidates_of(self.target)
-        negatives = next(
-            (p.word for p in self.target.regularizations if isinstance(p.word, NegativeSamples)), NegativeSamples()
-        )
+        negatives = self.target.negatives
         with self.trace.at(self.target.distribution.span):
             self.trace.module(
                 "likelihoods",

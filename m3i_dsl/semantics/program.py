@@ -29,6 +29,7 @@ from m3i_dsl.vocabulary.kinds import (
 )
 from m3i_dsl.vocabulary.kinds import Mask as MaskWord
 from m3i_dsl.vocabulary.mixes.mix import PatchMix
+from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import Word
 
@@ -167,6 +168,11 @@ class Target:
     span: Span
     settings: Mapping[str, Span]
     """The span of each setting's value, by keyword."""
+
+    @property
+    def negatives(self) -> NegativeSamples:
+        """The `negative samples` of the target; those of its defaults when the regularization does not name them."""
+        return next((p.word for p in self.regularizations if isinstance(p.word, NegativeSamples)), NegativeSamples())
 
 
 @dataclass(frozen=True, slots=True)

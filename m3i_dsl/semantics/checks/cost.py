@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.vocabulary.kinds import ImageEncoder
-from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 
 LIMIT_GIB = 64.0
 """Logits beyond this are an error whatever the number of devices: they would be recomputed in blocks for minutes a
@@ -38,7 +37,7 @@ def logits(program: Program, objective: Objective, target: Target) -> tuple[int,
     if not target.distribution.word.contrasts or form == "categories":
         return 0, 0
     batch = program.training.batch
-    negatives = next((p.word for p in target.regularizations if isinstance(p.word, NegativeSamples)), NegativeSamples())
+    negatives = target.negatives
     word = objective.encoder.word.word
     assert isinstance(word, ImageEncoder)
     tokens = word.shape().grid.tokens if form == "dense" else 1
