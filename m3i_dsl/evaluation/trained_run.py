@@ -120,7 +120,7 @@ class _TextPath:
             features = cast(Tensor, encoder(images.to(parameter.device, parameter.dtype)))
             if not predicts.pools:
                 features = pool_tokens(features, shape.prefix, getattr(predicts, "pool", "mean"))
-            projects = bool(getattr(self.target.representation.word, "projected", False))
+            projects = self.target.projected
             if projects and word.projector is not None:
                 features = self._module("projectors", self.objective.encoder.name)(features)
             prediction = predictor(features)

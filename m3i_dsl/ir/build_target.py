@@ -308,8 +308,7 @@ class TargetBuilder:
 
     def _projects(self) -> bool:
         """Whether the prediction starts from projected features: when z_y is projected, so is z_x."""
-        projected = bool(getattr(self.target.representation.word, "projected", False))
-        return projected and projector(self.objective.encoder) is not None
+        return self.target.projected and projector(self.objective.encoder) is not None
 
     def _target_grid(self) -> Grid:
         grid = target_grid(self.objective, self.target)

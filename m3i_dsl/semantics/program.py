@@ -170,6 +170,11 @@ class Target:
     """The span of each setting's value, by keyword."""
 
     @property
+    def projected(self) -> bool:
+        """Whether z_y, and so what zh is made from, goes through the encoder's projector if it has one."""
+        return bool(getattr(self.representation.word, "projected", False))
+
+    @property
     def negatives(self) -> NegativeSamples:
         """The `negative samples` of the target; those of its defaults when the regularization does not name them."""
         return next((p.word for p in self.regularizations if isinstance(p.word, NegativeSamples)), NegativeSamples())

@@ -94,10 +94,7 @@ def _stopped(target: Target) -> bool:
 def _dead_projectors(program: Program) -> Iterator[Diagnostic]:
     """A projector is trained by the targets whose representation goes through it."""
     projected = {
-        objective.encoder.name
-        for objective in program.objectives
-        for target in objective.targets
-        if getattr(target.representation.word, "projected", False)
+        objective.encoder.name for objective in program.objectives for target in objective.targets if target.projected
     }
     for encoder in program.encoders.values():
         if encoder.trained and _has_projector(encoder) and encoder.name in _represented(program) - projected:

@@ -23,7 +23,7 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     assert isinstance(encoder, ImageEncoder)
     shape = encoder.shape()
     predictor = target.predictor
-    given = input_width(encoder, bool(getattr(target.representation.word, "projected", False)))
+    given = input_width(encoder, target.projected)
     wanted = target.representation.word.width(target.encoder and target.encoder.word.word, shape.stride)
     # A class table without a `size` of its own takes the width that the predictor yields.
     wanted = wanted or predictor.word.output_width(shape.width)
