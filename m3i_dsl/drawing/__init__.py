@@ -1,0 +1,30 @@
+"""The picture of a recipe: what goes into which encoder, what is predicted from it, and where gradients stop.
+
+Takes: a typed `Program`. Gives: a `Drawing` (build.py), and its text in one of the formats of `FORMATS`. Guarantees:
+no torch and no data on the disk; the same program gives the same bytes.
+
+    model.py  the Drawing           labels.py  the short texts of words     build.py  Program -> Drawing
+    layers.py, order.py, place.py, layout.py   the layered layout that the SVG needs
+    svg.py, mermaid.py, dot.py, record.py      one file for each format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from m3i_dsl.drawing import dot, mermaid, record, svg
+from m3i_dsl.drawing.build import draw
+from m3i_dsl.drawing.model import Drawing, Edge, Group, Node
+
+FORMATS: dict[str, Callable[[Drawing], str]] = {
+    "svg": svg.render,
+    "mermaid": mermaid.render,
+    "dot": dot.render,
+    "json": record.render,
+}
+"""The renderers by the names that `--format` knows."""
+
+EXTENSIONS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".json": "json"}
+"""The format of a file by how its name ends."""
+
+__all__ = ["EXTENSIONS", "FORMATS", "Drawing", "Edge", "Group", "Node", "draw"]
