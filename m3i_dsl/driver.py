@@ -1,6 +1,6 @@
 """The phases in their order; the only file that knows it.
 
-    read -> parse -> elaborate -> check -> build -> share -> lower -> artifact
+    read -> parse -> elaborate -> check -> build -> passes -> lower -> artifact
 
 Takes: the text of a recipe, or an artifact's folder. Gives: what each command needs. Guarantees: `check`, `compile`
 and the editor go through the same functions, so that they never disagree; nothing before `lower` imports torch, and
@@ -9,7 +9,7 @@ a phase is imported when it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -70,25 +70,39 @@ def resolve(program: Program) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A program with its graphs, before and after sharing, and what runs."""
+    """A program with its graphs, before and after the passes, and what runs."""
 
     program: Program
     plain: Graph
     graph: Graph
+    passes: tuple[str, ...]
     lock: Lock
     executable: Executable
 
 
-def compile_program(program: Program, base: Path, *, load_weights: bool = True) -> Compiled:
-    """From a checked program to an executable; opens the data. `base` is the recipe's folder. Raises RecipeError."""
+def graphs(program: Program, passes: Sequence[str] | None = None) -> tuple[Graph, Graph]:
+    """The graph of a program before and after `passes` (names; None: all). Raises UnknownPass. Never imports torch."""
     from m3i_dsl.ir.build import build
-    from m3i_dsl.ir.share import share
+    from m3i_dsl.passes import PIPELINE, optimize, passes_named
 
     plain = build(program)
-    graph = share(plain)
+    return plain, optimize(plain, program.training.batch, PIPELINE if passes is None else passes_named(passes))
+
+
+def compile_program(
+    program: Program, base: Path, *, load_weights: bool = True, passes: Sequence[str] | None = None
+) -> Compiled:
+    """From a checked program to an executable; opens the data. `base` is the recipe's folder.
+
+    Raises RecipeError, and UnknownPass when `passes` names none.
+    """
+    from m3i_dsl.passes import NAMES, passes_named
+
+    applied = NAMES if passes is None else tuple(pass_.name for pass_ in passes_named(passes))
+    plain, graph = graphs(program, applied)
     lock = describe_data(program, graph, base)
-    executable = _lower(program, graph, lock, base, load_weights=load_weights)
-    return Compiled(program, plain, graph, lock, executable)
+    executable = lower_graph(program, graph, lock, base, load_weights=load_weights)
+    return Compiled(program, plain, graph, applied, lock, executable)
 
 
 def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
@@ -126,7 +140,8 @@ def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
     return Lock(data=data, files=files)
 
 
-def _lower(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool) -> Executable:
+def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool = True) -> Executable:
+    """What runs a graph of `program`. Raises RecipeError (M3I0402 a part cannot be built)."""
     from m3i_dsl.lower.executable import lower
     from m3i_dsl.lower.parts import PartFault
     from m3i_dsl.lower.shapes import check_shapes
@@ -178,6 +193,7 @@ def write_artifact(
         summary=summary(compiled.executable, compiled.plain),
         sources=checked.sources,
         settings=settings,
+        passes=compiled.passes,
         diagnostics=tuple(checked.diagnostics),
     )
     return write(folder, contents, target=TARGET if target is None else target)
@@ -193,18 +209,17 @@ def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool
     from m3i_dsl.artifact.load import load
     from m3i_dsl.artifact.manifest import IR, RECIPE
     from m3i_dsl.artifact.summary import parameter_records
-    from m3i_dsl.ir.build import build
-    from m3i_dsl.ir.share import share
     from m3i_dsl.ir.text import read
     from m3i_dsl.ir.text import write as ir_text
+    from m3i_dsl.passes import NAMES
 
     artifact = load(folder, allow_stale=allow_stale)
     program = check_file(SourceFile(str(folder / RECIPE), artifact.recipe)).required()
-    rebuilt = share(build(program))
+    _, rebuilt = graphs(program, [name for name in artifact.manifest.passes if name in NAMES])
     lock = describe_data(program, rebuilt, artifact.base)
     artifact = artifact.verify_data(lock, allow_stale=allow_stale)
     graph = read(artifact.ir, str(folder / IR))
-    executable = _lower(program, graph, lock, artifact.base, load_weights=load_weights)
+    executable = lower_graph(program, graph, lock, artifact.base, load_weights=load_weights)
     records = parameter_records(executable)
     artifact = artifact.verify_rebuilt(ir_text(rebuilt), records, allow_stale=allow_stale)
     return artifact, executable

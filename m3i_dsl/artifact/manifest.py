@@ -94,7 +94,7 @@ class Manifest(Model):
 
     `source` is the recipe that was compiled and `sources` the sha256 of it and of every file that it uses, by path
     relative to the artifact's folder; both are empty for a recipe from standard input. `settings` are the values given
-    by `--set`.
+    by `--set`, `passes` the names of the passes that its graph went through.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -106,6 +106,7 @@ class Manifest(Model):
     source: str | None
     sources: dict[str, str]
     settings: dict[str, str]
+    passes: tuple[str, ...] = ()
     files: dict[str, FileRecord]
     summary: Summary
     diagnostics: tuple[DiagnosticRecord, ...]

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from m3i_dsl.artifact.fingerprint import ParameterRecord
 from m3i_dsl.artifact.manifest import EncoderCalls, ParameterCounts, Summary, TargetRow
-from m3i_dsl.ir.graph import Graph
-from m3i_dsl.ir.share import encoder_calls
+from m3i_dsl.ir.graph import Graph, encoder_calls
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.semantics.table import row_of
 
@@ -41,7 +40,7 @@ def parameter_counts(executable: Executable) -> ParameterCounts:
 
 
 def summary(executable: Executable, plain: Graph) -> Summary:
-    """Table rows, encoder calls before and after sharing, parameter counts."""
+    """Table rows, encoder calls before and after the passes, parameter counts."""
     return Summary(
         targets=tuple(_target_rows(executable)),
         encoder_calls=EncoderCalls(before=encoder_calls(plain), after=encoder_calls(executable.graph)),

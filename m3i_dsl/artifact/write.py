@@ -60,6 +60,7 @@ class ArtifactContents:
     summary: Summary
     sources: tuple[SourceFile, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    passes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     plan: str | None = None
 
@@ -108,6 +109,7 @@ def _manifest(
         source=_relative(main.name, folder) if main is not None and main in read else None,
         sources={_relative(source.name, folder): source_hash(source.text) for source in read},
         settings=dict(contents.settings),
+        passes=contents.passes,
         files={name: FileRecord(sha256=sha256(content), size=len(content)) for name, content in files.items()},
         summary=contents.summary,
         diagnostics=tuple(_record(diagnostic, folder) for diagnostic in contents.diagnostics),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from m3i_dsl.cli.options import (
     STDIN,
     add_command,
     add_output_format,
+    add_passes,
     add_settings,
     add_stdin_name,
     colored,
@@ -42,8 +44,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--emit",
         choices=STAGES,
-        help="print a stage: the tree with used files inlined, the canonical recipe, IR before or after sharing, graph",
+        help="print a stage: the tree with used files inlined, the canonical recipe, IR before or after passes, graph",
     )
+    add_passes(parser)
     add_stdin_name(parser)
     add_settings(parser)
     add_output_format(parser)
@@ -62,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     base = Path(arguments.stdin_filename if arguments.path == STDIN else arguments.path).parent
     if arguments.emit is not None:
-        sys.stdout.write(_stage(arguments.emit, checked, base))
+        sys.stdout.write(_stage(arguments.emit, checked, base, arguments.passes))
         return 0
-    compiled = driver.compile_program(checked.program, base)
+    compiled = driver.compile_program(checked.program, base, passes=arguments.passes)
     folder = arguments.output or TARGET / checked.program.name
     manifest = driver.write_artifact(folder, compiled, checked, dict(arguments.settings))
     _summarize(manifest, arguments)
@@ -83,10 +86,8 @@ def _tree(file: SourceFile, arguments: argparse.Namespace) -> int:
     return 1 if loaded.diagnostics.has_errors else 0
 
 
-def _stage(stage: str, checked: Checked, base: Path) -> str:
+def _stage(stage: str, checked: Checked, base: Path, passes: Sequence[str] | None) -> str:
     from m3i_dsl import driver
-    from m3i_dsl.ir.build import build
-    from m3i_dsl.ir.share import share
     from m3i_dsl.ir.text import write
 
     program = checked.required()
@@ -94,13 +95,13 @@ def _stage(stage: str, checked: Checked, base: Path) -> str:
         case "recipe":
             return driver.resolve(program)
         case "plain-ir":
-            return write(build(program))
+            return write(driver.graphs(program)[0])
         case "ir":
-            return write(share(build(program)))
+            return write(driver.graphs(program, passes)[1])
         case _:
             from m3i_dsl.artifact.summary import listing
 
-            return listing(driver.compile_program(program, base).executable)
+            return listing(driver.compile_program(program, base, passes=passes).executable)
 
 
 def _summarize(manifest: Manifest, arguments: argparse.Namespace) -> None:
@@ -111,7 +112,7 @@ def _summarize(manifest: Manifest, arguments: argparse.Namespace) -> None:
     counts, calls = summary.parameters, summary.encoder_calls
     console = Console(stderr=True, no_color=not colored(arguments, sys.stderr), highlight=False)
     names = ", ".join(f"{row.objective}.{row.target}" for row in summary.targets)
-    shared = f"{calls.after} a step" + (f" ({calls.before} before sharing)" if calls.before != calls.after else "")
+    shared = f"{calls.after} a step" + (f" ({calls.before} before the passes)" if calls.before != calls.after else "")
     parameters = f"{counts.trained:,} trained, {counts.averaged:,} averaged, {counts.frozen:,} frozen"
     console.print(f"[bold]compiled[/bold]     {manifest.name}")
     console.print(f"  targets      {names}")

@@ -90,6 +90,27 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_passes(parser: argparse.ArgumentParser) -> None:
+    """`--passes a,b`: the passes to run, None for all."""
+    parser.add_argument(
+        "--passes",
+        type=_passes,
+        metavar="PASS,...",
+        help="only these passes over the graph, in the order of the pipeline; `none` for none (default: all)",
+    )
+
+
+def _passes(text: str) -> tuple[str, ...]:
+    from m3i_dsl.passes import NAMES, UnknownPass, passes_named
+
+    names = [] if text.strip() in ("", "none") else [name.strip() for name in text.split(",")]
+    try:
+        return tuple(pass_.name for pass_ in passes_named(names))
+    except UnknownPass as fault:
+        near = f"; did you mean `{fault.near[0]}`?" if fault.near else f"; there are {', '.join(NAMES)}"
+        raise argparse.ArgumentTypeError(f"{fault}{near}") from None
+
+
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip().isidentifier():

@@ -6,7 +6,10 @@ however many rows read it, and an encoder is one module with one declaration.
 
 from __future__ import annotations
 
-from m3i_dsl.ir.graph import Type, Value
+from collections.abc import Callable
+
+from m3i_dsl.ir.effects import OBSERVABLE, module_effects
+from m3i_dsl.ir.graph import Attribute, Section, Type, Value
 from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.program import EncoderDeclaration, View, Which
@@ -15,10 +18,17 @@ from m3i_dsl.vocabulary.values import ramp_text
 
 
 class PartsBuilder:
-    """Writes the equations that do not depend on a target."""
+    """Writes the equations that do not depend on a target.
 
-    def __init__(self, trace: Trace) -> None:
+    By the definition of the language, what an encoder makes of one input under one mask is one representation. For an
+    encoder that draws random numbers or keeps statistics, and for a weighting that compares gradients at it
+    (`one_input`), this is a matter of meaning, so it is one call in every graph. Other encoders are called anew for
+    each target, and passes/ share what is equal.
+    """
+
+    def __init__(self, trace: Trace, *, one_input: bool = False) -> None:
         self.trace = trace
+        self.one_input = one_input
 
     # --- inputs -------------------------------------------------------------------------------------------------------
 
@@ -72,21 +82,24 @@ class PartsBuilder:
         if mask is not None and mask.tokens == "drop":
             visible -= mask.hidden(shape.grid, shape.stride)
         tokens = "all" if mask is None else mask.tokens
-        results = self.trace.call(
-            "encode", image, hidden, isolate, module=encoder.name, tokens=tokens, visible=visible, taps=taps
-        )
-        return results[-1]
+        attributes: dict[str, Attribute] = {"tokens": tokens, "visible": visible, "taps": taps, "embed": "all"}
+        results = self._call("encoders", encoder)("encode", image, hidden, isolate, module=encoder.name, **attributes)
+        return results[1] if taps else results[0]
 
     def encode_text(self, encoder: EncoderDeclaration, tokens: Value) -> Value:
         """Pooled text [B, W]."""
         word = text_encoder(encoder)
         self.trace.module("encoders", encoder.name, word, encoder.span, width=word.width, **_origin(encoder))
-        return self.trace.one("encode_text", tokens, module=encoder.name)
+        return self._call("encoders", encoder)("encode_text", tokens, module=encoder.name)[0]
 
     def project(self, encoder: EncoderDeclaration, features: Value) -> Value:
         """Features through the encoder's projector."""
         self._declare(encoder)
-        return self.trace.one("project", features, module=encoder.name)
+        return self._call("projectors", encoder)("project", features, module=encoder.name)[0]
+
+    def _call(self, section: Section, encoder: EncoderDeclaration) -> Callable[..., tuple[Value, ...]]:
+        impure = module_effects(self.trace.modules[section, encoder.name]) & OBSERVABLE
+        return self.trace.once if impure or self.one_input else self.trace.call
 
     def _declare(self, encoder: EncoderDeclaration) -> None:
         word = image_encoder(encoder)

@@ -55,7 +55,7 @@ class TargetBuilder:
 
     def __init__(self, trace: Trace, objective: Objective, target: Target) -> None:
         self.trace = trace
-        self.parts = PartsBuilder(trace)
+        self.parts = PartsBuilder(trace, one_input=objective.weighting.word.compares_gradients)
         self.objective = objective
         self.target = target
         self.role = f"{objective.name}.{target.name}"
@@ -205,7 +205,7 @@ class TargetBuilder:
             elif form != "dense" and word.pools:
                 arguments = [features, tokens.hidden, None, tokens.source, None, None]
                 kind = "pooled"
-            prediction = self.trace.one("predict", *arguments, module=self.name, form=kind)
+            prediction = self.trace.one("predict", *arguments, module=self.name, form=kind, needed=False)
             if form == "dense" and not word.queries:
                 prediction = self.trace.one("patches", prediction, prefix=self.shape.prefix)
                 if wanted is not None:

@@ -6,7 +6,7 @@ line that it came from. Guarantees: plain data, no torch; `parse(print(graph)) =
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from m3i_dsl.ir.inputs import BatchInput
@@ -16,7 +16,7 @@ DType = Literal["f32", "i64", "bool"]
 """f32 stands for the float type of the run (bf16 autocast, float64 in tests)."""
 
 Dimension = int | str
-"""A size, or `B` (batch) or `C` (categories, bound by the lock)."""
+"""A size, or `B` (batch), `2B` (two batches in one) or `C` (categories, bound by the lock)."""
 
 Attribute = int | float | str | bool
 Section = Literal["encoders", "projectors", "predictors", "representations", "likelihoods", "penalties", "weightings"]
@@ -68,6 +68,11 @@ class Equation:
     def attribute(self, name: str) -> Attribute:
         return dict(self.attributes)[name]
 
+    def with_attribute(self, name: str, value: Attribute) -> Equation:
+        """The same equation with another value of one of its attributes."""
+        attributes = tuple((key, value if key == name else old) for key, old in self.attributes)
+        return replace(self, attributes=attributes)
+
 
 @dataclass(frozen=True, slots=True)
 class Module:
@@ -109,3 +114,8 @@ class Graph:
 
     def output(self, name: str) -> Value:
         return dict(self.outputs)[name]
+
+
+def encoder_calls(graph: Graph) -> int:
+    """How often a step runs an encoder."""
+    return sum(equation.operation in ("encode", "encode_text") for equation in graph.equations)

@@ -7,7 +7,7 @@ operation that the builder emits, the text form reads or the lowering knows is d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from m3i_dsl.ir.graph import Attribute, Dimension, Module, Section, Type
 from m3i_dsl.vocabulary.word import PURE, Effect
@@ -24,7 +24,7 @@ class ShapeFault(Exception):
 class Operation:
     """`section` is set for an operation that calls a module, whose name is the attribute `module`.
 
-    `repeatable` operations give the same value for the same arguments, so that equal ones may be shared.
+    `effects` are the operation's own; ir/effects.py adds those of the word that it calls.
     """
 
     name: str
@@ -33,7 +33,6 @@ class Operation:
     results: Callable[[Types, Attributes, Module | None], tuple[Type, ...]]
     section: Section | None = None
     effects: frozenset[Effect] = PURE
-    repeatable: bool = True
 
 
 def _present(types: Types, index: int) -> Type:
@@ -157,11 +156,36 @@ def _weigh(types: Types, attributes: Attributes, module: Module | None) -> tuple
     return Type("f32", ()), Type("f32", (len(types) - 1,))
 
 
+def _correlation(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    width = _present(types, 0).dimensions[-1]
+    return (Type("f32", (width, width)),)
+
+
+def _concat(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    first = _present(types, 0)
+    if any(other != first for other in types):
+        raise ShapeFault(f"parts of one batch have one shape, found {', '.join(map(str, types))}")
+    return (replace(first, dimensions=(f"{len(types)}B", *first.dimensions[1:])),)
+
+
+def _split(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    whole, count = _present(types, 0), _integer(attributes["count"])
+    if whole.dimensions[0] != f"{count}B":
+        raise ShapeFault(f"{whole} is not {count} batches")
+    return (replace(whole, dimensions=("B", *whole.dimensions[1:])),) * count
+
+
 _ALL = (
     Operation("partner", ("x",), (), _same, effects=frozenset({Effect.BATCH_COUPLED})),
     Operation("blend", ("first", "second", "hidden"), ("rows", "columns"), _blend),
     Operation("invert", ("mask",), (), _same),
-    Operation("encode", ("image", "hidden", "isolate"), ("module", "tokens", "visible", "taps"), _encode, "encoders"),
+    Operation(
+        "encode",
+        ("image", "hidden", "isolate"),
+        ("module", "tokens", "visible", "taps", "embed"),
+        _encode,
+        "encoders",
+    ),
     Operation("encode_text", ("tokens",), ("module",), _encode_text, "encoders"),
     Operation("project", ("features",), ("module",), _project, "projectors"),
     Operation("average_layers", ("taps",), ("last",), _average_layers),
@@ -176,24 +200,25 @@ _ALL = (
     Operation(
         "predict",
         ("features", "hidden", "wanted", "source", "geometry_x", "geometry_y"),
-        ("module", "form"),
+        ("module", "form", "needed"),
         _predict,
         "predictors",
-        repeatable=False,
     ),
     Operation("stop_gradient", ("x",), (), _same),
     Operation(
         "likelihood",
-        ("prediction", "target", "bias", "labels", "keys"),
+        ("prediction", "target", "bias", "labels", "keys", "correlation"),
         ("module", "partnered"),
         _likelihood,
         "likelihoods",
-        repeatable=False,
     ),
-    Operation("penalty", ("prediction", "target"), ("module",), _likelihood, "penalties", repeatable=False),
+    Operation("penalty", ("prediction", "target", "correlation"), ("module",), _likelihood, "penalties"),
     Operation("add", ("losses",), (), _scalar),
     Operation("mean", ("losses",), (), _scalar),
-    Operation("weigh", ("losses", "shared"), ("module",), _weigh, "weightings", repeatable=False),
+    Operation("weigh", ("losses", "shared"), ("module",), _weigh, "weightings"),
+    Operation("correlation", ("first", "second"), (), _correlation, effects=frozenset({Effect.BATCH_COUPLED})),
+    Operation("concat", ("parts",), (), _concat),
+    Operation("split", ("whole",), ("count",), _split),
 )
 
 OPERATIONS: Mapping[str, Operation] = {operation.name: operation for operation in _ALL}

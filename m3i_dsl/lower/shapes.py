@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, fx
 
-from m3i_dsl.ir.graph import Type, Value
+from m3i_dsl.ir.graph import Dimension, Type, Value
 from m3i_dsl.lower.executable import Executable
 
 _BATCH = 4
@@ -60,5 +60,12 @@ def _example(value: Value) -> Tensor:
 
 
 def _shape(type_: Type, categories: int) -> tuple[int, ...]:
-    bound = {"B": _BATCH, "C": categories}
-    return tuple(bound[dimension] if isinstance(dimension, str) else dimension for dimension in type_.dimensions)
+    return tuple(_size(dimension, categories) for dimension in type_.dimensions)
+
+
+def _size(dimension: Dimension, categories: int) -> int:
+    if isinstance(dimension, int):
+        return dimension
+    if dimension == "C":
+        return categories
+    return int(dimension.removesuffix("B") or 1) * _BATCH

@@ -16,7 +16,7 @@ from torch import fx
 from m3i_dsl.ir.graph import Equation, Graph, Place, Value
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.lower.parts import Parts, attribute_name
-from m3i_dsl.modules import features, normalize, pixels, tokens
+from m3i_dsl.modules import features, normalize, penalties, pixels, tokens
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "partner": tokens.partner,
@@ -31,6 +31,9 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "stop_gradient": features.stop_gradient,
     "add": features.add,
     "mean": features.mean,
+    "correlation": penalties.correlation,
+    "concat": tokens.concat,
+    "split": tokens.split,
 }
 
 _NORMALIZATIONS: Mapping[str, Callable[..., Any]] = {
@@ -84,11 +87,18 @@ class _Lowering:
                 tokens_ = attributes["tokens"] if hidden is not None else "drop"
                 visible = attributes["visible"] if hidden is not None and tokens_ == "drop" else None
                 kwargs = {"visible": visible, "tokens": tokens_, "taps": attributes["taps"], "isolate": isolate}
+                if attributes["embed"] != "all":
+                    kwargs["embed"] = attributes["embed"]
                 return (image, hidden), kwargs
             case "predict":
-                return (arguments if attributes["form"] != "tokens" else arguments[:1]), {}
+                named = {"needed": True} if attributes["needed"] else {}
+                return (arguments if attributes["form"] != "tokens" else arguments[:1]), named
+            case "penalty":
+                return arguments[:2], _correlation(arguments[2:])
             case "likelihood":
-                present = [*arguments]
+                present = [*arguments[:5]]
+                if arguments[5:]:
+                    return tuple(present[:2]), _correlation(arguments[5:])
                 if self.ir.module("likelihoods", str(equation.attribute("module"))).get("candidates") == "categories":
                     return tuple(present[:4]), {}
                 if present[3] is not None:
@@ -135,3 +145,7 @@ class _Lowering:
 
     def _node(self, value: Value) -> fx.Node:
         return self.nodes[value.name]
+
+
+def _correlation(given: tuple[fx.Node | None, ...]) -> dict[str, Any]:
+    return {"correlation": given[0]} if given else {}

@@ -63,18 +63,22 @@ class UniGrad(nn.Module):
 
 
 class Decorrelation(nn.Module):
-    """weight * `decorrelation`: (prediction, target), both standardized, -> scalar."""
+    """weight * `decorrelation`: (prediction, target), both standardized, or their correlation matrix, -> scalar."""
 
     def __init__(self, weight: float) -> None:
         super().__init__()
         self.weight = weight
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.weight * decorrelation(prediction, target)
+    def forward(self, prediction: Tensor, target: Tensor, correlation: Tensor | None = None) -> Tensor:
+        """`correlation` is that of `prediction` and `target` where it is already known."""
+        if correlation is None:
+            return self.weight * decorrelation(prediction, target)
+        return self.weight * decorrelation_of(correlation)
 
 
 class Invariance(nn.Module):
-    """`invariance` as a likelihood: (prediction, target), both standardized, -> scalar."""
+    """`invariance` as a likelihood: (prediction, target), both standardized, or their correlation, -> scalar."""
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return invariance(prediction, target)
+    def forward(self, prediction: Tensor, target: Tensor, correlation: Tensor | None = None) -> Tensor:
+        """`correlation` is that of `prediction` and `target` where it is already known."""
+        return invariance(prediction, target) if correlation is None else invariance_of(correlation)

@@ -38,6 +38,16 @@ def partner(x: Tensor) -> Tensor:
     return x.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
+def concat(*parts: Tensor) -> Tensor:
+    """One batch of several of the same shape [B, ...]: [K B, ...]."""
+    return torch.cat(parts)
+
+
+def split(whole: Tensor, count: int) -> tuple[Tensor, ...]:
+    """The `count` batches [B, ...] that `whole` [count B, ...] is made of."""
+    return whole.chunk(count)
+
+
 def invert(mask: Tensor) -> Tensor:
     """The complement of a boolean mask: what is hidden of the second image of a mix, or visible instead of hidden."""
     return ~mask

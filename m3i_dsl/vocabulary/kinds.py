@@ -224,9 +224,15 @@ class Predictor(Word):
     """True: the module itself asks for the wanted positions (a decoder). False: it maps each token (or the pool)."""
     pools: ClassVar[bool] = False
     """True: the module takes tokens and returns one vector (attention pool)."""
+    per_token: ClassVar[bool] = False
+    """True: each token is mapped by itself, so that tokens nobody compares may be left out before (heads)."""
 
     def relative(self) -> bool:
         """Whether it can place a dense target of another view."""
+        return False
+
+    def trims(self) -> bool:
+        """Whether it can end with the wanted positions only (`needed=True`), equal to rounding."""
         return False
 
     def output_width(self, wanted: int) -> int:
@@ -283,6 +289,10 @@ class ImageEncoder(Encoder):
     @abstractmethod
     def drops_tokens(self) -> bool:
         """Whether hidden tokens may be dropped (a ViT), or only replaced by mask tokens (hierarchical)."""
+
+    def embeds_visible(self) -> bool:
+        """Whether it can embed the patches of visible tokens only (`embed="visible"`), equal to rounding."""
+        return False
 
     def isolates(self) -> bool:
         """Whether attention can be kept within the tokens of each image of a mix."""
@@ -455,6 +465,8 @@ class Weighting(Word):
     """How the targets of one objective are balanced."""
 
     kind: ClassVar[Kind] = "weighting"
+    compares_gradients: ClassVar[bool] = False
+    """Whether it takes the gradient of every loss at z_x, which must then be one value in every graph."""
 
     @abstractmethod
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> nn.Module:

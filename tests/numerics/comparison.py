@@ -9,30 +9,20 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.semantics.program import Program
+from m3i_dsl.testing.comparison import agree, agree_all, buffers, gradients
 from tests.numerics.by_hand import backbone, function
 from tests.numerics.methods import Method
 from tests.numerics.recipes import submodule
-
-RELATIVE = 1e-10
-"""Of the largest entry of each tensor."""
-
-ABSOLUTE = 1e-14
-"""What is zero in exact arithmetic (the gradient of a key's bias) is rounding noise on both sides."""
-
-
-class Disagreement(AssertionError):
-    """The graph and the reference differ."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +41,15 @@ def compare(
     batch: Mapping[str, Tensor],
     *,
     consume: bool = False,
-    recounted: Container[str] = (),
 ) -> None:
-    """Raises Disagreement unless a step of the graph yields `expected`; on a copy unless `consume`.
-
-    `recounted` names encoders that run more often than in the reference: their batch norm statistics are left out.
-    """
+    """Raises Disagreement unless a step of the graph yields `expected`; on a copy unless `consume`."""
     module = executable.module if consume else copy.deepcopy(executable.module)
     outputs = module(**batch)
     agree("loss", outputs["loss"], expected.loss)
     agree_all("loss of", outputs["losses"], expected.losses)
     outputs["loss"].backward()
     agree_all("gradient of", gradients(module), expected.gradients)
-    agree_all("buffer", counted(buffers(module), recounted), counted(expected.buffers, recounted))
+    agree_all("buffer", buffers(module), expected.buffers)
 
 
 def expect(executable: Executable, method: Method, batch: Mapping[str, Tensor]) -> Result:
@@ -161,54 +147,3 @@ def inputs_of(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, 
         assert name not in named, "the references know one mask and one caption"
         named[name] = batch[input_.name]
     return named
-
-
-def gradients(module: nn.Module) -> dict[str, Tensor | None]:
-    return {name: parameter.grad for name, parameter in module.named_parameters()}
-
-
-def buffers(module: nn.Module) -> dict[str, Tensor]:
-    return {name: buffer.clone() for name, buffer in module.named_buffers()}
-
-
-def counted(buffers: Mapping[str, Tensor], recounted: Container[str]) -> dict[str, Tensor]:
-    """Without the batch norm statistics of some encoders, which depend on how often they ran."""
-
-    def counts(name: str) -> bool:
-        section, encoder, *_, last = name.split(".")
-        return section == "encoders" and encoder in recounted and last.startswith(("running_", "num_batches"))
-
-    return {name: value for name, value in buffers.items() if not counts(name)}
-
-
-def agree_all(
-    what: str,
-    measured: Mapping[str, Tensor | None],
-    expected: Mapping[str, Tensor | None],
-    absolute: float = ABSOLUTE,
-) -> None:
-    """Raises Disagreement unless both have the same names, None at the same ones, and equal values."""
-    if measured.keys() != expected.keys():
-        raise Disagreement(f"{what}: names differ in {sorted(measured.keys() ^ expected.keys())}")
-    for name, value in measured.items():
-        agree(f"{what} {name}", value, expected[name], absolute)
-
-
-def agree(what: str, measured: Tensor | None, expected: Tensor | None, absolute: float = ABSOLUTE) -> None:
-    """Raises Disagreement unless both are None or differ by at most RELATIVE of the largest entry, plus `absolute`."""
-    if measured is None or expected is None:
-        if measured is not expected:
-            there = "graph" if expected is None else "reference"
-            raise Disagreement(f"{what}: only the {there} has one")
-        return
-    measured, expected = measured.detach(), expected.detach()
-    if measured.shape != expected.shape or measured.dtype != expected.dtype:
-        raise Disagreement(f"{what}: {measured.shape} {measured.dtype}, expected {expected.shape} {expected.dtype}")
-    if not measured.is_floating_point():
-        if not torch.equal(measured, expected):
-            raise Disagreement(f"{what}: {measured}, expected {expected}")
-        return
-    difference = float((measured - expected).abs().max()) if measured.numel() else 0.0
-    largest = float(expected.abs().max()) if expected.numel() else 0.0
-    if not difference <= RELATIVE * largest + absolute:
-        raise Disagreement(f"{what}: differs by {difference:.3g}, largest entry {largest:.3g}")

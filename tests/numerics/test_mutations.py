@@ -11,9 +11,10 @@ import pytest
 from torch import Tensor
 
 from m3i_dsl.lower.executable import Executable
+from m3i_dsl.testing.comparison import Disagreement
 from m3i_dsl.vocabulary.values import Ramp
 from tests.numerics import training
-from tests.numerics.comparison import Disagreement, Result, compare, expect
+from tests.numerics.comparison import Result, compare, expect
 from tests.numerics.methods import METHODS
 from tests.numerics.mutations import mutants
 from tests.numerics.recipes import ROOT, batch_at, compile_text, compiled, fresh, recipe_names

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.modules.pixels import patchify
 from m3i_dsl.modules.tokens import partner
-from tests.numerics.comparison import agree, agree_all
+from m3i_dsl.testing.comparison import agree, agree_all
 from tests.numerics.recipes import ROOT, batch_at, compile_text, compiled, fresh, recipe_names
 from tests.numerics.training import train
 

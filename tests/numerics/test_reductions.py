@@ -10,7 +10,7 @@ from torch import Tensor
 
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.modules.tokens import partner
-from tests.numerics.comparison import agree, agree_all
+from m3i_dsl.testing.comparison import agree, agree_all
 from tests.numerics.recipes import batch_at, compile_text, fresh
 
 

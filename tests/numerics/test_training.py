@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from m3i_dsl.data.stream import Stream
-from tests.numerics.comparison import agree, agree_all
+from m3i_dsl.testing.comparison import agree, agree_all
 from tests.numerics.methods import METHODS
 from tests.numerics.recipes import ROOT, compiled, fresh, recipe_names, wide
 from tests.numerics.training import STEPS, State, train, train_by_hand

@@ -8,8 +8,8 @@ from m3i_dsl.diagnostics import Severity, render
 from m3i_dsl.driver import check_file, resolve
 from m3i_dsl.ir import text
 from m3i_dsl.ir.build import build
-from m3i_dsl.ir.graph import Graph
-from m3i_dsl.ir.share import encoder_calls, share
+from m3i_dsl.ir.graph import Graph, encoder_calls
+from m3i_dsl.passes import optimize
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.semantics.table import rows
 from m3i_dsl.source import SourceFile
@@ -36,25 +36,28 @@ def test_the_canonical_text_is_right_and_final(recipe: str) -> None:
 def test_the_canonical_text_means_the_same(recipe: str) -> None:
     """The graphs of both are equal but for the lines that they came from."""
     program = _program(recipe)
-    ours, theirs = (share(build(p)) for p in (program, _program(resolve(program))))
+    ours, theirs = (optimize(build(p), p.training.batch) for p in (program, _program(resolve(program))))
     assert text.without_places(text.write(ours)) == text.without_places(text.write(theirs))
 
 
 @given(recipes())
 def test_graphs_are_read_back_from_their_text(recipe: str) -> None:
-    plain = build(_program(recipe))
-    for graph in (plain, share(plain)):
+    program = _program(recipe)
+    plain = build(program)
+    for graph in (plain, optimize(plain, 1), optimize(plain, program.training.batch)):
         assert text.read(text.write(graph)) == graph
 
 
 @given(recipes())
-def test_sharing_keeps_what_is_computed(recipe: str) -> None:
-    plain = build(_program(recipe))
-    shared = share(plain)
-    assert _outputs(shared) == _outputs(plain)
-    assert encoder_calls(shared) <= encoder_calls(plain)
-    assert share(shared) == shared
-    assert {i.source for i in shared.inputs} <= {i.source for i in plain.inputs}
+def test_passes_keep_what_is_computed(recipe: str) -> None:
+    program = _program(recipe)
+    plain, batch = build(program), program.training.batch
+    optimized = optimize(plain, batch)
+    assert _outputs(optimized) == _outputs(plain)
+    assert encoder_calls(optimized) <= encoder_calls(plain)
+    assert optimize(optimized, batch) == optimized
+    assert {i.source for i in optimized.inputs} <= {i.source for i in plain.inputs}
+    assert optimized.modules == plain.modules
 
 
 def _outputs(graph: Graph) -> list[tuple[str, str]]:

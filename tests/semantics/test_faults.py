@@ -16,8 +16,8 @@ from torch import fx, nn
 from m3i_dsl.diagnostics import Diagnostic
 from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.build import build
-from m3i_dsl.ir.graph import Graph
-from m3i_dsl.ir.share import encoder_calls, share
+from m3i_dsl.ir.graph import Graph, encoder_calls
+from m3i_dsl.passes import optimize
 from m3i_dsl.lower.shapes import check_shapes
 from m3i_dsl.source import InMemory, SourceFile
 
@@ -196,10 +196,10 @@ def test_dead_compute_cannot_be_written() -> None:
     that no output depends on is dropped.
     """
     program = check_file(SourceFile("recipe.m3i", RECIPE)).required()
-    graph = share(build(program))
+    graph = optimize(build(program), program.training.batch)
     assert encoder_calls(graph) == 2, "the input through the encoder, the target through its average"
     losses = tuple(output for output in graph.outputs if not output[0].startswith("representations/"))
-    without_monitors = share(replace(graph, outputs=losses))
+    without_monitors = optimize(replace(graph, outputs=losses), program.training.batch)
     assert encoder_calls(without_monitors) == encoder_calls(graph)
     assert _needed(graph) == {value.name for equation in graph.equations for value in equation.results}
 

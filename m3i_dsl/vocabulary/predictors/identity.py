@@ -15,6 +15,7 @@ class Identity(Predictor):
     """zh = z_x, pooled when the target is one vector. The target must be as wide as the features."""
 
     name = "identity"
+    per_token = True
 
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"

@@ -19,6 +19,7 @@ class Linear(Predictor):
     """
 
     name = "linear"
+    per_token = True
 
     width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
     bias: bool = argument(True, doc="whether there is a bias", origin="timm")

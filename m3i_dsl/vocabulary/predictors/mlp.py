@@ -23,6 +23,7 @@ class Mlp(Predictor):
     """
 
     name = "mlp"
+    per_token = True
 
     layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1)
     hidden: Count | None = argument(None, doc="channels in between; four times the input's when left out", minimum=1)

@@ -19,6 +19,7 @@ class GradNorm(Weighting):
     """
 
     name = "gradnorm"
+    compares_gradients = True
     effects = frozenset({Effect.STATEFUL, Effect.BATCH_COUPLED})
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
