@@ -101,16 +101,17 @@ def _table(stages: Sequence[Stage], arguments: argparse.Namespace) -> None:
     from m3i_dsl.ir.graph import encoder_calls
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (("pass", "left"), ("tier", "left"), ("operations", "right"), ("encoder runs", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-    table.add_column("what it does")
+    table.add_column("pass", no_wrap=True)
+    table.add_column("tier", no_wrap=True)
+    table.add_column("operations", justify="right", no_wrap=True)
+    table.add_column("encoder runs", justify="right", no_wrap=True)
+    table.add_column("changed")
     for stage in stages:
         counts = [(len(graph.equations), encoder_calls(graph)) for graph in (stage.before, stage.after)]
         cells = [_change(before, after) for before, after in zip(*counts, strict=True)]
-        style = None if stage.changed else "dim"
-        table.add_row(stage.applied.name, stage.applied.tier, *cells, stage.applied.summary, style=style)
-    console = Console(no_color=not colored(arguments, sys.stdout), highlight=False)
-    console.print(table)
+        changed, style = ("yes", None) if stage.changed else ("", "dim")
+        table.add_row(stage.applied.name, stage.applied.tier, *cells, changed, style=style)
+    Console(no_color=not colored(arguments, sys.stdout), highlight=False).print(table)
 
 
 def _change(before: int, after: int) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "table": ["table", "recipes/m3i_digits.m3i"],
     "explain": ["explain", "M3I0602"],
     "vocab": ["vocab"],
+    "opt": ["opt", "recipes/m3i.m3i"],
 }
 
 _PROGRAM = """

@@ -116,7 +116,9 @@ def test_other_tokens_are_predicted() -> None:
 def test_views_are_taken_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     of = compiled("moco_v3")
     key = common_subexpressions._key
-    monkeypatch.setattr(common_subexpressions, "_key", lambda e: key(replace(e, arguments=()) if e.operation == "encode" else e))
+    monkeypatch.setattr(
+        common_subexpressions, "_key", lambda e: key(replace(e, arguments=()) if e.operation == "encode" else e)
+    )
     differ(of, of.plain, common_subexpressions.common_subexpressions(of.plain))
 
 
