@@ -1,0 +1,107 @@
+"""The candidate sets of a step: what each Boltzmann target chooses among, and what that takes.
+
+Takes: a program, its graph and the numbers of categories. Gives: for each contrastive loss its rows, its candidates,
+its logits and what has to be gathered from other devices. Guarantees: candidates are those of the whole batch over all
+devices, as the recipe means them; sizes in bytes are of fp32 logits, which is what every loss computes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from m3i_dsl.ir.graph import Equation, Graph, Module
+from m3i_dsl.modules.boltzmann import LARGEST_BLOCK
+from m3i_dsl.plan.model import FULL, bytes_of_gather
+from m3i_dsl.semantics.program import Objective, Program, Target
+from m3i_dsl.vocabulary.kinds import Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """One call of a contrastive loss.
+
+    `rows` choices for each sample, in `directions` (2 when candidates choose among predictions too), among `fixed`
+    candidates and `per_sample` more of each sample of the batch, all of `width` numbers. `queue` of the fixed ones are
+    past keys. `gathered` tensors [batch, per_sample, width] come from all devices; `gradient`: theirs go back.
+    """
+
+    target: str
+    candidates: str
+    rows: int
+    directions: int
+    fixed: int
+    per_sample: int
+    width: int
+    queue: int
+    gathered: int
+    gradient: bool
+
+    def columns(self, batch: int) -> int:
+        """Candidates of one choice when the whole batch has `batch` samples."""
+        return self.fixed + self.per_sample * batch
+
+    def logits(self, samples: int, batch: int) -> int:
+        """Bytes of all logits of `samples` samples of a whole batch of `batch`."""
+        return FULL * samples * self.rows * self.columns(batch) * self.directions
+
+    def held(self, samples: int, batch: int) -> int:
+        """Bytes of them in memory at a time: the dense loss goes through its logits in blocks."""
+        if self.rows == 1:
+            return self.logits(samples, batch)
+        return min(self.logits(samples, batch), FULL * max(LARGEST_BLOCK, self.rows * self.columns(batch)))
+
+    @property
+    def queue_bytes(self) -> int:
+        return FULL * self.queue * self.width
+
+    def gather_bytes(self, batch: int, *, bf16: bool) -> int:
+        """Bytes gathered, and scattered back, for a whole batch of `batch`."""
+        rows = batch * self.per_sample
+        return bytes_of_gather(rows, self.width, self.gathered, bf16=bf16, gradient=self.gradient)
+
+
+def candidate_sets(program: Program, graph: Graph, categories: Mapping[str, int]) -> tuple[CandidateSet, ...]:
+    """Every likelihood of the graph that is normalised over a set, in order. `categories` is by the data's name."""
+    targets = {f"{o.name}.{t.name}": (o, t) for o in program.objectives for t in o.targets}
+    found: list[CandidateSet] = []
+    for equation in graph.equations:
+        if equation.operation != "likelihood":
+            continue
+        module = graph.module("likelihoods", str(equation.attribute("module")))
+        if isinstance(module.word, Distribution) and module.word.contrasts:
+            objective, target = targets[equation.place.role]
+            found.append(_set_of(equation, module, objective, target, categories))
+    return tuple(found)
+
+
+def _set_of(
+    equation: Equation, module: Module, objective: Objective, target: Target, categories: Mapping[str, int]
+) -> CandidateSet:
+    candidates, queue = str(module.attribute("candidates")), int(module.attribute("queue"))
+    prediction = equation.arguments[0]
+    assert prediction is not None
+    dimensions = prediction.type.dimensions
+    rows = int(dimensions[1]) if len(dimensions) == 3 else 1
+    fixed, per_sample = 0, 1
+    if candidates == "categories":
+        fixed, per_sample = categories[objective.input_of(target.data[0].which).view.data.name], 0
+    elif queue:
+        fixed, per_sample = 1 + queue, 0
+    elif rows > 1:
+        fixed, per_sample = 1, min(int(module.attribute("tokens")), rows)
+    symmetric = candidates != "categories" and bool(getattr(module.word, "symmetric", False))
+    moves = target.encoder is None or target.encoder.trained or target.representation.word.trained
+    detached = any(placed.word.detaches for placed in target.regularizations)
+    return CandidateSet(
+        target=equation.place.role,
+        candidates=candidates,
+        rows=rows,
+        directions=2 if symmetric else 1,
+        fixed=fixed,
+        per_sample=per_sample,
+        width=int(module.attribute("width")),
+        queue=queue,
+        gathered=0 if per_sample == 0 else 2 if symmetric else 1,
+        gradient=symmetric or (moves and not detached),
+    )

@@ -1,0 +1,295 @@
+"""From a compiled program to its plan.
+
+Takes: an executable (its modules may be on `meta`: nothing is computed), the graph before the passes, a number of
+devices and an accelerator. Gives: `Plan`. Guarantees: FLOPs, parameters and memory are counted on the very graph that
+training runs; everything else comes from plan/model.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from m3i_dsl.artifact.summary import parameter_counts
+from m3i_dsl.ir.graph import Graph
+from m3i_dsl.ir.inputs import ViewInput
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.plan.accelerators import Accelerator
+from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
+from m3i_dsl.plan.flops import CallFlops, count_flops
+from m3i_dsl.plan.ghost import ghost
+from m3i_dsl.plan.memory import StepMemory, measure_memory
+from m3i_dsl.plan.model import Load, Strategy, Times, sent_bytes, step_times
+from m3i_dsl.plan.schema import (
+    CandidatePlan,
+    CommunicationPlan,
+    ConstantPlan,
+    DataPlan,
+    EncoderPlan,
+    FlopPlan,
+    MemoryPlan,
+    Plan,
+    TargetPlan,
+    TimePlan,
+    TrainingPlan,
+)
+from m3i_dsl.plan.schema import ParameterPlan as ParameterCounts
+from m3i_dsl.runtime.schedule import steps_of
+from m3i_dsl.semantics.program import EncoderDeclaration, Program
+from m3i_dsl.semantics.table import row_of
+from m3i_dsl.vocabulary.sources.embedded import Embedded
+
+
+class WorldFault(ValueError):
+    """The batch cannot be divided over so many devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a plan is for besides the program. `samples` of each data that was opened, for the length of training."""
+
+    world: int
+    accelerator: Accelerator
+    strategy: Strategy = "ddp"
+    samples: Mapping[str, int] | None = None
+
+
+def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int], setting: Setting) -> Plan:
+    """The plan of a program. `categories` is the number of categories by the data's name. Raises WorldFault."""
+    program, world = executable.program, setting.world
+    local = local_batch(program, world)
+    flops = flops_of(executable)
+    memory = measure_memory(ghost(executable, local), program.training, buckets=world > 1)
+    sets = candidate_sets(program, executable.graph, categories)
+    images = _images(program, executable)
+    bf16 = program.training.precision == "bf16"
+    batch = program.training.batch
+
+    counts = parameter_counts(executable)
+
+    def load(devices: int) -> Load:
+        whole = local * devices
+        return Load(
+            flops=sum(call.forward + call.backward for call in flops) * local / batch,
+            bf16=bf16,
+            trained=memory.gradients // 4,
+            averaged=counts.averaged,
+            optimizer_state=memory.optimizer,
+            gathered=sum(candidates.gather_bytes(whole, bf16=bf16) for candidates in sets),
+            logits=sum(candidates.logits(local, whole) for candidates in sets),
+            images=images * local,
+        )
+
+    times = step_times(load(world), world, setting.accelerator, setting.strategy)
+    alone = step_times(load(1), 1, setting.accelerator, setting.strategy)
+    rate = setting.accelerator.value("matmul_bf16" if bf16 else "matmul_fp32")
+    training = _training(program, setting, times)
+    return Plan(
+        recipe=program.name,
+        world=world,
+        nodes=-(-world // int(setting.accelerator.value("node_size"))),
+        accelerator=setting.accelerator.name,
+        batch=batch,
+        local_batch=local,
+        precision=program.training.precision,
+        targets=tuple(_targets(program)),
+        encoders=tuple(_encoders(executable, plain, flops)),
+        parameters=ParameterCounts(trained=counts.trained, averaged=counts.averaged, frozen=counts.frozen),
+        flops=_flops(flops, batch),
+        memory=_memory(executable, memory, sets, setting, local),
+        candidates=tuple(_candidates(sets, local, batch, bf16=bf16)),
+        communication=CommunicationPlan(
+            strategy=setting.strategy,
+            gradients_and_weights=sent_bytes(load(world), world, setting.strategy),
+            candidates=load(world).gathered * (world - 1) / world,
+        ),
+        time=TimePlan(
+            compute=times.compute,
+            exposed_communication=times.exposed,
+            hidden_communication=times.sync - times.exposed,
+            gather=times.gather,
+            logits=times.logits,
+            update=times.update,
+            data=times.data,
+            step=times.step,
+            samples_per_second=batch / times.step,
+            scaling=alone.step / times.step,
+            utilization=load(world).flops / times.step / rate,
+            limit=times.limit,
+        ),
+        data=DataPlan(
+            images_a_sample=images,
+            images_per_second=images * batch / times.step,
+            megabytes_per_second=images * batch / times.step * setting.accelerator.value("image_bytes") / 1e6,
+            cores_per_device=images * local / times.step / setting.accelerator.value("decode_rate"),
+        ),
+        training=training,
+        constants=tuple(
+            ConstantPlan(name=name, value=constant.value, unit=constant.unit, source=constant.source)
+            for name, constant in setting.accelerator.constants().items()
+        ),
+        notes=tuple(_notes(executable, setting, images)),
+    )
+
+
+def flops_of(executable: Executable) -> tuple[CallFlops, ...]:
+    """The FLOPs of a step of the whole batch, call by call; candidates of a loss are those of the whole batch."""
+    return count_flops(ghost(executable, executable.program.training.batch))
+
+
+def flops_per_sample(executable: Executable) -> int:
+    """FLOPs of the forward and the backward pass for one sample: what an MFU is made from."""
+    total = sum(call.forward + call.backward for call in flops_of(executable))
+    return total // executable.program.training.batch
+
+
+def local_batch(program: Program, world: int) -> int:
+    """Samples of each device. Raises WorldFault."""
+    batch = program.training.batch
+    if batch % world:
+        raise WorldFault(f"a batch of {batch} cannot be divided over {world} devices")
+    paired = any(objective.mix is not None for objective in program.objectives)
+    if paired and (batch // world) % 2:
+        raise WorldFault(f"{batch // world} samples a device, of a batch of {batch}, cannot be paired for the mix")
+    return batch // world
+
+
+# --- the parts of the plan --------------------------------------------------------------------------------------------
+
+
+def _targets(program: Program) -> Iterable[TargetPlan]:
+    for objective in program.objectives:
+        for target in objective.targets:
+            row = row_of(objective, target)
+            yield TargetPlan(
+                name=f"{objective.name}.{target.name}",
+                weight=target.weight,
+                input_data=row.input_data,
+                target_data=row.target_data,
+                input_representation=row.input_representation,
+                target_representation=row.target_representation,
+                predictor=target.predictor.word.name,
+                regularization=row.regularization,
+                distribution=target.distribution.word.name,
+            )
+
+
+def _calls(graph: Graph) -> Counter[str]:
+    return Counter(str(e.attribute("module")) for e in graph.equations if e.operation in ("encode", "encode_text"))
+
+
+def _encoders(executable: Executable, plain: Graph, flops: Iterable[CallFlops]) -> Iterable[EncoderPlan]:
+    before, after = _calls(plain), _calls(executable.graph)
+    forward: Counter[str] = Counter()
+    backward: Counter[str] = Counter()
+    for call in flops:
+        if call.role == "encoder":
+            forward[call.name] += call.forward
+            backward[call.name] += call.backward
+    batch = executable.program.training.batch
+    modules = executable.encoders
+    for name in sorted(before, key=list(executable.program.encoders).index):
+        yield EncoderPlan(
+            name=name,
+            moves=_moves(executable.program.encoders[name]),
+            calls_before=before[name],
+            calls_after=after[name],
+            parameters=sum(p.numel() for p in modules[name].parameters()) if name in modules else 0,
+            forward=forward[name] // batch,
+            backward=backward[name] // batch,
+        )
+
+
+def _moves(encoder: EncoderDeclaration) -> Literal["trained", "averaged", "frozen"]:
+    return "averaged" if encoder.momentum is not None else "frozen" if encoder.frozen else "trained"
+
+
+def _flops(flops: Iterable[CallFlops], batch: int) -> FlopPlan:
+    sums: Counter[str] = Counter()
+    for call in flops:
+        sums[f"{call.role}_forward"] += call.forward
+        sums[f"{call.role}_backward"] += call.backward
+    return FlopPlan(**{name: sums[name] // batch for name in FlopPlan.model_fields})
+
+
+def _memory(
+    executable: Executable, memory: StepMemory, sets: Iterable[CandidateSet], setting: Setting, local: int
+) -> MemoryPlan:
+    counts = parameter_counts(executable)
+    buffers = sum(buffer.nbytes for buffer in executable.module.buffers())
+    copies = setting.accelerator.value("logit_copies")
+    batch = local * setting.world
+    more = copies * sum(candidates.held(local, batch) - candidates.held(local, local) for candidates in sets)
+    parts = {
+        "weights": 4 * counts.trained,
+        "averages": 4 * counts.averaged,
+        "frozen": 4 * counts.frozen,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+    }
+    peak = memory.peak - (memory.gradients if setting.world > 1 else 0)
+    if setting.strategy == "fsdp":
+        parts = {name: -(-size // setting.world) for name, size in parts.items()}
+    peak += parts["gradients"] if setting.world > 1 else 0
+    resident = parts["weights"] + parts["averages"] + parts["frozen"] + parts["optimizer"] + buffers + memory.batch
+    return MemoryPlan(
+        **parts,
+        buffers=buffers,
+        batch=memory.batch,
+        activations=memory.activations,
+        weight_copies=memory.copies,
+        more_candidates=float(more),
+        peak=resident + peak + more,
+        capacity=setting.accelerator.value("memory"),
+    )
+
+
+def _candidates(sets: Iterable[CandidateSet], local: int, batch: int, *, bf16: bool) -> Iterable[CandidatePlan]:
+    for candidates in sets:
+        yield CandidatePlan(
+            target=candidates.target,
+            candidates=candidates.candidates,
+            rows_a_sample=candidates.rows,
+            columns=candidates.columns(batch),
+            directions=candidates.directions,
+            logits=candidates.logits(local, batch),
+            held=candidates.held(local, batch),
+            queue=candidates.queue_bytes,
+            gathered=candidates.gather_bytes(batch, bf16=bf16),
+        )
+
+
+def _viewed(program: Program, executable: Executable) -> set[str]:
+    views = {i.view for i in executable.inputs if isinstance(i, ViewInput)}
+    return {program.views[view].data.name for view in views}
+
+
+def _images(program: Program, executable: Executable) -> int:
+    """Images decoded for each sample: one of each data whose views a step reads, unless it lies in memory decoded."""
+    return sum(not isinstance(program.data[n].source.word, Embedded) for n in _viewed(program, executable))
+
+
+def _training(program: Program, setting: Setting, times: Times) -> TrainingPlan:
+    length, batch = program.training.length, program.training.batch
+    samples = min(setting.samples.values()) if setting.samples else None
+    if length.unit == "epochs" and samples is None:
+        return TrainingPlan(steps=None, hours=None, device_hours=None)
+    steps = steps_of(length, steps_per_epoch=(samples or 0) // batch, batch=batch)
+    hours = steps * times.step / 3600
+    return TrainingPlan(steps=steps, hours=hours, device_hours=hours * setting.world)
+
+
+def _notes(executable: Executable, setting: Setting, images: int) -> Iterable[str]:
+    program = executable.program
+    if images == 0:
+        yield "the data comes decoded with the installation: reading it takes no time in this plan"
+    if setting.world > 1 and any(isinstance(module, _BatchNorm) for module in executable.module.modules()):
+        yield "batch norm is planned over each device's own part of the batch"
+    if program.training.precision == "fp32" and setting.accelerator.name != "cpu":
+        yield "the recipe computes in fp32; `precision bf16` in `train` uses the matrix units"
+    if program.training.length.unit == "epochs" and not setting.samples:
+        yield "the data was not opened, so the number of steps is not known"

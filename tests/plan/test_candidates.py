@@ -1,0 +1,61 @@
+"""Candidate sets: how many there are, their logits and what is gathered, by hand."""
+
+from __future__ import annotations
+
+from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
+from tests.plan.programs import CATEGORIES, planned
+
+
+def _sets(recipe: str) -> tuple[CandidateSet, ...]:
+    of = planned(recipe)
+    return candidate_sets(of.executable.program, of.executable.graph, of.categories)
+
+
+def test_no_candidates_without_a_boltzmann() -> None:
+    assert _sets("mae") == ()
+
+
+def test_categories() -> None:
+    (found,) = _sets("supervised")
+    assert (found.candidates, found.columns(4096), found.gather_bytes(4096, bf16=True)) == ("categories", CATEGORIES, 0)
+    assert found.logits(8, 4096) == 8 * CATEGORIES * 4
+
+
+def test_samples_of_the_whole_batch() -> None:
+    for found in _sets("moco_v3"):
+        assert found.columns(4096) == 4096
+        assert found.logits(256, 4096) == 256 * 4096 * 4
+        # The keys come from an average: gathered, and no gradient goes back.
+        assert found.gather_bytes(4096, bf16=True) == 4096 * 64 * 2
+
+
+def test_texts_both_ways() -> None:
+    (found,) = _sets("clip")
+    assert (found.candidates, found.directions) == ("texts", 2)
+    assert found.logits(256, 4096) == 2 * 256 * 4096 * 4
+    assert found.gather_bytes(4096, bf16=True) == 2 * 4096 * 64 * (2 + 4)
+
+
+def test_a_queue_is_memory_and_no_communication() -> None:
+    both = _sets("densecl")
+    assert {found.queue for found in both} == {1024}
+    for found in both:
+        assert found.queue_bytes == 1024 * found.width * 4
+        assert found.columns(128) == 1025
+        assert found.gather_bytes(4096, bf16=True) == 0
+
+
+def test_dense_logits_are_held_in_blocks() -> None:
+    (found,) = _sets("table/10_dense_instance_discrimination")
+    assert found.rows > 1
+    assert found.columns(128) == 1 + 128 * found.per_sample
+    assert found.held(2**16, 2**16) < found.logits(2**16, 2**16)
+    assert found.held(8, 8) == found.logits(8, 8)
+
+
+def test_candidates_of_other_devices_take_memory() -> None:
+    plan = planned("clip").plan(world=8)
+    (candidates,) = plan.candidates
+    assert candidates.columns == 128
+    assert plan.memory.more_candidates == 3 * 4 * 2 * (16 * 128 - 16 * 16)
+    assert plan.communication.candidates == 2 * 128 * 64 * (4 + 4) * 7 / 8

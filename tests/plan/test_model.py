@@ -1,0 +1,125 @@
+"""The time model: the worked cases of its design, bytes by hand, and its monotony."""
+
+from __future__ import annotations
+
+import pytest
+
+from m3i_dsl.plan import ACCELERATORS, UnknownConstant, WorldFault
+from m3i_dsl.plan.model import Load, bytes_of_gather, collective, sent_bytes, step_times
+from tests.plan.programs import planned
+
+H200 = ACCELERATORS["h200"]
+
+
+def _load(scalars: float, averaged: float, flops: float, batch: int, world: int) -> Load:
+    """Image and text features of 512 numbers gathered in bf16, their gradients scattered back in fp32."""
+    return Load(
+        flops=flops * batch,
+        bf16=True,
+        trained=int(scalars),
+        averaged=int(averaged),
+        optimizer_state=8 * scalars,
+        gathered=bytes_of_gather(batch * world, 512, 2, bf16=True, gradient=True) if world > 1 else 0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "sync", "gather"), [(1, 0.0, 0.0), (8, 4.7e-3, 0.04e-3), (64, 9.0e-3, 0.57e-3), (512, 9.6e-3, 4.8e-3)]
+)
+def test_m3i_vit_b_with_text(world: int, sync: float, gather: float) -> None:
+    """0.2 B parameters, 244 GFLOP a sample, 256 samples a device."""
+    times = step_times(_load(0.2e9, 0.2e9, 244e9, 256, world), world, H200)
+    assert times.compute == pytest.approx(198e-3, rel=0.005)
+    assert times.sync == pytest.approx(sync, rel=0.01)
+    assert times.gather == pytest.approx(gather, rel=0.1 if gather < 1e-4 else 0.01)
+    assert times.update == pytest.approx(2.0e-3, rel=0.01)
+    assert times.exposed == 0
+    assert times.step == pytest.approx(times.compute + times.gather + times.update)
+    assert times.limit == "compute"
+
+
+def test_1_4_b_parameters_on_512_devices() -> None:
+    load = _load(1.4e9, 1.4e9, 2.6e12, 64, 512)
+    whole, sharded = step_times(load, 512, H200), step_times(load, 512, H200, "fsdp")
+    assert whole.compute == pytest.approx(527e-3, rel=0.005)
+    assert whole.sync == pytest.approx(67e-3, rel=0.01)
+    assert sharded.sync == pytest.approx(84e-3, rel=0.01)
+    assert whole.gather == pytest.approx(1.2e-3, rel=0.02)
+    assert whole.update == pytest.approx(14e-3, rel=0.01)
+    assert sharded.update == pytest.approx(0.03e-3, rel=0.1)
+    assert whole.step == pytest.approx(542e-3, rel=0.005)
+    assert sharded.step == pytest.approx(528e-3, rel=0.005)
+
+
+def test_bytes_by_hand() -> None:
+    load = Load(flops=0, bf16=True, trained=1000, averaged=500, optimizer_state=0)
+    assert sent_bytes(load, 1, "ddp") == 0
+    assert sent_bytes(load, 4, "ddp") == 2 * 4 * 1000 * 3 / 4
+    assert sent_bytes(load, 4, "fsdp") == ((2 + 2 + 4) * 1000 + 2 * 500) * 3 / 4
+    assert bytes_of_gather(256, 64, 1, bf16=False, gradient=False) == 256 * 64 * 4
+    assert bytes_of_gather(256, 64, 2, bf16=True, gradient=True) == 2 * 256 * 64 * (2 + 4)
+
+
+def test_a_collective_by_hand() -> None:
+    accelerator = H200.replaced({"node_bandwidth": 100.0, "network_bandwidth": 10.0, "node_size": 4.0})
+    assert collective(400.0, 1, accelerator) == 0
+    assert collective(400.0, 4, accelerator) == 400 * 3 / 4 / 100
+    assert collective(400.0, 8, accelerator) == 400 * 3 / 4 / 100 + 400 * 1 / 2 / (4 * 10)
+
+
+def test_communication_that_compute_cannot_hide_is_in_the_step() -> None:
+    load = Load(flops=1.0, bf16=True, trained=10**9, averaged=0, optimizer_state=0)
+    times = step_times(load, 512, H200)
+    assert times.exposed == pytest.approx(times.sync)
+    assert times.limit == "communication"
+
+
+def test_data_limits_when_the_host_is_slower() -> None:
+    load = Load(flops=1e9, bf16=True, trained=1000, averaged=0, optimizer_state=8000, images=561 * 16)
+    times = step_times(load, 1, H200)
+    assert (times.data, times.step, times.limit) == (pytest.approx(1.0), pytest.approx(1.0), "data")
+
+
+@pytest.mark.parametrize("constant", ["efficiency", "matmul_bf16", "memory_bandwidth", "node_bandwidth", "overlap"])
+def test_a_better_constant_never_makes_a_step_slower(constant: str) -> None:
+    load = Load(flops=1e12, bf16=True, trained=10**9, averaged=10**9, optimizer_state=8e9, gathered=1e9, logits=1e9)
+    steps = [step_times(load, 64, H200.replaced({constant: value * H200.value(constant)})).step for value in (1, 2, 4)]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[0] > steps[-1]
+
+
+def test_more_work_never_makes_a_step_faster() -> None:
+    def step(flops: float, world: int) -> float:
+        return step_times(_load(1e8, 1e8, flops, 64, world), world, H200).step
+
+    by_flops = [step(flops, 8) for flops in (1e9, 1e10, 1e11)]
+    by_world = [step(1e10, world) for world in (1, 8, 16, 64, 512)]
+    assert by_flops == sorted(by_flops)
+    assert by_world == sorted(by_world)
+
+
+def test_a_plan_divides_the_batch_over_devices() -> None:
+    of = planned("m3i")
+    plan = of.plan(world=16)
+    assert (plan.local_batch, plan.nodes) == (8, 2)
+    assert plan.communication.gradients_and_weights == 2 * 4 * plan.parameters.trained * 15 / 16
+    assert plan.flops == of.plan().flops
+    with pytest.raises(WorldFault, match="cannot be divided over 24 devices"):
+        of.plan(world=24)
+    with pytest.raises(WorldFault, match="cannot be paired"):
+        of.plan(world=128)
+
+
+def test_an_unknown_constant_is_named() -> None:
+    with pytest.raises(UnknownConstant, match="did you mean `efficiency`"):
+        H200.replaced({"eficiency": 0.5})
+    with pytest.raises(ValueError, match="above 0"):
+        H200.replaced({"efficiency": 0.0})
+
+
+def test_every_constant_has_a_source() -> None:
+    for accelerator in ACCELERATORS.values():
+        for name, constant in accelerator.constants().items():
+            assert constant.value > 0, name
+            assert constant.unit, name
+            assert len(constant.source) > 8, name
