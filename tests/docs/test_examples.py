@@ -45,7 +45,7 @@ def test_several_targets_share_their_encoder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["compile", str(EXAMPLES / "several_targets.m3i")]) == 0
-    assert "2 a step (4 before sharing)" in capsys.readouterr().err
+    assert "2 a step (4 before the passes)" in capsys.readouterr().err
 
 
 def test_first_recipe_trains_and_its_encoder_is_timms(

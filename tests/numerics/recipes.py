@@ -67,7 +67,7 @@ def compile_text(text: str, path: Path = ROOT / "text.m3i") -> Compiled:
 
 
 def plain_executable(of: Compiled) -> Executable:
-    """The executable of the graph before sharing, with the same initial weights."""
+    """The executable of the graph before all passes, with the same initial weights."""
     return lowered(of, of.plain)
 
 
