@@ -24,8 +24,11 @@ class Disagreement(AssertionError):
 
 def paired(model: Handwritten, graph: nn.Module) -> list[tuple[nn.Parameter, nn.Parameter]]:
     """(own, compiled) for every parameter. Raises Disagreement when one of them is left over or differs in shape."""
+    counterparts = model.counterparts(graph)
+    if counterparts is None:
+        raise Disagreement(f"{type(model).__name__} does not say what its parts are in the graph")
     pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
-    for own, other in model.counterparts(graph):
+    for own, other in counterparts:
         mine, theirs = _parameters(own), _parameters(other)
         shapes = [tuple(p.shape) for p in mine], [tuple(p.shape) for p in theirs]
         if shapes[0] != shapes[1]:
@@ -35,7 +38,9 @@ def paired(model: Handwritten, graph: nn.Module) -> list[tuple[nn.Parameter, nn.
         seen, present = {id(pair[side]) for pair in pairs}, {id(p) for p in module.parameters()}
         if seen != present:
             names = [name for name, p in module.named_parameters() if id(p) not in seen]
-            raise Disagreement(f"no counterpart for {names[:3]} of {'the compiled graph' if side else 'the hand-written'}")
+            raise Disagreement(
+                f"no counterpart for {names[:3]} of {'the compiled graph' if side else 'the hand-written'}"
+            )
     return pairs
 
 

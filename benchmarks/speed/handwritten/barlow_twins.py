@@ -26,9 +26,7 @@ class BarlowTwins(Handwritten):
         self.standardize = nn.BatchNorm1d(size.hidden, affine=False, track_running_stats=False)
 
     def forward(self, batch: Batch) -> Tensor:
-        first, second = (
-            self.standardize(self.projector(pooled(self.vit, batch[view]))) for view in ("view1", "view2")
-        )
+        first, second = (self.standardize(self.projector(pooled(self.vit, batch[view]))) for view in ("view1", "view2"))
         correlation = first.T @ second / len(first)
         diagonal = correlation.diagonal()
         others = correlation.square().sum() - diagonal.square().sum()

@@ -36,9 +36,18 @@ class Handwritten(nn.Module):
         """(average, what it follows) for each average."""
         return ()
 
-    def counterparts(self, other: nn.Module) -> Sequence[Counterpart]:
-        """Own parts beside those of a compiled graph whose parameters come in the same order."""
-        raise NotImplementedError
+    def move_averages(self) -> None:
+        """Moves them by `momentum`; one call over all tensors."""
+        if not self.averaged():
+            return
+        averages = [p for average, _ in self.averaged() for p in average.parameters()]
+        sources = [p for _, followed in self.averaged() for p in followed.parameters()]
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, sources, 1 - self.momentum)  # pyright: ignore[reportPrivateUsage]
+
+    def counterparts(self, other: nn.Module) -> Sequence[Counterpart] | None:
+        """Own parts beside those of a compiled graph whose parameters come in the same order; None: cannot be told."""
+        return None
 
 
 class HandwrittenStep:
@@ -61,12 +70,6 @@ class HandwrittenStep:
         if exempt:
             groups.append({"params": exempt, "weight_decay": 0.0})
         self.optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), fused=device != "meta")
-        pairs = [
-            (mine.data, source.data)
-            for average, followed in model.averaged()
-            for mine, source in zip(average.parameters(), followed.parameters(), strict=True)
-        ]
-        self.averages, self.followed = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def __call__(self) -> Tensor:
         """The loss before the step."""
@@ -75,9 +78,7 @@ class HandwrittenStep:
             loss: Tensor = self.model(self.batch)
         loss.backward()
         self.optimizer.step()
-        if self.averages:
-            with torch.no_grad():
-                torch._foreach_lerp_(self.averages, self.followed, 1 - self.model.momentum)  # pyright: ignore[reportPrivateUsage]
+        self.model.move_averages()
         return loss.detach()
 
 

@@ -38,9 +38,7 @@ class SiameseIM(Handwritten):
             Block(size.width, size.heads, qkv_bias=True, norm_layer=NORM),
             NORM(size.width),
         )
-        self.decoder = Decoder(
-            size, width=size.width, layers=2, heads=size.heads, output=size.width, relative=True
-        )
+        self.decoder = Decoder(size, width=size.width, layers=2, heads=size.heads, output=size.width, relative=True)
         self.average, self.average_projector = average_of(self.vit, self.projector)
 
     def averaged(self) -> Sequence[tuple[nn.Module, nn.Module]]:
