@@ -1,6 +1,7 @@
 # make quickstart   environment, then a recipe from text to a trained and evaluated encoder, with a report
 # make test         environment, checks and all tests
 # make check        formatting, lint, types and recipes
+# make pictures     the pictures of the documentation, drawn again
 # make environment  .venv with the pinned versions; done again only when pyproject.toml or constraints.txt change
 #
 # All that is needed is Python 3.11 or later and a package index.
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PROCESSES ?= 2
 
-.PHONY: help quickstart test check format environment clean
+.PHONY: help quickstart test check format pictures environment clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -48,6 +49,9 @@ format: environment
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/m3ic fmt $(RECIPES)
+
+pictures: $(VENV)/.installed
+	$(BIN)/m3ic graph recipes/m3i.m3i -o docs/m3i.svg
 
 environment: $(VENV)/.installed-dev
 

@@ -4,8 +4,8 @@ Takes: a typed `Program`. Gives: a `Drawing` (build.py), and its text in one of 
 no torch and no data on the disk; the same program gives the same bytes.
 
     model.py  the Drawing           labels.py  the short texts of words     build.py  Program -> Drawing
-    layers.py, order.py, place.py, layout.py   the layered layout that the SVG needs
-    svg.py, mermaid.py, dot.py, record.py      one file for each format
+    layers.py, order.py, place.py, routes.py, layout.py   the layered layout of the SVG
+    svg.py, mermaid.py, dot.py, record.py                 one file for each format
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ class _Builder:
     groups: list[Group] = field(default_factory=list[Group])
     calls: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """The runs of each encoder."""
+    followed: dict[str, str] = field(default_factory=dict[str, str])
+    """For a run of an average or a copy, the run of what it follows that the same objective made."""
 
     # --- nodes and edges ----------------------------------------------------------------------------------------------
 
@@ -128,6 +130,8 @@ class _Builder:
         runs = self.calls.setdefault(encoder.name, [])
         if id_ not in runs:
             runs.append(id_)
+            if encoder.of in self.calls:
+                self.followed[id_] = self.calls[encoder.of][-1]
         self._encoder(id_, encoder)
         if not any((edge.source, edge.target) == (shown, id_) for edge in self.edges):
             self.edge(shown, id_, label=label)
@@ -271,11 +275,15 @@ class _Builder:
             if encoder.of not in self.calls:
                 followed = self.program.encoders[encoder.of]
                 self.calls[encoder.of] = [self._encoder(f"call {encoder.of}", followed)]
-            source = self.calls[encoder.of][0]
             kind: EdgeKind = "copy" if encoder.momentum is None else "average"
             label = "copy" if encoder.momentum is None else f"EMA {ramp_text(encoder.momentum)}"
             for run in self.calls[name]:
-                self.edge(source, run, kind=kind, label=label.replace("->", "\u2192"))
+                self.edge(
+                    self.followed.get(run, self.calls[encoder.of][0]),
+                    run,
+                    kind=kind,
+                    label=label.replace("->", "\u2192"),
+                )
         self.nodes[total] = self.nodes.pop(total)
 
 

@@ -133,7 +133,7 @@ def group(objective: Objective, target: Target, *, qualified: bool) -> str:
     data = ", ".join(reference(item) for item in target.data)
     if objective.symmetric and target.data[0].view is not None:
         data = f"{objective.inputs[0].view.name} {SWAPPED} {data}"
-    return f"{name}: {data}"
+    return name if name == data else f"{name}: {data}"
 
 
 def input_text(item: InputReference) -> str:

@@ -8,22 +8,11 @@ readers that do not see it, a tooltip for each box; the same drawing gives the s
 from __future__ import annotations
 
 from m3i_dsl.drawing import palette, symbols
-from m3i_dsl.drawing.layout import (
-    CYLINDER,
-    DETAIL,
-    DETAIL_LINE,
-    LABEL,
-    MARGIN,
-    PADDING_Y,
-    TITLE,
-    Box,
-    Layout,
-    layout,
-    title_line,
-)
+from m3i_dsl.drawing.geometry import CYLINDER, DETAIL, DETAIL_LINE, LABEL, MARGIN, PADDING_Y, TITLE, Box, Layout
+from m3i_dsl.drawing.layout import layout, title_line
 from m3i_dsl.drawing.model import Drawing, Edge, Node
 from m3i_dsl.drawing.palette import INK, PAPER, QUIET, Color, Palette
-from m3i_dsl.drawing.svg_arrows import arrow
+from m3i_dsl.drawing.svg_arrows import line, marks
 from m3i_dsl.drawing.svg_legend import legend
 from m3i_dsl.drawing.svg_text import escape, number, text, title
 
@@ -45,9 +34,11 @@ def render(drawing: Drawing) -> str:
         *(text(x, MARGIN + 4, heading, size=LABEL, fill=QUIET) for x, heading in placed.headings),
         *_lanes(drawing, placed, colors),
     ]
-    for edge, route in zip(drawing.edges, placed.routes, strict=True):
-        behind = _behind(drawing, edge, colors)
-        lines += ["<g>", *arrow(edge, route, colors.edge(drawing, edge).stroke, behind), "</g>"]
+    arrows = list(zip(drawing.edges, placed.routes, strict=True))
+    for edge, route in arrows:
+        lines += line(edge, route, colors.edge(drawing, edge).stroke)
+    for edge, route in arrows:
+        lines += marks(edge, route, _behind(drawing, edge, colors))
     for node in drawing.nodes:
         lines += _box(node, placed.boxes[node.id], colors.node(node))
     return "\n".join([*lines, *below, "</svg>"]) + "\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from m3i_dsl.drawing.layout import LABEL, STOP_LEAD, Point, Route
+from m3i_dsl.drawing.geometry import LABEL, LABEL_LINE, STOP_LEAD, Point, Route
 from m3i_dsl.drawing.model import Edge
 from m3i_dsl.drawing.palette import INK
 from m3i_dsl.drawing.svg_text import SERIF, escape, number
@@ -22,27 +22,23 @@ BAR = 5.0
 """Half the height of the two bars of a stopped gradient."""
 
 
-def arrow(edge: Edge, route: Route, stroke: str, behind: str) -> list[str]:
-    """The elements of one arrow; `behind` is the colour of the background at its labels."""
+def line(edge: Edge, route: Route, stroke: str) -> list[str]:
+    """The line of an arrow and its head."""
     dashed = ' stroke-dasharray="5 3"' if edge.kind == "average" else ' stroke-dasharray="1.5 3"'
     style = "" if edge.kind == "flow" else dashed
-    found = [
+    return [
         f'<path d="{path(route)}" fill="none" stroke="{stroke}" stroke-width="1.4"{style}/>',
         head(route, stroke),
     ]
-    if edge.stop_gradient:
-        found += _stop(route, behind)
-    if edge.label and route.label_at is not None:
-        x, y, anchor = route.label_at
-        lines = lines_of(edge)
-        found += [_label(x, y + 12 * index, line, anchor, behind) for index, line in enumerate(lines)]
+
+
+def marks(edge: Edge, route: Route, behind: str) -> list[str]:
+    """The stop-gradient mark and the label of an arrow, for above all lines; `behind` is the colour behind them."""
+    found = _stop(route, behind) if edge.stop_gradient else []
+    if (label := route.label) is not None:
+        for index, content in enumerate(label.lines):
+            found.append(_label(label.x, label.y + LABEL_LINE * index, content, label.anchor, behind))
     return found
-
-
-def lines_of(edge: Edge) -> list[str]:
-    """The lines of an edge's label: `EMA` and its ramp stand below each other."""
-    first, _, ramp = edge.label.partition(" ")
-    return [first, ramp] if edge.kind != "flow" and ramp else [edge.label]
 
 
 def path(route: Route) -> str:
@@ -50,7 +46,7 @@ def path(route: Route) -> str:
     points = [*route.points[:-1], _before_head(route)]
     data = [f"M{_point(points[0])}"]
     for (x0, y0), (x1, y1) in pairwise(points):
-        if route.shape != "flow" or y0 == y1:
+        if not route.curved or y0 == y1:
             data.append(f"L{_point((x1, y1))}")
         else:
             bend = (x1 - x0) / 2
@@ -61,7 +57,7 @@ def path(route: Route) -> str:
 def head(route: Route, fill: str) -> str:
     """A triangle whose tip is the arrow's end."""
     (x0, y0), (x1, y1) = route.points[-2:]
-    if route.shape == "flow":
+    if route.curved:
         x0, y0 = x1 - 1, y1
     length = math.hypot(x1 - x0, y1 - y0)
     dx, dy = (x1 - x0) / length, (y1 - y0) / length
@@ -73,7 +69,7 @@ def head(route: Route, fill: str) -> str:
 def _before_head(route: Route) -> Point:
     """Where the line ends: inside the head, so that its blunt end is hidden."""
     (x0, y0), (x1, y1) = route.points[-2:]
-    if route.shape == "flow":
+    if route.curved:
         return (x1 - HEAD + 1, y1)
     length = math.hypot(x1 - x0, y1 - y0)
     return (x1 - (HEAD - 1) * (x1 - x0) / length, y1 - (HEAD - 1) * (y1 - y0) / length)

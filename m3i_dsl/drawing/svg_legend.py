@@ -6,7 +6,7 @@ drawing has is explained.
 
 from __future__ import annotations
 
-from m3i_dsl.drawing.layout import LABEL, MARGIN
+from m3i_dsl.drawing.geometry import LABEL, MARGIN
 from m3i_dsl.drawing.model import Branch, Drawing
 from m3i_dsl.drawing.palette import BRANCHES, INK, QUIET
 from m3i_dsl.drawing.svg_text import number, text

@@ -7,7 +7,7 @@ forbids altogether (control characters) is shown as the replacement character.
 from __future__ import annotations
 
 from m3i_dsl.drawing import symbols
-from m3i_dsl.drawing.layout import TITLE
+from m3i_dsl.drawing.geometry import TITLE
 from m3i_dsl.drawing.model import Node
 from m3i_dsl.drawing.text_width import SUBSCRIPT
 

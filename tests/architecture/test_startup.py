@@ -15,6 +15,7 @@ COMMANDS = {
     "fmt": ["fmt", "--check", "recipes"],
     "resolve": ["resolve", "recipes/m3i_digits.m3i"],
     "table": ["table", "recipes/m3i_digits.m3i"],
+    "graph": ["graph", "recipes/m3i.m3i"],
     "explain": ["explain", "M3I0602"],
     "vocab": ["vocab"],
     "opt": ["opt", "recipes/m3i.m3i"],
