@@ -1,7 +1,7 @@
 """The drawing in the language of graphviz.
 
 Takes: a `Drawing`. Gives: the text of a `digraph`. Guarantees: ids are `n0`, `n1`, ..., every text is a quoted string,
-and the nodes of a column have one rank, so that `dot -Tpdf` lays it out as the SVG is.
+and the nodes of a column have one rank, so that `dot -Tpdf` lays it out in the columns of the SVG.
 """
 
 from __future__ import annotations
@@ -61,4 +61,4 @@ def _attributes(attributes: dict[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     """A string of the dot language: a backslash would start an escape of its own."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return '"' + symbols.printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -60,8 +60,8 @@ def title_width(node: Node) -> float:
 
 
 def title_line(node: Node) -> float:
-    """The height of its title, which has a deep subscript when the title is a symbol alone."""
-    return TITLE_LINE + (0.0 if node.title else 3.0)
+    """The height of its title: the subscript of a symbol is deep, and an only symbol is large."""
+    return TITLE_LINE + (0.0 if not node.symbol else 1.5 if node.title else 3.0)
 
 
 def _details(node: Node) -> tuple[str, ...]:

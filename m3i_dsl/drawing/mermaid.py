@@ -55,9 +55,9 @@ def _edge(ids: dict[str, str], edge: Edge) -> str:
 def _escape(text: str) -> str:
     """Text inside a quoted label. `#` starts an entity in mermaid, and a backtick would start Markdown."""
     special = {'"': "quot", "#": "35", "<": "lt", ">": "gt", "&": "amp", "`": "96"}
-    return "".join(f"#{special[c]};" if c in special else " " if c in "\r\n" else c for c in text)
+    return "".join(f"#{special[c]};" if c in special else " " if c in "\r\n" else c for c in symbols.printable(text))
 
 
 def _plain(text: str) -> str:
     """A name in the front matter: a quoted YAML string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + symbols.printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -59,7 +59,9 @@ def flow(
         label = Label(source.right + 4 + LANE_PADDING, source.middle + (13 if climbs else -5), "start", (edge.label,))
     elif edge.label:
         inside = drawing.node(edge.target).group is not None
-        label = Label(target.x - (10 + LANE_PADDING if inside else 12), end_y - 5, "end", (edge.label,))
+        falls = points[-2][1] < end_y
+        y = end_y + 13 if falls else end_y - 5
+        label = Label(target.x - (10 + LANE_PADDING if inside else 12), y, "end", (edge.label,))
     return Route(tuple(points), label)
 
 

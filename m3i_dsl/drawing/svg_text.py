@@ -1,7 +1,7 @@
 """Text in SVG: escaped, in ASCII, and with the paper's symbols as italic letters and subscripts.
 
 Takes: texts and symbols. Gives: SVG elements. Guarantees: any name is safe inside an element or an attribute; what XML
-forbids altogether (control characters) is shown as the replacement character.
+forbids altogether is shown as the replacement character.
 """
 
 from __future__ import annotations
@@ -19,15 +19,11 @@ DROP = 3.0
 
 def escape(text: str) -> str:
     """`text` for an element or a quoted attribute."""
-    return "".join(_SPECIAL.get(character) or _character(character) for character in text)
+    return "".join(_SPECIAL.get(character) or _ascii(character) for character in symbols.printable(text))
 
 
-def _character(character: str) -> str:
-    code = ord(character)
-    forbidden = (code < 32 and character not in "\t\n\r") or 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF)
-    if forbidden:
-        return "&#65533;"
-    return character if 32 <= code < 127 else f"&#{code};"
+def _ascii(character: str) -> str:
+    return character if " " <= character <= "~" else f"&#{ord(character)};"
 
 
 def number(value: float) -> str:

@@ -1,7 +1,7 @@
-"""The paper's symbols in each alphabet.
+"""The paper's symbols, and texts, as characters that every format can hold.
 
-Takes: a symbol of a node ("f_theta", "zh_y", "-log P"). Gives: its base, its subscript, and its plain text. Guarantees:
-every symbol that build.py writes is known; Greek letters are spelled only here.
+Takes: a symbol of a node ("f_theta", "z_y", "-log P"), or a text. Gives: the parts of the symbol, and plain text.
+Guarantees: Greek letters are spelled only here; no control character and no half of a pair remains in a text.
 """
 
 from __future__ import annotations
@@ -29,3 +29,13 @@ def text(symbol: str) -> str:
 def heading(node: Node) -> str:
     """Symbol and title of a node in plain text."""
     return " ".join(part for part in (text(node.symbol) if node.symbol else "", node.title) if part)
+
+
+def printable(text: str) -> str:
+    """`text` with a replacement character for each that XML, mermaid or UTF-8 could not hold."""
+    return "".join("\ufffd" if _unprintable(ord(character)) else character for character in text)
+
+
+def _unprintable(code: int) -> bool:
+    control = (code < 32 and chr(code) not in "\t\n\r") or 127 <= code < 160
+    return control or 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF)

@@ -104,6 +104,8 @@ def _labels(drawing: Drawing, placed: Layout) -> Iterator[str]:
             wide = width(line, LABEL)
             left = label.x if label.anchor == "start" else label.x - wide
             found.append((f"label {line} of {edge.target}", Rectangle(left, label.y - 8 + LABEL_LINE * index, wide, 9)))
+            if edge.kind == "flow" and any(_meet(found[-1][1], Rectangle(*at, 0, 0)) for at in _followed(route.points)):
+                yield f"{found[-1][0]} lies on its own arrow"
     for name, rectangle in found:
         for id_, box in placed.boxes.items():
             if _meet(rectangle, Rectangle(box.x, box.y, box.width, box.height)):

@@ -223,6 +223,14 @@ def test_what_is_no_drawing_is_refused(text: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_texts_can_be_written_and_have_no_control_characters(form: str, name: str) -> None:
+    text = FORMATS[form](_drawing(name))
+    assert text.encode("utf-8")
+    assert [c for c in text if ord(c) < 32 and c != "\n"] == []
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_equal_drawings_have_equal_texts(form: str) -> None:
     drawing = drawing_of("recipes/m3i.m3i")
     again = replace(drawing, nodes=tuple(replace(node) for node in drawing.nodes))
