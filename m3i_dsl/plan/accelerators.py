@@ -120,7 +120,7 @@ def _nvidia(
     )
 
 
-_REACHED = "public measurements of large bf16 matrix products on H100 and H200 (datasheet: 989)"
+_REACHED = "what large bf16 matrix products are reported to reach (datasheet: 989, dense)"
 
 ACCELERATORS: Mapping[str, Accelerator] = {
     accelerator.name: accelerator

@@ -46,8 +46,8 @@ def count_flops(ghost: Ghost) -> tuple[CallFlops, ...]:
         return interpreter.backward()
 
 
-class _Counter(TorchDispatchMode):
-    """Adds up the operations that run inside."""
+class OperationCounter(TorchDispatchMode):
+    """`total` is the FLOPs of the operations that ran inside."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,12 +72,23 @@ def _attention_backward(_: Tensor, q: Tensor, k: Tensor, v: Tensor, *__: Any, **
     return 2 * sdpa_flop_count(q.shape, k.shape, v.shape)
 
 
+def _convolution_backward(
+    gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any, out_val: tuple[Tensor | None, ...] = ()
+) -> int:
+    """As much as the forward pass for each of the gradients of image and weight that is wanted, groups included."""
+    transposed = bool(rest[4])
+    one = 2 * (x if transposed else gradient).numel() * weight[0].numel()
+    return one * sum(out is not None for out in out_val[:2])
+
+
 _FORMULAS: dict[Any, Callable[..., int]] = {
     **flop_registry,
+    torch.ops.aten.convolution_backward: _convolution_backward,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
-"""torch has no formula for the fused attention of the processor, which is what fake tensors run."""
+"""torch's own, but for the fused attention of the processor, which has none and is what fake tensors run, and for the
+gradient of convolutions, where torch's does not divide by the groups."""
 
 
 @dataclass(slots=True)
@@ -115,7 +126,7 @@ class _ByCall(fx.Interpreter):
             return given[-1][1]
 
         args, kwargs = tree_map(leaf, args), tree_map(leaf, kwargs)
-        with _Counter() as counter:
+        with OperationCounter() as counter:
             result = getattr(self, n.op)(n.target, args, kwargs)
         role, name, parameters = self._part(n)
         results = [item for item in tree_flatten(result)[0] if isinstance(item, Tensor)]
@@ -149,7 +160,7 @@ class _ByCall(fx.Interpreter):
         inputs = [tensor for _, tensor in leaves] + call.parameters
         if not reached or not inputs:
             return 0
-        with _Counter() as counter:
+        with OperationCounter() as counter:
             found = torch.autograd.grad(reached, inputs, [gradients[id(r)] for r in reached], allow_unused=True)
         for (key, _), gradient in zip(leaves, found, strict=False):
             if gradient is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None when unused

@@ -154,7 +154,7 @@ def _pairs(plan: Plan) -> list[tuple[int, int]]:
 
 def _memory(page: _Page, plan: Plan) -> None:
     memory = plan.memory
-    page.section("memory", "of one device, counted")
+    page.section("memory", "of one device, counted; CUDA itself takes about 1 GB more")
     still = memory.weights + memory.averages + memory.frozen + memory.buffers
     rows = [
         (
@@ -175,7 +175,7 @@ def _memory(page: _Page, plan: Plan) -> None:
     if memory.weight_copies:
         rows.append(("bf16 weights", size(memory.weight_copies), "kept by autocast for the backward pass"))
     if memory.more_candidates:
-        rows.append(("candidates", size(memory.more_candidates), "logits for those of other devices (modelled)"))
+        rows.append(("candidates", size(memory.more_candidates), "modelled: logits for those of other devices"))
     share = memory.peak / memory.capacity
     fits = f"{share:.0%} of {size(memory.capacity)}"
     rows.append(("peak", size(memory.peak), fits if share <= 1 else f"[bold red]{fits}: does not fit[/bold red]"))

@@ -105,3 +105,17 @@ def test_against_an_artifact(
 def test_against_something_that_is_no_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", M3I, "--against", str(tmp_path), *TINY]) == 1
     assert "M3I0601" in capsys.readouterr().err
+
+
+def test_fsdp_divides_weights_and_not_activations(capsys: pytest.CaptureFixture[str]) -> None:
+    plans: list[Plan] = []
+    for flags in ([], ["--fsdp"]):
+        assert main(["plan", M3I, "--world", "8", "--json", *flags, *TINY]) == 0
+        plans.append(Plan.model_validate_json(capsys.readouterr().out))
+    whole, sharded = plans
+    assert sharded.memory.weights == -(-4 * whole.parameters.trained // 8)
+    assert sharded.memory.optimizer < whole.memory.optimizer / 7.9
+    assert sharded.memory.activations == whole.memory.activations
+    assert sharded.memory.peak < whole.memory.peak
+    expected = (2 + 2 + 4) * whole.parameters.trained + 2 * whole.parameters.averaged
+    assert sharded.communication.gradients_and_weights == pytest.approx(expected * 7 / 8)

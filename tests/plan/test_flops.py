@@ -6,10 +6,11 @@ import copy
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3i_dsl.plan import flops_per_sample
-from m3i_dsl.plan.flops import count_flops
+from m3i_dsl.plan.flops import OperationCounter, count_flops
 from m3i_dsl.plan.ghost import ghost
 from tests.plan.programs import CATEGORIES, VIT_B, Planned, blocks, linear, planned
 
@@ -86,3 +87,18 @@ def _on_meta(of: Planned, batch: int) -> int:
     with FlopCounterMode(display=False) as counter:
         module(**inputs)["loss"].backward()
     return counter.get_total_flops()
+
+
+def test_convolutions_with_groups_take_as_much_backward_as_forward() -> None:
+    """torch's own formula forgets the groups in the gradient of the weight."""
+    channels, batch, side = 8, 2, 6
+    mode = FakeTensorMode()
+    with mode:
+        convolution = torch.nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        image = torch.empty(batch, channels, side, side, requires_grad=True)
+        with OperationCounter() as forward:
+            result = convolution(image)
+        with OperationCounter() as backward:
+            result.sum().backward()
+    assert forward.total == 2 * batch * channels * side * side * 9
+    assert backward.total == 2 * forward.total

@@ -6,7 +6,7 @@ import pytest
 
 from m3i_dsl.plan import ACCELERATORS, UnknownConstant, WorldFault
 from m3i_dsl.plan.model import Load, bytes_of_gather, collective, sent_bytes, step_times
-from tests.plan.programs import planned
+from tests.plan.programs import RECIPES, planned
 
 H200 = ACCELERATORS["h200"]
 
@@ -123,3 +123,11 @@ def test_every_constant_has_a_source() -> None:
             assert constant.value > 0, name
             assert constant.unit, name
             assert len(constant.source) > 8, name
+
+
+def test_the_page_has_every_constant() -> None:
+    page = (RECIPES.parent / "docs/plan.md").read_text(encoding="utf-8")
+    for name, constant in H200.constants().items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        assert constant.source in row
+        assert row.count("|") == len(ACCELERATORS) + 3
