@@ -1,0 +1,60 @@
+"""Batches without data: made from the inputs that a graph asks for.
+
+Takes: an executable and a number. Gives: a batch, the same for the same number. Guarantees: two views of an image have
+something in common, as those of a picture do; masks are drawn by their own words; texts are tokenised by their own
+encoder; nothing is read from the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.vocabulary.draws import Draws, key_of
+from m3i_dsl.vocabulary.kinds import TextEncoder
+
+CATEGORIES = 5
+"""Of every category field."""
+
+_WORDS = ("red", "green", "blue", "old", "new", "big", "small", "round")
+
+
+def synthetic_batch(executable: Executable, number: int = 0, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+    """The inputs of one step, floating point in `dtype`."""
+    made = {input_.name: _input(executable, input_, number) for input_ in executable.inputs}
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
+
+
+def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:
+    batch = executable.program.training.batch
+    own = _generator(input_.name, number)
+    match input_:
+        case ViewInput():
+            view = executable.program.views[input_.view]
+            coarse = torch.randn(batch, 3, 4, 4, generator=_generator(view.data.name, number))
+            common = F.interpolate(coarse, size=view.size, mode="nearest")
+            return common + 0.3 * torch.randn(batch, 3, *view.size, generator=own)
+        case GeometryInput():
+            corner, size = 12 * torch.rand(batch, 2, generator=own), 16 + 16 * torch.rand(batch, 2, generator=own)
+            flip = torch.randint(0, 2, (batch, 1), generator=own).float()
+            return torch.cat([corner, size, flip, torch.full((batch, 1), 44.0)], dim=1)
+        case MaskInput():
+            draws = Draws(number, 0, np.arange(batch), input_.slot)
+            return torch.from_numpy(input_.mask.sample(draws, input_.grid, input_.stride))
+        case TextInput():
+            encoder = executable.program.encoders[input_.encoder].word.word
+            assert isinstance(encoder, TextEncoder)
+            texts = [f"{_WORDS[(row + number) % len(_WORDS)]} {row}" for row in range(batch)]
+            return torch.from_numpy(encoder.tokenize(texts, Path()))
+        case CategoryInput():
+            return (torch.arange(batch) + number) % CATEGORIES
+
+
+def _generator(name: str, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(key_of(f"{name}\0{number}") % 2**63)
