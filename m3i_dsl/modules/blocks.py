@@ -39,10 +39,14 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """[B, Q, D]: `queries` [B, Q, D] attend to `context` [B, N, D] where `mask` (to [B, heads, Q, N]) is True."""
-        weight_q, weight_kv = self.qkv.weight.split([queries.shape[-1], 2 * queries.shape[-1]])
-        bias_q, bias_kv = self.qkv.bias.split([queries.shape[-1], 2 * queries.shape[-1]])
-        q = self._split(F.linear(queries, weight_q, bias_q))
-        k, v = (self._split(part) for part in F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1))
+        if queries is context:
+            q, k, v = (self._split(part) for part in self.qkv(context).chunk(3, dim=-1))
+        else:
+            width = queries.shape[-1]
+            weight_q, weight_kv = self.qkv.weight.split([width, 2 * width])
+            bias_q, bias_kv = self.qkv.bias.split([width, 2 * width])
+            q = self._split(F.linear(queries, weight_q, bias_q))
+            k, v = (self._split(part) for part in F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(attended.transpose(1, 2).flatten(2))
 
@@ -65,6 +69,12 @@ class Block(nn.Module):
         normed = self.norm1(x)
         x = x + self.attention(normed, normed, mask)
         return x + self.mlp(self.norm2(x))
+
+    def end(self, x: Tensor, start: int) -> Tensor:
+        """[B, N - start, D]: what `forward` makes of the tokens from `start` on; the others are only attended to."""
+        normed = self.norm1(x)
+        wanted = x[:, start:] + self.attention(normed[:, start:], normed)
+        return wanted + self.mlp(self.norm2(wanted))
 
     def update(self, queries: Tensor, context: Tensor) -> Tensor:
         """[B, Q, D]: only `queries` change; they attend to themselves and to `context` [B, N, D] as it is."""

@@ -55,6 +55,25 @@ def test_every_trained_parameter_but_the_mask_token_takes_part(word: Timm) -> No
     assert [name for name, _ in word.build(mask_token=False).named_parameters() if name == "mask_token"] == []
 
 
+REGISTERS = Timm("vit_wee_patch16_reg1_gap_256", 32, 8, width=32, depth=1, heads=2)
+NORMED_PATCHES = Timm("aimv2_large_patch14_224", 28, 7, width=32, depth=1, heads=2)
+
+
+@pytest.mark.parametrize("word", [VIT, REGISTERS, NORMED_PATCHES], ids=lambda word: word.model)
+def test_embedding_the_visible_patches_is_dropping_the_others(word: Timm) -> None:
+    module, image, tokens = built(word).train(), images(word).requires_grad_(), word.shape().grid.tokens
+    hidden = hiding(word, len(image), tokens // 2)
+    gradients: list[list[Tensor]] = []
+    for embed in ("all", "visible"):
+        features = module(image, hidden, visible=tokens - tokens // 2, tokens="drop", embed=embed)
+        trained = [p for name, p in module.named_parameters() if p.requires_grad and name != "mask_token"]
+        gradients.append([features, *torch.autograd.grad(features.sin().sum(), [image, *trained])])
+    for all_, visible in zip(*gradients, strict=True):
+        torch.testing.assert_close(visible, all_, rtol=1e-10, atol=1e-13)
+    with pytest.raises(ValueError, match="others are dropped"):
+        module(image, hidden, tokens="mask", embed="visible")
+
+
 @pytest.mark.parametrize("word", EVERY_FAMILY, ids=lambda word: word.model)
 def test_a_masked_patch_cannot_be_seen(word: Timm) -> None:
     module, shape = built(word).eval(), word.shape()

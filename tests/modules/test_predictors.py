@@ -112,6 +112,18 @@ def test_a_decoder_is_self_attention_over_context_and_mask_tokens(hide: int, ask
     got = module(features, hidden, wanted, source)
     positions = sincos_2d(GRID, 8, torch.float64).expand(B, -1, -1)
     torch.testing.assert_close(got, decoder_reference(module, features, hidden, wanted, source, positions))
+    trimmed = module(features, hidden, wanted, source, needed=True)
+    torch.testing.assert_close(trimmed, got, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(_gradients(module, trimmed), _gradients(module, got), rtol=1e-10, atol=1e-13)
+
+
+def _gradients(module: nn.Module, output: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(output.sin().sum(), [*module.parameters()], retain_graph=True))
+
+
+def test_a_decoder_with_batch_norm_cannot_end_early() -> None:
+    """Its statistics are over all tokens."""
+    assert Decoder(1, 2).trims() and not Decoder(1, 2, norm="batch").trims()
 
 
 def test_a_relative_decoder_places_its_queries_in_the_input_view() -> None:

@@ -2,21 +2,25 @@
 
 Takes: the call of `encoders`. Gives: `[B, P + N, D]`. Guarantees: with nothing hidden, exactly timm's
 `forward_features`; a dropped token is gone before the first block, so visible tokens cannot know of it, but for their
-own positions, which are added before.
+own positions, which are added before. With `embed` "visible" it is gone before the patch embedding, equal to rounding.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
+import torch.nn.functional as F
+from timm.layers import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from m3i_dsl.modules.encoders.masking import TokenMode, mask_token
 from m3i_dsl.modules.positions import sincos_2d
-from m3i_dsl.modules.tokens import gather_tokens
+from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
 from m3i_dsl.vocabulary.kinds import FeatureShape
+
+Embed = Literal["all", "visible"]
 
 
 class VitEncoder(nn.Module):
@@ -38,8 +42,13 @@ class VitEncoder(nn.Module):
         tokens: TokenMode = "drop",
         taps: int = 0,
         isolate: Tensor | None = None,
+        embed: Embed = "all",
     ) -> Tensor | tuple[Tensor, Tensor]:
         model = self.model
+        if embed == "visible":
+            if hidden is None or visible is None or tokens != "drop" or isolate is not None:
+                raise ValueError("only the visible patches can be embedded where the others are dropped")
+            return self._blocks(self._embed_visible(image, ~hidden, visible), taps, None)
         x = cast(Tensor, model.patch_embed(image))
         if hidden is not None and tokens == "mask":
             if self.mask_token is None:
@@ -50,8 +59,11 @@ class VitEncoder(nn.Module):
             if visible is None or isolate is not None:
                 raise ValueError("dropping tokens needs the count of visible ones, and no second image")
             x = gather_tokens(x, ~hidden, visible, self.shape.prefix)
+        return self._blocks(x, taps, None if isolate is None else self._same_image(isolate))
+
+    def _blocks(self, x: Tensor, taps: int, mask: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
+        model = self.model
         x = cast(Tensor, model.norm_pre(x))
-        mask = None if isolate is None else self._same_image(isolate)
         outputs: list[Tensor] = []
         for index, block in enumerate(model.blocks):
             x = cast(Tensor, block(x, attn_mask=mask))
@@ -59,6 +71,29 @@ class VitEncoder(nn.Module):
                 outputs.append(x)
         features = cast(Tensor, model.norm(x))
         return (features, torch.stack(outputs, dim=1)) if taps else features
+
+    def _embed_visible(self, image: Tensor, which: Tensor, count: int) -> Tensor:
+        """[B, P + count, D]: what the first block is given, from the patches at which `which` bool [B, L] is True.
+
+        A patch embedding of one convolution whose kernel is its stride is a linear map of each patch (as in
+        timm.layers.PatchEmbed), so it is applied to the chosen patches only.
+        """
+        model: Any = self.model
+        grid, stem = self.shape.grid, model.patch_embed
+        if not isinstance(stem, PatchEmbed):
+            raise ValueError(f"the patch embedding {type(stem).__name__} is not one map of each patch")
+        chosen = chosen_positions(which, count)
+        cells = image.unflatten(3, (grid.columns, -1)).unflatten(2, (grid.rows, -1)).permute(0, 2, 4, 1, 3, 5)
+        image_index = torch.arange(len(image), device=image.device).unsqueeze(1)
+        patches = cells[image_index, chosen // grid.columns, chosen % grid.columns].flatten(2)
+        x = stem.norm(F.linear(patches, stem.proj.weight.flatten(1), stem.proj.bias))
+        first = [token.expand(len(x), -1, -1) for token in (model.cls_token, model.reg_token) if token is not None]
+        if model.pos_embed is not None:
+            prefix, table = model.pos_embed[0].split([model.pos_embed.shape[1] - grid.tokens, grid.tokens])
+            x = x + F.embedding(chosen, table)
+            if len(prefix):
+                first = [torch.cat(first, dim=1) + prefix]
+        return cast(Tensor, model.pos_drop(torch.cat([*first, x], dim=1)))
 
     def _same_image(self, isolate: Tensor) -> Tensor:
         """bool [B, 1, P + L, P + L]: grid tokens attend to those of their own image only, prefix tokens to everything.

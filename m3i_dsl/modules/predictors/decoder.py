@@ -78,15 +78,21 @@ class Decoder(nn.Module):
         source: Tensor | None = None,
         geometry_x: Tensor | None = None,
         geometry_y: Tensor | None = None,
+        *,
+        needed: bool = False,
     ) -> Tensor:
+        """`needed`: the last block computes the wanted positions only, equal to rounding; with layer norm only."""
         context = self.context(features, hidden, source)
         queries = self.mask_token + self._query_positions(len(features), geometry_x, geometry_y)
         if wanted is not None:
             queries = gather_tokens(queries, wanted, self.shape.wanted)
         x = torch.cat([context, queries], dim=1)
-        for block in self.blocks:
+        blocks = cast("list[Block]", list(self.blocks))
+        for block in blocks[:-1]:
             x = block(x)
-        return self.out(self.norm(x)[:, context.shape[1] :])
+        start = context.shape[1]
+        x = self.norm(blocks[-1].end(x, start)) if needed else self.norm(blocks[-1](x))[:, start:]
+        return self.out(x)
 
     def _query_positions(self, batch: int, geometry_x: Tensor | None, geometry_y: Tensor | None) -> Tensor:
         like = self.mask_token

@@ -70,6 +70,10 @@ class Timm(ImageEncoder):
     def drops_tokens(self) -> bool:
         return timm_model(self.model).family == "vit"
 
+    def embeds_visible(self) -> bool:
+        entry = timm_model(self.model)
+        return entry.family == "vit" and entry.patch > 0
+
     def isolates(self) -> bool:
         """Whether attention can be kept within the tokens of each source of a mix."""
         return timm_model(self.model).family == "vit"

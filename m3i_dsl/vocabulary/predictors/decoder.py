@@ -33,6 +33,9 @@ class Decoder(Predictor):
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()
 
+    def trims(self) -> bool:
+        return self.norm == "layer"  # batch norm takes its statistics over all tokens
+
     def relative(self) -> bool:
         return self.position == "relative"
 
