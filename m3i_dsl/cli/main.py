@@ -20,7 +20,22 @@ from types import ModuleType
 from m3i_dsl.cli.options import CliError, common, report
 from m3i_dsl.diagnostics import RecipeError
 
-COMMANDS = ("check", "fmt", "resolve", "table", "graph", "explain", "vocab", "compile", "opt", "plan", "train", "eval", "export")
+COMMANDS = (
+    "check",
+    "fmt",
+    "resolve",
+    "table",
+    "graph",
+    "explain",
+    "vocab",
+    "compile",
+    "opt",
+    "plan",
+    "test",
+    "train",
+    "eval",
+    "export",
+)
 
 EPILOG = """\
 m3ic check recipe.m3i              is it right?

@@ -20,7 +20,7 @@ LOW = 3
 """Steps in a row that must be low."""
 
 RATE = 3e-3
-FALL = 0.1
+FALL = 0.2
 """Of the first value, summed over all targets by their weights."""
 
 
