@@ -9,30 +9,34 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from m3i_dsl.plan.schema import Model, Plan
 
+Kind = Literal["words", "targets", "encoders", "parameters", "FLOPs a sample", "bytes of a device", "training"]
+Cell = str | int
+
 
 class Difference(Model):
-    """`what` changed in `where`; None before or after for what is new or gone."""
+    """What changed in `where`; None before or after for what is new or gone. `ratio` is after / before of numbers."""
 
-    kind: Literal["text", "target", "encoder", "parameters", "flops", "memory", "training"]
+    kind: Kind
     where: str
     before: str | None
     after: str | None
+    ratio: float | None = None
 
 
 def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple[Difference, ...]:
     """Everything that changed from `old` to `new`, words first."""
     return (
         *_words(old_recipe, new_recipe),
-        *_named("target", _targets(old), _targets(new)),
-        *_named("encoder", _encoders(old), _encoders(new)),
+        *_named("targets", _targets(old), _targets(new)),
+        *_named("encoders", _encoders(old), _encoders(new)),
         *_named("parameters", _parameters(old), _parameters(new)),
-        *_named("flops", _flops(old), _flops(new)),
-        *_named("memory", _memory(old), _memory(new)),
+        *_named("FLOPs a sample", _flops(old), _flops(new)),
+        *_named("bytes of a device", _memory(old), _memory(new)),
         *_named("training", _training(old), _training(new)),
     )
 
@@ -49,12 +53,12 @@ def _words(old: str, new: str) -> Iterator[Difference]:
             old_line = gone[index] if index < len(gone) else None
             new_line = come[index] if index < len(come) else None
             if old_line is not None and new_line is not None and old_line[0] != new_line[0]:
-                yield Difference(kind="text", where=old_line[0], before=old_line[1], after=None)
-                yield Difference(kind="text", where=new_line[0], before=None, after=new_line[1])
+                yield Difference(kind="words", where=old_line[0], before=old_line[1], after=None)
+                yield Difference(kind="words", where=new_line[0], before=None, after=new_line[1])
                 continue
             where = (old_line or new_line or ("", ""))[0]
             before_text, after_text = old_line and old_line[1], new_line and new_line[1]
-            yield Difference(kind="text", where=where, before=before_text, after=after_text)
+            yield Difference(kind="words", where=where, before=before_text, after=after_text)
 
 
 def _lines(recipe: str) -> Iterator[tuple[str, str]]:
@@ -72,46 +76,48 @@ def _lines(recipe: str) -> Iterator[tuple[str, str]]:
             blocks.append(text.removesuffix("{").strip())
 
 
-def _named(
-    kind: Literal["target", "encoder", "parameters", "flops", "memory", "training"],
-    old: Mapping[str, str],
-    new: Mapping[str, str],
-) -> Iterator[Difference]:
+def _named(kind: Kind, old: Mapping[str, Cell], new: Mapping[str, Cell]) -> Iterator[Difference]:
     for name in dict.fromkeys([*old, *new]):
-        if old.get(name) != new.get(name):
-            yield Difference(kind=kind, where=name, before=old.get(name), after=new.get(name))
+        before, after = old.get(name), new.get(name)
+        if before != after:
+            ratio = after / before if isinstance(before, int) and isinstance(after, int) and before else None
+            yield Difference(kind=kind, where=name, before=_text(before), after=_text(after), ratio=ratio)
 
 
-def _targets(plan: Plan) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for target in plan.targets:
-        cells = target.model_dump(exclude={"name", "weight"})
-        weight = f"{target.weight:g} x " if target.weight != 1 else ""
-        found[target.name] = weight + " | ".join(str(cell) for cell in cells.values())
+def _text(cell: Cell | None) -> str | None:
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _targets(plan: Plan) -> dict[str, Cell]:
+    """Each cell of each row, by `objective.target: column`."""
+    return {
+        f"{target.name}: {column.replace('_', ' ')}": f"{cell:g}" if isinstance(cell, float) else str(cell)
+        for target in plan.targets
+        for column, cell in target.model_dump(exclude={"name"}).items()
+    }
+
+
+def _encoders(plan: Plan) -> dict[str, Cell]:
+    found: dict[str, Cell] = {}
+    for encoder in plan.encoders:
+        found[f"{encoder.name}: moves"] = encoder.moves
+        found[f"{encoder.name}: parameters"] = encoder.parameters
+        found[f"{encoder.name}: calls a step"] = encoder.calls_after
+        found[f"{encoder.name}: FLOPs a sample"] = encoder.forward + encoder.backward
     return found
 
 
-def _encoders(plan: Plan) -> dict[str, str]:
-    return {e.name: f"{e.moves}, {e.parameters:,} parameters, {e.calls_after} calls a step" for e in plan.encoders}
+def _parameters(plan: Plan) -> dict[str, Cell]:
+    return {name: int(count) for name, count in plan.parameters.model_dump().items()}
 
 
-def _parameters(plan: Plan) -> dict[str, str]:
-    return _numbers(plan.parameters.model_dump().items(), "scalars")
+def _flops(plan: Plan) -> dict[str, Cell]:
+    return {"forward": plan.flops.forward, "forward and backward": plan.flops.total}
 
 
-def _flops(plan: Plan) -> dict[str, str]:
-    flops = plan.flops
-    return _numbers((("forward", flops.forward), ("forward and backward", flops.total)), "FLOP a sample")
+def _memory(plan: Plan) -> dict[str, Cell]:
+    return {"activations": plan.memory.activations, "optimizer": plan.memory.optimizer}
 
 
-def _memory(plan: Plan) -> dict[str, str]:
-    parts = {"activations": plan.memory.activations, "optimizer": plan.memory.optimizer}
-    return _numbers(parts.items(), "bytes a device")
-
-
-def _training(plan: Plan) -> dict[str, str]:
-    return {"batch": str(plan.batch), "precision": plan.precision}
-
-
-def _numbers(items: Iterable[tuple[str, int]], unit: str) -> dict[str, str]:
-    return {name: f"{number:,} {unit}" for name, number in items}
+def _training(plan: Plan) -> dict[str, Cell]:
+    return {"batch": plan.batch, "precision": plan.precision}

@@ -6,7 +6,8 @@ stand under headings that say which they are; no line is longer than 100 charact
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -43,17 +44,28 @@ def print_differences(found: Sequence[Difference], folder: Path, *, color: bool)
     page = _Page(color)
     if not found:
         page.line(f"the recipe and {folder} are the same program")
-    kind = ""
-    for difference in found:
-        if difference.kind != kind:
-            kind = difference.kind
-            page.section("words" if kind == "text" else kind, "")
-        page.line(f"  {escape(difference.where)}")
-        if difference.before is not None:
-            page.line(f"    [red]- {escape(difference.before)}[/red]")
-        if difference.after is not None:
-            page.line(f"    [green]+ {escape(difference.after)}[/green]")
+    for kind, group in itertools.groupby(found, key=lambda difference: difference.kind):
+        page.section(kind, "")
+        if kind == "words":
+            _words(page, group)
+            continue
+        rows = [(d.where, d.before or "-", "->", d.after or "-", _change(d.ratio)) for d in group]
+        page.table([""] * 5, rows, right=(1,) if any(row[4] for row in rows) else ())
     page.print()
+
+
+def _words(page: _Page, found: Iterable[Difference]) -> None:
+    for where, group in itertools.groupby(found, key=lambda difference: difference.where):
+        page.line(f"  {escape(where)}")
+        for difference in group:
+            if difference.before is not None:
+                page.line(f"    [red]- {escape(difference.before)}[/red]")
+            if difference.after is not None:
+                page.line(f"    [green]+ {escape(difference.after)}[/green]")
+
+
+def _change(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio - 1:+.1%}"
 
 
 class _Page:

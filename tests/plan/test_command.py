@@ -96,10 +96,10 @@ def test_against_an_artifact(
     found = json.loads(capsys.readouterr().out)
     by_kind = {(difference["kind"], difference["where"]): difference for difference in found}
     assert ("parameters", "trained") in by_kind
-    assert ("flops", "forward") in by_kind
-    words = [difference for difference in found if difference["kind"] == "text"]
+    assert ("FLOPs a sample", "forward") in by_kind
+    words = [difference for difference in found if difference["kind"] == "words"]
     assert any("width: 24" in d["before"] and "width: 36" in d["after"] for d in words)
-    assert not any(difference["kind"] == "target" for difference in found)
+    assert not any(difference["kind"] == "targets" for difference in found)
 
 
 def test_against_something_that_is_no_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

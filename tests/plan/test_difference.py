@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m3i_dsl.driver import resolve
-from m3i_dsl.plan.difference import differences
+from m3i_dsl.plan.difference import Difference, differences
 from tests.plan.programs import planned
 
 TINY = {"width": "24", "depth": "2"}
@@ -24,16 +24,26 @@ def test_a_word_and_its_row() -> None:
     found = differences(
         resolve(before.executable.program), before.plan(), resolve(after.executable.program), after.plan()
     )
-    words = {(d.where, d.before, d.after) for d in found if d.kind == "text"}
+    words = {(d.where, d.before, d.after) for d in found if d.kind == "words"}
     assert any(
         where == "objective mae > target pixels"
         and (old or "").startswith("distribution gaussian(")
         and (new or "").startswith("distribution laplace(")
         for where, old, new in words
     )
-    (row,) = [d for d in found if d.kind == "target"]
-    assert row.where == "mae.pixels"
-    assert (row.before or "").endswith("gaussian")
-    assert (row.after or "").endswith("laplace")
-    assert ("batch", "128", "64") in {(d.where, d.before, d.after) for d in found if d.kind == "training"}
-    assert not any(d.kind in ("parameters", "encoder", "flops") for d in found)
+    assert [d for d in found if d.kind == "targets"] == [
+        Difference(kind="targets", where="mae.pixels: distribution", before="gaussian", after="laplace")
+    ]
+    assert Difference(kind="training", where="batch", before="128", after="64", ratio=0.5) in found
+    assert not any(d.kind in ("parameters", "encoders", "FLOPs a sample") for d in found)
+
+
+def test_a_target_that_is_gone_and_a_size() -> None:
+    before, after = planned("m3i", TINY), planned("m3i_no_mix", {**TINY, "width": "36"})
+    found = differences(
+        resolve(before.executable.program), before.plan(), resolve(after.executable.program), after.plan()
+    )
+    by_place = {(d.kind, d.where): d for d in found}
+    assert by_place["targets", "m3i.intra: distribution"].after is None
+    assert (by_place["parameters", "trained"].ratio or 0) > 1
+    assert ("recipe m3i", "recipe m3i_no_mix") in {(d.before, d.after) for d in found if d.where == "recipe"}
