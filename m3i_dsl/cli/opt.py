@@ -126,9 +126,11 @@ def _verify(program: Program, stages: Sequence[Stage], arguments: argparse.Names
     console = Console(stderr=True, no_color=not colored(arguments, sys.stderr), highlight=False)
     failed = 0
     for verdict in verify(program, [stage.applied for stage in stages]):
-        if verdict.fault is None:
-            console.print(f"[green]equal[/green]   {verdict.name}")
+        if not verdict.changed:
+            console.print(f"[dim]unchanged[/dim] {verdict.name}")
+        elif verdict.fault is None:
+            console.print(f"[green]equal[/green]     {verdict.name}")
         else:
             failed += 1
-            console.print(f"[red]differs[/red] {verdict.name}: {verdict.fault}")
+            console.print(f"[red]differs[/red]   {verdict.name}: {verdict.fault}")
     return 1 if failed else 0

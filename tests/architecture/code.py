@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "m3i_dsl"
 
-_NOT_OURS = {".git", ".venv", "venv", "target", "runs", "dist", "build", "__pycache__", "node_modules"}
+_NOT_OURS = {".git", ".venv", "venv", "target", "runs", "dist", "build", "__pycache__", "node_modules", ".peers"}
 _CACHES = (".ruff_cache", ".pytest_cache", ".hypothesis")
 
 

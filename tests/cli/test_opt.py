@@ -59,3 +59,16 @@ def test_the_artifact_says_which_passes_made_it(
     assert [e.operation for e in executable.graph.equations].index("predict") < [
         e.operation for e in executable.graph.equations
     ].index("patches"), "needed-tokens was left out, and is not applied on loading"
+
+
+def test_verify_compares_every_stage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["opt", M3I, "--verify"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == list(NAMES)
+    assert {line.split()[0] for line in lines} == {"equal", "unchanged"}
+    from m3i_dsl.passes import common_subexpressions
+
+    # With a fault in a pass: every value is taken for every other of its operation.
+    monkeypatch.setattr(common_subexpressions, "_key", lambda e: (e.operation, e.attributes, len(e.results)))
+    assert main(["opt", M3I, "--verify", "--passes", "common-subexpressions"]) == 1
+    assert capsys.readouterr().err.startswith("differs")
