@@ -32,12 +32,12 @@ from m3i_dsl.plan.schema import (
     EncoderPlan,
     FlopPlan,
     MemoryPlan,
+    ParameterPlan,
     Plan,
     TargetPlan,
     TimePlan,
     TrainingPlan,
 )
-from m3i_dsl.plan.schema import ParameterPlan as ParameterCounts
 from m3i_dsl.runtime.schedule import steps_of
 from m3i_dsl.semantics.program import EncoderDeclaration, Program
 from m3i_dsl.semantics.table import row_of
@@ -72,6 +72,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
     counts = parameter_counts(executable)
 
     def load(devices: int) -> Load:
+        """The same part of a step with candidates of so many devices."""
         whole = local * devices
         return Load(
             flops=sum(call.forward + call.backward for call in flops) * local / batch,
@@ -84,7 +85,8 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             images=images * local,
         )
 
-    times = step_times(load(world), world, setting.accelerator, setting.strategy)
+    mine = load(world)
+    times = step_times(mine, world, setting.accelerator, setting.strategy)
     alone = step_times(load(1), 1, setting.accelerator, setting.strategy)
     rate = setting.accelerator.value("matmul_bf16" if bf16 else "matmul_fp32")
     training = _training(program, setting, times)
@@ -98,14 +100,14 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
         precision=program.training.precision,
         targets=tuple(_targets(program)),
         encoders=tuple(_encoders(executable, plain, flops)),
-        parameters=ParameterCounts(trained=counts.trained, averaged=counts.averaged, frozen=counts.frozen),
+        parameters=ParameterPlan(trained=counts.trained, averaged=counts.averaged, frozen=counts.frozen),
         flops=_flops(flops, batch),
         memory=_memory(executable, memory, sets, setting, local),
         candidates=tuple(_candidates(sets, local, batch, bf16=bf16)),
         communication=CommunicationPlan(
             strategy=setting.strategy,
-            gradients_and_weights=sent_bytes(load(world), world, setting.strategy),
-            candidates=load(world).gathered * (world - 1) / world,
+            gradients_and_weights=sent_bytes(mine, world, setting.strategy),
+            candidates=mine.gathered * (world - 1) / world,
         ),
         time=TimePlan(
             compute=times.compute,
@@ -118,7 +120,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             step=times.step,
             samples_per_second=batch / times.step,
             scaling=alone.step / times.step,
-            utilization=load(world).flops / times.step / rate,
+            utilization=mine.flops / times.step / rate,
             limit=times.limit,
         ),
         data=DataPlan(
