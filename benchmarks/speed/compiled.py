@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -63,14 +64,17 @@ def recipe_text(name: str) -> str:
     return (RECIPES / f"{name}.m3i").read_text(encoding="utf-8")
 
 
-def compile_recipe(text: str, size: Size, *, precision: str = "fp32") -> Recipe:
-    """Compiles `text` with the size's settings and batch. Raises RecipeError."""
+def compile_recipe(
+    text: str, size: Size, *, precision: Literal["fp32", "bf16"] = "fp32", device: str = "cpu"
+) -> Recipe:
+    """Compiles `text` with the size's settings and batch; the modules are built on `device`. Raises RecipeError."""
     file = SourceFile(str(RECIPES / "benchmark.m3i"), text)
     known = check_file(file).required().parameters
     settings = {key: parse_value(value, f"<{key}>") for key, value in size.settings.items() if key in known}
     program = check_file(file, settings).required()
     training = replace(program.training, batch=size.batch, precision=precision)
-    compiled = compile_program(replace(program, training=training), RECIPES)
+    with torch.device(device):
+        compiled = compile_program(replace(program, training=training), RECIPES)
     inputs = compiled.executable.inputs
     return Recipe(compiled, {input_.name: example(input_, size, seed) for seed, input_ in enumerate(inputs)})
 

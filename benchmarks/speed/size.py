@@ -25,6 +25,7 @@ class Size:
     decoder_heads: int = 16
     hidden: int = 4096
     projection: int = 256
+    correlated: int = 2048
     text_width: int = 256
     text_layers: int = 6
     text_heads: int = 4
@@ -64,6 +65,7 @@ SIZES: Mapping[str, Size] = {
         decoder_heads=2,
         hidden=64,
         projection=32,
+        correlated=48,
         text_width=32,
         text_layers=1,
         text_heads=2,

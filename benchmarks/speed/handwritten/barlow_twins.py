@@ -19,11 +19,15 @@ class BarlowTwins(Handwritten):
         super().__init__()
         self.vit = vit(size)
         parts: list[nn.Module] = []
-        for width in (size.width, size.hidden):
-            parts += [nn.Linear(width, size.hidden, bias=False), nn.BatchNorm1d(size.hidden), nn.ReLU(inplace=True)]
-        self.projector = nn.Sequential(*parts, nn.Linear(size.hidden, size.hidden, bias=False))
+        for width in (size.width, size.correlated):
+            parts += [
+                nn.Linear(width, size.correlated, bias=False),
+                nn.BatchNorm1d(size.correlated),
+                nn.ReLU(inplace=True),
+            ]
+        self.projector = nn.Sequential(*parts, nn.Linear(size.correlated, size.correlated, bias=False))
         # Not a part of the model that is kept: its statistics are read by nobody.
-        self.standardize = nn.BatchNorm1d(size.hidden, affine=False, track_running_stats=False)
+        self.standardize = nn.BatchNorm1d(size.correlated, affine=False, track_running_stats=False)
 
     def forward(self, batch: Batch) -> Tensor:
         first, second = (self.standardize(self.projector(pooled(self.vit, batch[view]))) for view in ("view1", "view2"))

@@ -81,8 +81,9 @@ class M3I(Handwritten):
     def _contrast(self, predictions: Sequence[Tensor], batch: Batch) -> Tensor:
         """The mean over the two images of the mix."""
         if "tokens" not in batch:
-            labels = (batch["labels"], swapped(batch["labels"]))
-            return sum(F.cross_entropy(self.head(p), l) for p, l in zip(predictions, labels, strict=True)) / 2  # type: ignore[return-value]
+            own, other = (self.head(prediction) for prediction in predictions)
+            labels = batch["labels"]
+            return (F.cross_entropy(own, labels) + F.cross_entropy(other, swapped(labels))) / 2
         text = l2(self.text_projection(self.text(batch["tokens"])))
         rows = torch.arange(len(text), device=text.device)
         scale = self.log_scale.exp().clamp(max=100)

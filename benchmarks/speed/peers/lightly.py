@@ -17,7 +17,7 @@ from lightly.models.modules import (
 from lightly.models.utils import get_at_index, patchify, update_momentum
 from torch import Tensor, nn
 
-from benchmarks.speed.handwritten.model import Batch, Counterpart, Handwritten, average_of, pooled, positions_of, vit
+from benchmarks.speed.handwritten.model import Batch, Handwritten, average_of, pooled, positions_of, vit
 from benchmarks.speed.size import Size
 
 
@@ -104,15 +104,6 @@ class BYOL(_Averaged):
         # Its loss is -cos; the recipe's is 2 - 2 cos, for each direction.
         return 4 + 2 * (self.criterion(first, of_second) + self.criterion(second, of_first))
 
-    def counterparts(self, other: nn.Module) -> Sequence[Counterpart]:
-        return [
-            (self.vit, other.get_submodule("encoders.image")),
-            (self.average, other.get_submodule("encoders.momentum")),
-            (self.projector, other.get_submodule("projectors.image")),
-            (self.average_projector, other.get_submodule("projectors.momentum")),
-            (self.predictor, other.get_submodule("predictors.byol_instance")),
-        ]
-
 
 class BarlowTwins(Handwritten):
     """Its head and its loss."""
@@ -120,7 +111,7 @@ class BarlowTwins(Handwritten):
     def __init__(self, size: Size, hidden: int) -> None:
         super().__init__()
         self.vit = vit(size)
-        self.projector = BarlowTwinsProjectionHead(size.width, size.hidden, size.hidden)
+        self.projector = BarlowTwinsProjectionHead(size.width, size.correlated, size.correlated)
         self.criterion = BarlowTwinsLoss(lambda_param=0.0051)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -68,7 +68,7 @@ def byol(size: Size, hidden: int) -> Handwritten:
 
 
 def barlow_twins(size: Size, hidden: int) -> Handwritten:
-    return _Method(methods.BarlowTwins(Pooled(size), (size.hidden,) * 3), "view1", "view2")
+    return _Method(methods.BarlowTwins(Pooled(size), (size.correlated,) * 3), "view1", "view2")
 
 
 def moco_v3(size: Size, hidden: int) -> Handwritten:
