@@ -64,17 +64,15 @@ class Block(nn.Module):
         self.norm2 = norm(norm_kind, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B, N, D] -> [B, N, D]; `mask` as in `Attention`."""
-        normed = self.norm1(x)
-        x = x + self.attention(normed, normed, mask)
-        return x + self.mlp(self.norm2(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None, start: int = 0) -> Tensor:
+        """[B, N, D] -> [B, N - start, D]: the tokens from `start` on; those before are only attended to.
 
-    def end(self, x: Tensor, start: int) -> Tensor:
-        """[B, N - start, D]: what `forward` makes of the tokens from `start` on; the others are only attended to."""
+        `mask` as in `Attention`, for `start` 0 only.
+        """
         normed = self.norm1(x)
-        wanted = x[:, start:] + self.attention(normed[:, start:], normed)
-        return wanted + self.mlp(self.norm2(wanted))
+        wanted = normed[:, start:] if start else normed
+        x = x[:, start:] + self.attention(wanted, normed, mask)
+        return x + self.mlp(self.norm2(x))
 
     def update(self, queries: Tensor, context: Tensor) -> Tensor:
         """[B, Q, D]: only `queries` change; they attend to themselves and to `context` [B, N, D] as it is."""

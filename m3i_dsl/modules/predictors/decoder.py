@@ -91,7 +91,7 @@ class Decoder(nn.Module):
         for block in blocks[:-1]:
             x = block(x)
         start = context.shape[1]
-        x = self.norm(blocks[-1].end(x, start)) if needed else self.norm(blocks[-1](x))[:, start:]
+        x = self.norm(blocks[-1](x, start=start)) if needed else self.norm(blocks[-1](x))[:, start:]
         return self.out(x)
 
     def _query_positions(self, batch: int, geometry_x: Tensor | None, geometry_y: Tensor | None) -> Tensor:
