@@ -53,6 +53,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--keep", type=_count(1), default=2, metavar="N", help="how many checkpoints are kept")
     parser.add_argument("--max-steps", type=_count(1), metavar="N", help="stop after N steps; schedules stay")
+    parser.add_argument(
+        "--compile",
+        choices=("on", "off", "auto"),
+        default="auto",
+        help="torch.compile for each transformer block (default: auto, which is on for a GPU and off for a CPU)",
+    )
     parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
 
 
@@ -84,6 +90,7 @@ def _train(arguments: argparse.Namespace) -> int:
         checkpoint_every=arguments.checkpoint_every,
         keep=arguments.keep,
         max_steps=arguments.max_steps,
+        compile=arguments.compile,
     )
     folder, parts = _continued(arguments, device) if arguments.resume else _started(arguments, device)
     with folder:

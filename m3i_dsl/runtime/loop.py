@@ -21,12 +21,13 @@ import torch
 from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.compiling import compile_blocks, compile_errors, eager
 from m3i_dsl.runtime.display import display_for
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
 from m3i_dsl.runtime.faults import NO_STEPS, OUT_OF_MEMORY, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
-from m3i_dsl.runtime.interfaces import BatchStream, Display, Plan, Progress, TrainingGraph
+from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, Progress, TrainingGraph
 from m3i_dsl.runtime.locate import locate
 from m3i_dsl.runtime.metrics import MetricsLog
 from m3i_dsl.runtime.monitors import CollapseMonitor
@@ -91,6 +92,7 @@ class Trainer:
         # Everything that moves is made here, once the module is where it will be trained.
         module = graph.module.to(options.device)
         module.train()
+        self._compilation = compile_blocks(module, options.compile, options.device)
         self._precision = precision_for(training.precision, options.device)
         self._optimizer = training.optimizer.word.build(module, training.batch)
         self._averages = MovingAverages(graph.averages, self._total)
@@ -104,7 +106,7 @@ class Trainer:
         """Trains to the end, to `max_steps`, or to a signal.
 
         Raises RecipeError (M3I0701), TrainingFault (M3I0702 no checkpoint can be used, M3I0706 full disk, M3I0708,
-        M3I0714 out of memory).
+        M3I0714 out of memory, M3I0715 not to be compiled).
         """
         seed_random(self._graph.program.training.seed)
         restored = self._resume() if resume else Restored(0, 0, False, ())
@@ -122,7 +124,7 @@ class Trainer:
                 )
             )
             stack.callback(self._display.close)
-            for remark in (self._precision.remark, *restored.remarks):
+            for remark in (self._precision.remark, self._compilation.remark, *restored.remarks):
                 if remark is not None:
                     self._display.say(remark)
             self._metrics = stack.enter_context(
@@ -160,7 +162,7 @@ class Trainer:
                 for batch in batches:
                     if isinstance(batch, StreamBatch):
                         self._skipped(batch)
-                    output = step_once(done, batch)
+                    output = self._computed(step_once, done, batch)
                     done += 1
                     if self._boundary(done, output):
                         break
@@ -176,6 +178,17 @@ class Trainer:
             else:
                 return done
         self._fail(failed)
+
+    def _computed(self, step_once: TrainingStep, step: int, batch: Batch) -> StepOutput:
+        """The step, compiled if it can be. Raises TrainingFault (M3I0715) if it must be and cannot."""
+        if not self._compilation.blocks:
+            return step_once(step, batch)
+        try:
+            return step_once(step, batch)
+        except compile_errors() as problem:
+            self._display.say(self._compilation.give_up(problem))
+            self._guard.rewind(step)
+        return step_once(step, batch)
 
     def _boundary(self, done: int, output: StepOutput) -> bool:
         """What is due after `done` steps. Returns whether to stop."""
@@ -265,7 +278,7 @@ class Trainer:
     def _evaluate(self, done: int) -> None:
         for every, measure in self._callbacks:
             if every.due(done):
-                with self._throughput.paused(), undisturbed(self._graph.module, self._options.device):
+                with self._throughput.paused(), undisturbed(self._graph.module, self._options.device), eager():
                     results = dict(measure(done))
                 self._results |= results
                 self._metrics.write({"event": "evaluation", **self._when(done), "results": results})
@@ -289,7 +302,7 @@ class Trainer:
         self._guard.rewind(step)
         self._optimizer.zero_grad(set_to_none=True)
         batch = next(iter(self._stream.batches(step, step + 1)))
-        with self._precision.context():
+        with self._precision.context(), eager():
             culprit = locate(self._graph.module, sliced(batch, self._options.accumulate), self._graph.provenance)
         self._guard.rewind(step)
         if not self._store.has(step):

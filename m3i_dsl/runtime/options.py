@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from m3i_dsl.runtime.compiling import CompileMode
 from m3i_dsl.runtime.faults import NO_DEVICE, TrainingFault
 from m3i_dsl.vocabulary.values import Duration
 
@@ -34,6 +35,7 @@ class TrainOptions:
     keep: int = 2
     max_steps: int | None = None
     tensorboard: bool = True
+    compile: CompileMode = "auto"
 
 
 @dataclass(frozen=True, slots=True)
