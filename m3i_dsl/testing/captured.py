@@ -84,5 +84,5 @@ def gradients_of(output: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tens
     """The gradient of the sum of squares of `output`; of a plain sum it may vanish, as behind a layer norm."""
     if not output.requires_grad:
         return dict.fromkeys(inputs)
-    found = torch.autograd.grad(output.square().sum(), tuple(inputs.values()), allow_unused=True)
+    found = torch.autograd.grad(output.square().sum(), tuple(inputs.values()), allow_unused=True, retain_graph=True)
     return dict(zip(inputs, found, strict=True))
