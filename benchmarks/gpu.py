@@ -98,11 +98,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _lines(options: argparse.Namespace, models: list[str], names: list[str]) -> Iterator[str]:
     """The table, row by row."""
+    rate = 0.0 if options.dry_run else matrix_rate()
     if options.dry_run:
         yield "| model | case | trained parameters | GFLOP an image | encoder calls |"
         yield "| --- | --- | ---: | ---: | ---: |"
     else:
-        rate = matrix_rate()
         yield f"{datetime.date.today().isoformat()}; {torch.cuda.get_device_name()}; {versions()}"
         yield f"\na matrix product of {MATRIX} in bf16: {rate / 1e12:.0f} TFLOP/s\n"
         yield "| model | case | batch | images/s | by hand | MFU | by hand | peak GiB | by hand | target |"

@@ -47,7 +47,7 @@ def page(outcomes: Sequence[Outcome], failed: Mapping[str, str], absent: Mapping
         f"Sizes: {setting.sizes}.",
         f"The sides of a case take turns in one process, {setting.rounds} rounds or more; ratios are of least times.",
         "Before any timing the numbers of trained parameters were found equal (of other libraries: within 1%), and so",
-        "were the first losses of the same weights on the same batch, where weights can be copied.",
+        "were the first losses of hand-written and naive steps with the same weights on the same batch.",
         "Hand-written steps are in `benchmarks/speed/handwritten/`, one file a method: timm's ViT, fused attention and",
         "AdamW, one update for all averages. A step of m3ic is what `m3ic train` runs, with its guard against numbers",
         "that are not finite.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -18,13 +19,16 @@ from m3i_dsl.vocabulary.values import Ramp
 
 MOMENTUM = 0.996
 
+_mul: Any = torch._foreach_mul_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+_add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
 
 @torch.no_grad()
 def two_passes(model: torch.nn.Module, average: torch.nn.Module, momentum: float) -> None:
     """As lightly's update_momentum (lightly/models/utils.py) does it: a product, then a sum, each over all tensors."""
     parameters, averages = list(model.parameters()), list(average.parameters())
-    torch._foreach_mul_(averages, momentum)  # pyright: ignore[reportPrivateUsage]
-    torch._foreach_add_(averages, parameters, alpha=1 - momentum)  # pyright: ignore[reportPrivateUsage]
+    _mul(averages, momentum)
+    _add(averages, parameters, alpha=1 - momentum)
 
 
 def moving_average(context: Context) -> Outcome:

@@ -24,7 +24,10 @@ from benchmarks.speed.size import Size
 Batch = Mapping[str, Tensor]
 Counterpart = tuple[nn.Module | nn.Parameter, nn.Module | nn.Parameter]
 
-NORM = partial(nn.LayerNorm, eps=1e-6)
+NORM: Any = partial(nn.LayerNorm, eps=1e-6)  # timm declares a class and takes any callable
+
+# One kernel over lists of tensors; torch has no public name for it.
+_lerp: Any = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
 
 class Handwritten(nn.Module):
@@ -43,7 +46,7 @@ class Handwritten(nn.Module):
         averages = [p for average, _ in self.averaged() for p in average.parameters()]
         sources = [p for _, followed in self.averaged() for p in followed.parameters()]
         with torch.no_grad():
-            torch._foreach_lerp_(averages, sources, 1 - self.momentum)  # pyright: ignore[reportPrivateUsage]
+            _lerp(averages, sources, 1 - self.momentum)
 
     def counterparts(self, other: nn.Module) -> Sequence[Counterpart] | None:
         """Own parts beside those of a compiled graph whose parameters come in the same order; None: cannot be told."""
