@@ -70,8 +70,10 @@ def relative_embedding(
     result has the dtype of the geometry, or of `like` [B, ...] without.
     """
     if geometry_x is None or geometry_y is None:
-        box = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0, 1.0], dtype=like.dtype, device=like.device)
-        geometry_x = geometry_y = box.expand(like.shape[0], -1)
+        # Top, left, height, width, flip and image width of the whole image, made on the device: a tensor from a list
+        # would be copied to it in each step.
+        zero, one = like.new_zeros(like.shape[0]), like.new_ones(like.shape[0])
+        geometry_x = geometry_y = torch.stack([zero, zero, one, one, zero, one], dim=1)
     row, column, height, width_ = relative_positions(geometry_x, geometry_y, grid_x, grid_y)
     quarter = _quarter(width)
     scales = [sincos(10 * scale, quarter).unsqueeze(1).expand(-1, grid_y.tokens, -1) for scale in (height, width_)]
