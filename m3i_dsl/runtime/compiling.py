@@ -62,7 +62,7 @@ class Compilation:
         """Makes every block eager again. Gives a remark; raises TrainingFault (M3I0715) when the mode is `on`."""
         reason = _reason(problem)
         for block in self.blocks:
-            block._compiled_call_impl = None
+            block._compiled_call_impl = None  # pyright: ignore[reportPrivateUsage]  # as torch does to undo it
         self.blocks = ()
         if self.mode == "on":
             raise _cannot(f"torch cannot compile this recipe: {reason}") from problem

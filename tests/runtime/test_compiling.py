@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
+from m3i_dsl.driver import Compiled
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.modules.blocks import Block
 from m3i_dsl.runtime import loop
@@ -18,7 +19,7 @@ from m3i_dsl.runtime.compiling import Backend, compile_blocks, eager, transforme
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
-from tests.numerics.recipes import compiled, stream_of
+from tests.numerics.recipes import ROOT, compile_text, compiled, stream_of
 from tests.runtime.tiny import Silent, create, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
@@ -40,8 +41,8 @@ def broken_backend(graph: Any, inputs: Any) -> Any:
     raise RuntimeError("there is no compiler on this machine")
 
 
-def executable_of(name: str) -> Executable:
-    of = compiled(name).executable
+def executable_of(recipe: str | Compiled) -> Executable:
+    of = (compiled(recipe) if isinstance(recipe, str) else recipe).executable
     module, averages = copy.deepcopy((of.module, of.averages))
     return Executable(of.program, of.graph, module, averages, of.values)
 
@@ -83,13 +84,13 @@ def test_compiled_steps_are_those_of_eager(name: str) -> None:
 
 
 def test_blocks_of_the_same_code_share_graphs() -> None:
-    """MAE: two blocks of the encoder and those of the decoder are two kinds, so two graphs; as many when deeper."""
-    executable = executable_of("mae")
+    """MAE: two blocks of the encoder, three of the decoder and its last, which computes wanted tokens: three graphs."""
+    text = (ROOT / "mae.m3i").read_text(encoding="utf-8").replace("layers: 2", "layers: 4")
+    executable = executable_of(compile_text(text))
     counter = CompileCounterWithBackend("aot_eager")
     found = compile_blocks(executable.module, "on", CPU, counter)
     losses(executable, batches(executable))
-    assert len(found.blocks) > 2
-    assert counter.frame_count == 2
+    assert (len(found.blocks), counter.frame_count) == (6, 3)
 
 
 def test_every_kind_of_block_is_found() -> None:
