@@ -23,9 +23,10 @@ BLOCK = 1 << 20
 """Logits at a time. 4096 x 4096 of width 256, forward and backward on one CPU thread: 324 ms in chunks of 64 rows,
 307 of 128, 304 of 256 (which this is), 306 of 512, 308 of 1024; 411 to 508 by `F.cross_entropy`."""
 
-FEWEST_ROWS = 64
-"""Rows at a time, however many candidates: fewer would read those too often. 256 rows by 65,536 keys of width 128:
-235 ms in chunks of 16, 176 of 32, 159 of 64, 158 of 128; 249 to 358 by `F.cross_entropy`."""
+FEWEST_ROWS = 128
+"""Rows at a time, however many candidates: fewer would read those too often. 512 rows by 32,768 candidates of width
+256: 532 ms in chunks of 32, 430 of 64, 375 of 128, 381 of 256; 484 to 596 by `F.cross_entropy`. 256 rows by a queue of
+65,536 keys of width 128: 176 ms in chunks of 32, 159 of 64, 158 of 128; 249 to 358 by `F.cross_entropy`."""
 
 Mask = Tensor | Callable[[slice], Tensor]
 """bool, broadcast to [N, columns], True where a row may choose a column; or what makes that of some rows at a time."""
@@ -55,11 +56,16 @@ def chunked_cross_entropy(
         if isinstance(inverse_temperature, Tensor):
             inverse_temperature = inverse_temperature.to(prediction.dtype)
         columns = len(candidates) + (own is not None)
-        rows = max(FEWEST_ROWS, BLOCK // columns) if block is None else max(1, block // columns)
+        rows = rows_of_chunk(columns) if block is None else max(1, block // columns)
         choice = _Choice(labels, mask, label_smoothing, rows, torch.is_grad_enabled())
         own = None if own is None else wide(own)
         loss: Tensor = _ChunkedCrossEntropy.apply(prediction, candidates, own, inverse_temperature, choice)  # pyright: ignore[reportAssignmentType]
     return loss
+
+
+def rows_of_chunk(columns: int) -> int:
+    """How many rows of `columns` logits exist at a time."""
+    return max(FEWEST_ROWS, BLOCK // columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from m3i_dsl.ir.graph import Equation, Graph, Module
-from m3i_dsl.modules.boltzmann import LARGEST_BLOCK
+from m3i_dsl.modules.boltzmann import LARGEST_BLOCK, LARGEST_WHOLE
+from m3i_dsl.modules.chunked import rows_of_chunk
 from m3i_dsl.plan.model import FULL, bytes_of_gather
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.vocabulary.kinds import Distribution
@@ -46,9 +47,13 @@ class CandidateSet:
         return FULL * samples * self.rows * self.columns(batch) * self.directions
 
     def held(self, samples: int, batch: int) -> int:
-        """Bytes of them in memory at a time: the dense loss goes through its logits in blocks."""
-        if self.rows == 1:
+        """Bytes of them in memory at a time: large losses go through them in blocks, one direction at a time."""
+        if self.candidates == "categories":
             return self.logits(samples, batch)
+        if self.rows == 1:
+            columns = self.columns(batch)
+            whole = samples * columns <= LARGEST_WHOLE
+            return self.logits(samples, batch) if whole else FULL * columns * min(samples, rows_of_chunk(columns))
         return min(self.logits(samples, batch), FULL * max(LARGEST_BLOCK, self.rows * self.columns(batch)))
 
     @property

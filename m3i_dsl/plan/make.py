@@ -225,7 +225,8 @@ def _memory(
     buffers = sum(buffer.nbytes for buffer in executable.module.buffers())
     copies = setting.accelerator.value("logit_copies")
     batch = local * setting.world
-    more = copies * sum(candidates.held(local, batch) - candidates.held(local, local) for candidates in sets)
+    # Less than none where the larger loss goes in chunks and the smaller one, which was counted, does not.
+    more = copies * sum(max(0, found.held(local, batch) - found.held(local, local)) for found in sets)
     parts = {
         "weights": 4 * counts.trained,
         "averages": 4 * counts.averaged,

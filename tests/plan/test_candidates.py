@@ -53,6 +53,16 @@ def test_dense_logits_are_held_in_blocks() -> None:
     assert found.held(8, 8) == found.logits(8, 8)
 
 
+def test_large_losses_of_one_vector_a_row_hold_a_chunk_of_their_logits() -> None:
+    (texts,) = _sets("clip")
+    assert texts.held(1024, 1024) == texts.logits(1024, 1024) == 2 * 1024 * 1024 * 4
+    assert texts.held(256, 2**15) == 128 * 2**15 * 4
+    assert texts.held(4096, 4096) == 256 * 4096 * 4
+    assert texts.held(32, 2**17) == 32 * 2**17 * 4  # fewer rows than a chunk
+    (categories,) = _sets("supervised")
+    assert categories.held(2**20, 2**20) == categories.logits(2**20, 2**20)
+
+
 def test_candidates_of_other_devices_take_memory() -> None:
     plan = planned("clip").plan(world=8)
     (candidates,) = plan.candidates
