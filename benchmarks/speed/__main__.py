@@ -86,17 +86,6 @@ def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[st
     absent = missing() if options.peers else {"other libraries": "run without --peers"}
     absent |= uninstalled
     context = Context(SIZES[options.size], options.repeats, options.peers)
-    outcomes: list[Outcome] = []
-    failed: dict[str, str] = {}
-    started = time.monotonic()
-    for index, name in enumerate(names, start=1):
-        try:
-            outcomes.append(CASES[name](context))
-            shown = _line(outcomes[-1])
-        except Exception as problem:  # one case that fails, a peer's code among them, leaves the others
-            failed[name] = f"{type(problem).__name__}: {problem}".splitlines()[0]
-            shown = f"failed: {failed[name]}"
-        _say(f"[{index}/{len(names)}, {(time.monotonic() - started) / 60:.1f} min] {name}: {shown}")
     from benchmarks.speed.machine import machine, versions
 
     setting = Setting(
@@ -108,11 +97,21 @@ def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[st
         rounds=options.repeats,
         threads=options.threads,
     )
-    text = page(outcomes, failed, absent, setting)
+    outcomes: list[Outcome] = []
+    failed: dict[str, str] = {}
+    started = time.monotonic()
+    for index, name in enumerate(names, start=1):
+        try:
+            outcomes.append(CASES[name](context))
+            shown = _line(outcomes[-1])
+        except Exception as problem:  # one case that fails, a peer's code among them, leaves the others
+            failed[name] = f"{type(problem).__name__}: {problem}".splitlines()[0]
+            shown = f"failed: {failed[name]}"
+        _say(f"[{index}/{len(names)}, {(time.monotonic() - started) / 60:.1f} min] {name}: {shown}")
+        if options.output is not None:  # anew after each case, so that an interrupted run leaves what it has
+            options.output.write_text(page(outcomes, failed, absent, setting), encoding="utf-8")
     if options.output is None:
-        print(text, end="")
-    else:
-        options.output.write_text(text, encoding="utf-8")
+        print(page(outcomes, failed, absent, setting), end="")
     return 1 if failed else 0
 
 
