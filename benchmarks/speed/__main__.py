@@ -71,6 +71,7 @@ def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[st
 
     from benchmarks.speed.cases import CASES
     from benchmarks.speed.cases.case import Context
+    from benchmarks.speed.machine import machine, versions
     from benchmarks.speed.page import Setting, page
     from benchmarks.speed.peers import missing
 
@@ -86,8 +87,6 @@ def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[st
     absent = missing() if options.peers else {"other libraries": "run without --peers"}
     absent |= uninstalled
     context = Context(SIZES[options.size], options.repeats, options.peers)
-    from benchmarks.speed.machine import machine, versions
-
     setting = Setting(
         date=datetime.date.today().isoformat(),
         machine=machine(),

@@ -170,10 +170,10 @@ def test_the_page_names_what_was_met_missed_and_not_measured() -> None:
 def _without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[..., Any] = importlib.import_module
 
-    def absent(name: str, *rest: Any) -> Any:
+    def absent(name: str, *rest: Any, **named: Any) -> Any:
         if name.startswith("benchmarks.speed.peers."):
             raise ModuleNotFoundError(f"No module named '{name.rsplit('.', 1)[1]}'")
-        return real(name, *rest)
+        return real(name, *rest, **named)
 
     monkeypatch.setattr(importlib, "import_module", absent)
 
