@@ -9,6 +9,7 @@ images.py       decoding a picture, with or without a canvas
 digits.py folder.py parquet.py   the sources, opened
 sources.py      opening them for a program, with the data named in errors
 loader.py       background decoding, chunk by chunk
+transfer.py     copies to the device that nothing waits for
 views.py augment/   the transforms on the device
 batch.py stream.py  a step's inputs
 evaluation.py   labelled images without randomness

@@ -22,6 +22,7 @@ from m3i_dsl.data.loader import Chunk, Decoder, Feed, Part, chunks
 from m3i_dsl.data.order import Order
 from m3i_dsl.data.remembered import Remembered
 from m3i_dsl.data.sources import check_batch, open_sources
+from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render_view
 from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.semantics.program import Program
@@ -125,7 +126,7 @@ class Stream:
             case MaskInput():
                 part = parts[self.program.views[input_.view].data.name]
                 hidden = input_.mask.sample(self._draws(part, input_.slot), input_.grid, input_.stride)
-                return torch.from_numpy(hidden).to(self.device)
+                return on_device(hidden, self.device)
             case TextInput(name=name, data=data):
                 return parts[data].tokens[name]
             case CategoryInput(data=data):
@@ -151,10 +152,10 @@ def fields_needed(program: Program, inputs: Sequence[BatchInput]) -> dict[str, f
 
 
 def _joined(parts: list[Part], device: torch.device) -> Part:
-    """The rows of all parts, in order, on the device. Each part is copied by itself, while its memory is pinned."""
+    """The rows of all parts, in order, on the device. Each part is copied by itself, as it is in pinned memory."""
 
     def moved(tensors: list[torch.Tensor]) -> torch.Tensor:
-        there = [tensor.to(device, non_blocking=True) for tensor in tensors]
+        there = [on_device(tensor, device) for tensor in tensors]
         return there[0] if len(there) == 1 else torch.cat(there)
 
     images = [part.images for part in parts if part.images is not None]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from m3i_dsl.data.transfer import on_device
 from m3i_dsl.semantics.program import View
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import Transform, ViewState
@@ -46,4 +47,4 @@ def render(
             count = met[transform.name]
             slot = transform.name if count == 1 else f"{transform.name} {count}"
             pixels = transform.apply(pixels, state, draws.at(slot))
-    return pixels, torch.from_numpy(state.geometry()).to(images.device)
+    return pixels, on_device(state.geometry(), images.device)

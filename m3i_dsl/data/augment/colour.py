@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from m3i_dsl.data.transfer import on_device
+
 LUMA = (0.2989, 0.587, 0.114)
 """The weights of red, green and blue in gray (ITU-R BT.601, the digits torchvision uses)."""
 
@@ -43,11 +45,11 @@ def jitter(images: torch.Tensor, factors: NDArray[np.float64], order: NDArray[np
     """
     multipliers = np.take_along_axis(np.where(np.arange(4) == HUE, 1.0, factors), order, axis=1)
     rounds = np.stack([multipliers, order == CONTRAST, order == SATURATION]).transpose(2, 0, 1)  # [4, 3, B]
-    blends = torch.as_tensor(rounds.astype(np.float32)).to(images)[..., None, None, None]
-    turns = torch.as_tensor(factors[:, HUE].astype(np.float32)).to(images)
+    blends = on_device(rounds.astype(np.float32), images.device, images.dtype)[..., None, None, None]
+    turns = on_device(factors[:, HUE].astype(np.float32), images.device, images.dtype)
     for number, (factor, with_mean, with_gray) in enumerate(blends):
         images = blend(images, factor, with_mean, with_gray)
-        shifting = torch.as_tensor(np.flatnonzero(order[:, number] == HUE)).to(images.device)
+        shifting = on_device(np.flatnonzero(order[:, number] == HUE), images.device)
         shifted = shift_hue(images.index_select(0, shifting), turns.index_select(0, shifting))
         images = images.index_copy_(0, shifting, shifted)
     return images
@@ -77,7 +79,7 @@ def shift_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     )
     sixth.add_(6 * turns[:, None, None])
     # Channel n of (r, g, b) = (5, 3, 1): value - chroma * clamp(min(k, 4 - k), 0, 1), k = (n + hue) mod 6.
-    starts = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype)[:, None, None]
+    starts = on_device((5.0, 3.0, 1.0), images.device, images.dtype)[:, None, None]
     k = torch.remainder(sixth.unsqueeze(1) + starts, 6)
     fade = torch.minimum(k, 4 - k).clamp_(0, 1)
     return value.unsqueeze(1) - chroma.unsqueeze(1) * fade

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from m3i_dsl.data.augment.separable import Interpolation, resampling, separable
+from m3i_dsl.data.transfer import on_device
 from m3i_dsl.vocabulary.kinds import ViewState
 
 
@@ -26,7 +27,7 @@ def crop(
     shown = state.boxes
     grid = np.array([[*images.shape[2:], *images.shape[2:]]], dtype=np.float64)
     on_canvas = boxes * grid / np.concatenate([shown[:, 2:], shown[:, 2:]], axis=1)
-    top, left, height, width = torch.as_tensor(on_canvas.astype(np.float32)).to(images.device).unbind(dim=1)
+    top, left, height, width = on_device(on_canvas.astype(np.float32), images.device).unbind(dim=1)
     rows = resampling(top, height, images.shape[2], output[0], interpolation)
     columns = resampling(left, width, images.shape[3], output[1], interpolation)
     state.boxes = np.concatenate([shown[:, :2] + boxes[:, :2], boxes[:, 2:]], axis=1)
@@ -36,5 +37,5 @@ def crop(
 def flip(images: torch.Tensor, state: ViewState, flipped: NDArray[np.bool_]) -> torch.Tensor:
     """Mirrors the images of bool [B] `flipped` left to right. Comes before any crop."""
     state.flipped = state.flipped ^ flipped
-    chosen = torch.as_tensor(np.flatnonzero(flipped)).to(images.device)
+    chosen = on_device(np.flatnonzero(flipped), images.device)
     return images.index_copy(0, chosen, images.index_select(0, chosen).flip(-1))

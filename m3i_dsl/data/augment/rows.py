@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from m3i_dsl.data.transfer import on_device
 from m3i_dsl.vocabulary.draws import Draws
 
 
@@ -26,10 +27,10 @@ def on_rows(
     """`step` maps the chosen images [R, 3, H, W] to the same shape; it may write into them."""
     if rows.size == 0:
         return images
-    index = torch.as_tensor(rows).to(images.device)
+    index = on_device(rows, images.device)
     return images.index_copy(0, index, step(images.index_select(0, index)))
 
 
 def per_row(values: NDArray[np.float64], rows: NDArray[np.int64], like: torch.Tensor) -> torch.Tensor:
     """The parameters of the chosen rows, [R, ...], with the type and on the device of `like`."""
-    return torch.as_tensor(values[rows]).to(device=like.device, dtype=like.dtype)
+    return on_device(values[rows], like.device, like.dtype)

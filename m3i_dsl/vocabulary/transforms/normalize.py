@@ -37,10 +37,7 @@ class Normalize(Transform):
         return size
 
     def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
-        import torch
+        from m3i_dsl.data.transfer import on_device
 
-        mean, std = (
-            torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None]
-            for values in (self.mean, self.std)
-        )
+        mean, std = (on_device(values, images.device, images.dtype)[:, None, None] for values in (self.mean, self.std))
         return (images - mean) / std
