@@ -10,10 +10,16 @@ on the device until `poll`; once it is up it stays up, and every later step is s
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from m3i_dsl.runtime.state import RandomState, capture_random, restore_random
+
+# One call for a list of tensors; torch has no public name for it.
+_copy: Any = torch._foreach_copy_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
 
 class NonFiniteStep(Exception):
@@ -44,9 +50,15 @@ class Guard:
             self._random.clear()
         self._random.append((step, capture_random(self._device)))
         # All of them, each time: batch norm changes its statistics without raising their version counters.
+        if not self._buffers:
+            return
         with torch.no_grad():
+            if not self.deferred:
+                _copy(self._shadows, self._buffers)
+                return
+            keep = self.skip > 0
             for shadow, buffer in zip(self._shadows, self._buffers, strict=True):
-                shadow.copy_(torch.where(self.skip > 0, shadow, buffer) if self.deferred else buffer)
+                torch.where(keep, shadow, buffer, out=shadow)
 
     def check(self, step: int, value: Tensor) -> None:
         """Looks at a scalar of `step`. Raises NonFiniteStep unless deferred."""
@@ -54,7 +66,7 @@ class Guard:
             bad = ~torch.isfinite(value.detach())
             self._first_bad = torch.where(bad & (self.skip == 0), step, self._first_bad)
             self.skip = torch.where(bad, 1.0, self.skip)
-        elif not torch.isfinite(value):
+        elif not math.isfinite(value.detach().item()):
             raise NonFiniteStep(step)
 
     def poll(self) -> None:

@@ -94,7 +94,8 @@ class TrainingStep:
             with self._precision.context():
                 outputs: Any = self._module(**part)
             self._guard.check(step, outputs["loss"])
-            (outputs["loss"] / self._slices).backward()
+            loss = outputs["loss"] if self._slices == 1 else outputs["loss"] / self._slices
+            loss.backward()
             parts.append(outputs)
         first = parts[0]
         return StepOutput(
