@@ -71,3 +71,10 @@ def test_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert main(["train", "--device", "cpu", "--workers", "0"]) == 0
     assert main(["eval", "--device", "cpu"]) == 0
     assert "zero_shot" in capsys.readouterr().out
+
+
+def test_a_planted_bug_is_found_and_shrunk() -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLES / "find_a_bug.py")], capture_output=True, text=True, check=True)
+    assert done.stdout.count("target t") == 1
+    assert "symmetric true" in done.stdout
+    assert "leak failed at drawn.m3i:11: z_x of" in done.stdout

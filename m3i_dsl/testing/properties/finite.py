@@ -29,7 +29,7 @@ def _check(case: Case) -> str:
 
 def _require(value: Tensor, what: str, target: Target | None) -> None:
     if not torch.isfinite(value).all():
-        bad = value[~torch.isfinite(value)]
+        bad = value.detach()[~torch.isfinite(value)]
         raise Failed(f"{what} is {float(bad.flatten()[0])}", None if target is None else target.distribution.span)
 
 

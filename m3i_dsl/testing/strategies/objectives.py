@@ -7,14 +7,12 @@ as it is needed, so that nothing is unused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
 from m3i_dsl.testing.strategies.masks import masks
 from m3i_dsl.testing.strategies.views import views
-
-_HEADS = (1, 2, 3, 4)
 
 NAMES: tuple[str, ...] = (
     "image",
@@ -59,170 +57,240 @@ def declarations(views: Mapping[str, str], encoders: Mapping[str, str]) -> list[
     ]
 
 
-@dataclass(slots=True)
-class Parts:
-    """What a recipe must define: views and encoders by name, in their order of definition."""
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+# Every choice of a part is drawn, whether this part will need it or not, and put together afterwards. So the choices of
+# one target do not depend on those of another, and any target, weight or option can go when hypothesis shrinks.
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What all encoders and views have in common, and what they are made of once a target names them."""
 
     names: list[str]
-    size: int
+    side: int
     patch: int
     heads: int
     width: int
     projector: str | None
-    views: dict[str, str] = field(default_factory=dict[str, str])
-    encoders: dict[str, str] = field(default_factory=dict[str, str])
+    views: tuple[str, str]
+    momentum: str
 
     @property
-    def side(self) -> int:
-        """Tokens on a side."""
-        return self.size // self.patch
+    def image(self) -> int:
+        """Pixels on a side."""
+        return self.side * self.patch
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    kind: str
+    other: bool
+    second: bool
+    relative: bool
+    prompting: bool
+    hidden: bool
+    frozen: bool
+    layers: int
+    mapping: str
+    squared: str
+    scale: str
+    pixels: str
+    feature: str
+    penalty: str
+    queue: str
+    table: str
+    classes: str
+    both: str
+    weight: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    kind: str
+    view: int
+    replaced: bool
+    mask: str
+    context: str
+    symmetric: bool
+    weighting: str
+
+
+def sizes() -> st.SearchStrategy[Sizes]:
+    """Sizes and names of a recipe, before anything is defined."""
+    return st.tuples(
+        st.sampled_from((4, 8)), st.integers(3, 5), st.sampled_from((1, 2, 3, 4)), st.integers(1, 4)
+    ).flatmap(lambda drawn: _sizes(*drawn))
+
+
+def _sizes(patch: int, side: int, heads: int, times: int) -> st.SearchStrategy[Sizes]:
+    width = 4 * heads * times
+    pipeline = views(side * patch)
+    return st.builds(
+        Sizes,
+        names=st.lists(st.sampled_from(NAMES), min_size=6, max_size=6, unique=True),
+        side=st.just(side),
+        patch=st.just(patch),
+        heads=st.just(heads),
+        width=st.just(width),
+        projector=st.sampled_from((None, "mlp", f"mlp(layers: 3, norm: batch, width: {width})", "linear")),
+        views=st.tuples(pipeline, pipeline),
+        momentum=st.sampled_from(("", "(0.99)", "(0.996 -> 1 cosine)", "(momentum: 0.9 -> 0.99 linear)")),
+    )
+
+
+_SLOTS = 2
+"""Targets of an objective at most. Hypothesis turns one off more easily than it takes one out of a list."""
+
+_SCALES = ("temperature: 0.2", "temperature: learned 0.07")
+_TARGET = st.builds(
+    _Target,
+    kind=st.sampled_from(("pixels", "dense", "global", "contrast", "decorrelation", "category", "text")),
+    other=st.booleans(),
+    second=st.booleans(),
+    relative=st.booleans(),
+    prompting=st.booleans(),
+    hidden=st.booleans(),
+    frozen=st.booleans(),
+    layers=st.integers(1, 3),
+    mapping=st.sampled_from(("mlp", "linear", "blocks(layers: 1, heads: 1)")),
+    squared=st.sampled_from(("gaussian", "laplace", "huber")),
+    scale=st.sampled_from(_SCALES),
+    pixels=st.sampled_from(("", "(normalize: true)")),
+    feature=st.sampled_from(("", "(layers: 2)", "(normalize: l2)")),
+    penalty=st.sampled_from(("", " + unigrad(0.1)")),
+    queue=st.sampled_from(("", "(queue: 256)")),
+    table=st.sampled_from(("", "(size: 16)", "(bias: false)")),
+    classes=st.sampled_from(("boltzmann", "boltzmann(label_smoothing: 10%)", "bernoulli")),
+    both=st.sampled_from(("", ", symmetric: true")),
+    weight=st.sampled_from(("", "weight 0.5", "weight 1", "weight 2.25")),
+)
+
+
+def _inputs(of: Sizes) -> st.SearchStrategy[_Input]:
+    return st.builds(
+        _Input,
+        kind=st.sampled_from(("plain", "masked", "mix")),
+        view=st.integers(0, 1),
+        replaced=st.booleans(),
+        mask=masks("drop", side=of.side, patch=of.patch),
+        context=st.sampled_from(("", ", context: all", ", attention: isolated")),
+        symmetric=st.booleans(),
+        weighting=st.sampled_from(("", "fixed", "likelihood", "gradnorm", "lossnorm")),
+    )
 
 
 @st.composite
 def objectives(draw: st.DrawFn) -> ObjectiveText:
     """An objective with all that it needs. Shrinks to one target of one plain view."""
-    parts = draw(drawn_parts())
+    parts = Parts(draw(sizes()))
     text = draw(objective(parts, draw(st.sampled_from(NAMES))))
     return ObjectiveText(text, parts.views, parts.encoders)
 
 
 @st.composite
-def drawn_parts(draw: st.DrawFn) -> Parts:
-    """Sizes and names, before anything is defined."""
-    patch = draw(st.sampled_from((4, 8)))
-    heads = draw(st.sampled_from(_HEADS))
-    width = heads * 4 * draw(st.integers(1, 4))
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=6, max_size=6, unique=True))
-    projector = draw(st.sampled_from((None, None, "mlp", f"mlp(layers: 3, norm: batch, width: {width})", "linear")))
-    return Parts(names, patch * draw(st.integers(3, 5)), patch, heads, width, projector)
-
-
-def _view(draw: st.DrawFn, parts: Parts, index: int) -> str:
-    name = parts.names[index]
-    if name not in parts.views:
-        parts.views[name] = draw(views(parts.size))
-    return name
-
-
-def _online(parts: Parts) -> str:
-    name = parts.names[2]
-    if name not in parts.encoders:
-        projector = f", projector: {parts.projector}" if parts.projector else ""
-        parts.encoders[name] = (
-            f'timm("vit_tiny_patch16_224", image: {parts.size}px, patch: {parts.patch}px, width: {parts.width}, '
-            f"depth: 2, heads: {parts.heads}{projector})"
-        )
-    return name
-
-
-def _teacher(draw: st.DrawFn, parts: Parts) -> str:
-    """An average or a frozen copy of the trained encoder."""
-    index = draw(st.sampled_from((3, 4)))
-    name = parts.names[index]
-    if name not in parts.encoders:
-        momentum = draw(st.sampled_from(("", "(0.99)", "(0.996 -> 1 cosine)", "(momentum: 0.9 -> 0.99 linear)")))
-        parts.encoders[name] = f"ema of {_online(parts)}{momentum}" if index == 3 else f"frozen of {_online(parts)}"
-    return name
-
-
-def _words(parts: Parts) -> str:
-    name = parts.names[5]
-    parts.encoders.setdefault(name, f"transformer(width: {parts.width}, layers: 1, heads: {parts.heads})")
-    return name
-
-
-# --- inputs and targets -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    text: str
-    view: int
-    masked: bool
-    dropped: bool
-    mixed: bool
-
-
-@st.composite
 def objective(draw: st.DrawFn, parts: Parts, name: str) -> str:
     """The text of an objective; what it names is added to `parts`."""
-    shown = _input(draw, parts)
-    online = _online(parts)
-    symmetric = not shown.mixed and draw(st.booleans())
-    kinds = st.sampled_from(("pixels", "dense", "global", "contrast", "decorrelation", "category", "text"))
-    # A projector is used by a target that is projected, and both directions need a target of the other view.
-    first = ["global"] if parts.projector or symmetric else []
-    chosen = first + draw(st.lists(kinds, min_size=1 - len(first), max_size=2))
-    targets = [_target(draw, parts, shown, kind, f"t{index}", symmetric=symmetric) for index, kind in enumerate(chosen)]
-    lines = [f"objective {name} {{", f"input {shown.text}", f"represent dense feature of {online}", *targets]
-    if draw(st.booleans()):
-        lines.append(f"weighting {draw(st.sampled_from(('fixed', 'likelihood', 'gradnorm', 'lossnorm')))}")
-    if symmetric:
-        lines.append("symmetric true")
-    return "\n".join([*lines, "}", ""])
+    shown = draw(_inputs(parts.sizes))
+    slots = [(draw(st.booleans()), draw(_TARGET)) for _ in range(_SLOTS)]
+    targets = [target for present, target in slots if present] or [slots[0][1]]
+    return parts.objective(name, shown, targets)
 
 
-def _input(draw: st.DrawFn, parts: Parts) -> _Input:
-    index = draw(st.sampled_from((0, 1)))
-    view = _view(draw, parts, index)
-    kind = draw(st.sampled_from(("plain", "masked", "mix")))
-    if kind == "plain":
-        return _Input(view, index, masked=False, dropped=False, mixed=False)
-    if kind == "masked":
-        tokens = draw(st.sampled_from(("drop", "mask")))
-        mask = draw(masks(tokens, side=parts.side, patch=parts.patch))
-        return _Input(f"masked {view} by {mask}", index, masked=True, dropped=tokens == "drop", mixed=False)
-    mask = draw(masks("drop", side=parts.side, patch=parts.patch))
-    context = draw(st.sampled_from(("", ", context: all", ", attention: isolated")))
-    text = f"mix(masked {view} of first, masked {view} of second, by: {mask}{context})"
-    return _Input(text, index, masked=True, dropped=True, mixed=True)
+# --- how it is put together -------------------------------------------------------------------------------------------
 
 
-def _target(draw: st.DrawFn, parts: Parts, shown: _Input, kind: str, name: str, *, symmetric: bool) -> str:
-    which = draw(st.sampled_from((" of first", " of second"))) if shown.mixed else ""
-    image = kind in ("pixels", "dense", "global", "contrast", "decorrelation")
-    other = symmetric or kind in ("contrast", "decorrelation") or draw(st.booleans())
-    index = 1 - shown.view if other else shown.view
-    data = (_view(draw, parts, index) if image else {"category": "category", "text": "text"}[kind]) + which
-    heads = parts.heads
-    position = "relative" if other else draw(st.sampled_from(("absolute", "relative")))
-    placed = f"decoder(layers: {draw(st.integers(1, 3))}, heads: {heads}, position: {position})"
-    decoder = placed if other else draw(st.sampled_from((placed, f"prompting decoder(layers: 1, heads: {heads})")))
-    hidden = "(tokens: hidden)" if shown.masked and not other and draw(st.booleans()) else ""
-    squared = draw(st.sampled_from(("gaussian", "laplace", "huber")))
-    global_ = draw(st.sampled_from(("mlp", "linear", "blocks(layers: 1, heads: 1)")))
-    teacher = _teacher(draw, parts) if kind in ("dense", "global", "contrast") else ""
-    scale = draw(st.sampled_from(("temperature: 0.2", "temperature: learned 0.07")))
-    match kind:
-        case "pixels":
-            normalize = draw(st.sampled_from(("", "(normalize: true)")))
-            rows = (f"dense pixels{normalize}", decoder, "none", squared + hidden)
-        case "dense":
-            layers = draw(st.sampled_from(("", "(layers: 2)", "(normalize: l2)")))
-            added = draw(st.sampled_from(("", " + unigrad(0.1)")))
-            rows = (f"dense feature{layers} of {teacher}", decoder, f"stop gradient{added}", squared + hidden)
-        case "global":
-            rows = (f"global feature of {teacher}", global_, "stop gradient", squared)
-        case "contrast":
-            queue = draw(st.sampled_from(("", "(queue: 256)")))
-            rows = (
-                f"global feature of {teacher}",
-                global_,
-                f"stop gradient + negative samples{queue}",
-                f"boltzmann({scale})",
-            )
-        case "decorrelation":
-            rows = (f"global feature of {_online(parts)}", "mlp", "decorrelation", "gaussian")
-        case "category":
-            size = draw(st.sampled_from(("", "(size: 16)", "(bias: false)")))
-            form = draw(st.sampled_from(("boltzmann", "boltzmann(label_smoothing: 10%)", "bernoulli")))
-            rows = (f"category embedding{size}", global_, "negative categories", form)
-        case _:
-            both = draw(st.sampled_from(("", ", symmetric: true")))
-            rows = (f"text embedding of {_words(parts)}", "linear", "negative texts", f"boltzmann({scale}{both})")
-    keywords = ("representation", "predictor", "regularization", "distribution")
-    lines = [f"target {name} {{", f"data {data}"]
-    lines += [f"{keyword} {row}" for keyword, row in zip(keywords, rows, strict=True)]
-    if draw(st.booleans()):
-        lines.append(f"weight {draw(st.sampled_from(('0.5', '1', '2.25')))}")
-    return "\n".join([*lines, "}"])
+@dataclass(slots=True)
+class Parts:
+    """The views and encoders that have been named so far, in the order in which they were."""
+
+    sizes: Sizes
+    views: dict[str, str] = field(default_factory=dict[str, str])
+    encoders: dict[str, str] = field(default_factory=dict[str, str])
+
+    def objective(self, name: str, shown: _Input, targets: list[_Target]) -> str:
+        """The text of an objective."""
+        symmetric = shown.symmetric and shown.kind != "mix"
+        # A projector is used by a target that is projected, and both directions need a target of the other view.
+        if (self.sizes.projector or symmetric) and not any(target.kind in _PROJECTED for target in targets):
+            targets = [replace(targets[0], kind="global"), *targets[1:]]
+        lines = [f"objective {name} {{", f"input {self._input(shown)}"]
+        lines.append(f"represent dense feature of {self._online()}")
+        lines += [self._target(target, shown, f"t{index}", symmetric) for index, target in enumerate(targets)]
+        if shown.weighting:
+            lines.append(f"weighting {shown.weighting}")
+        if symmetric:
+            lines.append("symmetric true")
+        return "\n".join([*lines, "}", ""])
+
+    def _input(self, shown: _Input) -> str:
+        view = self._view(shown.view)
+        if shown.kind == "plain":
+            return view
+        if shown.kind == "mix":
+            return f"mix(masked {view} of first, masked {view} of second, by: {shown.mask}{shown.context})"
+        return f"masked {view} by {shown.mask.replace('drop', 'mask') if shown.replaced else shown.mask}"
+
+    def _target(self, target: _Target, shown: _Input, name: str, symmetric: bool) -> str:
+        kind, heads = target.kind, self.sizes.heads
+        which = (" of second" if target.second else " of first") if shown.kind == "mix" else ""
+        other = symmetric or kind in ("contrast", "decorrelation") or target.other
+        fields = {"category": "category", "text": "text"}
+        data = fields[kind] if kind in fields else self._view(1 - shown.view if other else shown.view)
+        position = "relative" if other or target.relative else "absolute"
+        decoder = f"decoder(layers: {target.layers}, heads: {heads}, position: {position})"
+        if target.prompting and not other:
+            decoder = f"prompting decoder(layers: 1, heads: {heads})"
+        hidden = "(tokens: hidden)" if target.hidden and shown.kind != "plain" and not other else ""
+        match kind:
+            case "pixels":
+                rows = (f"dense pixels{target.pixels}", decoder, "none", target.squared + hidden)
+            case "dense":
+                feature = f"dense feature{target.feature} of {self._teacher(target.frozen)}"
+                rows = (feature, decoder, f"stop gradient{target.penalty}", target.squared + hidden)
+            case "global":
+                feature = f"global feature of {self._teacher(target.frozen)}"
+                rows = (feature, target.mapping, "stop gradient", target.squared)
+            case "contrast":
+                feature = f"global feature of {self._teacher(target.frozen)}"
+                negatives = f"stop gradient + negative samples{target.queue}"
+                rows = (feature, target.mapping, negatives, f"boltzmann({target.scale})")
+            case "decorrelation":
+                rows = (f"global feature of {self._online()}", "mlp", "decorrelation", "gaussian")
+            case "category":
+                rows = (f"category embedding{target.table}", target.mapping, "negative categories", target.classes)
+            case _:
+                scale = f"boltzmann({target.scale}{target.both})"
+                rows = (f"text embedding of {self._words()}", "linear", "negative texts", scale)
+        keywords = ("representation", "predictor", "regularization", "distribution")
+        lines = [f"target {name} {{", f"data {data}{which}"]
+        lines += [f"{keyword} {row}" for keyword, row in zip(keywords, rows, strict=True)]
+        return "\n".join([*lines, *([target.weight] if target.weight else []), "}"])
+
+    # --- what is named is defined -----------------------------------------------------------------------------------
+
+    def _view(self, index: int) -> str:
+        name = self.sizes.names[index]
+        self.views.setdefault(name, self.sizes.views[index])
+        return name
+
+    def _online(self) -> str:
+        of, name = self.sizes, self.sizes.names[2]
+        projector = f", projector: {of.projector}" if of.projector else ""
+        sizes = f"image: {of.image}px, patch: {of.patch}px, width: {of.width}, depth: 2, heads: {of.heads}"
+        self.encoders.setdefault(name, f'timm("vit_tiny_patch16_224", {sizes}{projector})')
+        return name
+
+    def _teacher(self, frozen: bool) -> str:
+        """An average or a frozen copy of the trained encoder."""
+        name = self.sizes.names[4 if frozen else 3]
+        of = self._online()
+        self.encoders.setdefault(name, f"frozen of {of}" if frozen else f"ema of {of}{self.sizes.momentum}")
+        return name
+
+    def _words(self) -> str:
+        name = self.sizes.names[5]
+        self.encoders.setdefault(name, f"transformer(width: {self.sizes.width}, layers: 1, heads: {self.sizes.heads})")
+        return name
+
+
+_PROJECTED = ("global", "contrast", "decorrelation", "dense")

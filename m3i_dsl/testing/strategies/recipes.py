@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from m3i_dsl.driver import check_file
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import SourceFile
-from m3i_dsl.testing.strategies.objectives import NAMES, declarations, drawn_parts, objective
+from m3i_dsl.testing.strategies.objectives import NAMES, Parts, declarations, objective, sizes
 
 
 @st.composite
 def recipes(draw: st.DrawFn) -> str:
     """The text of a recipe without errors. Shrinks to one objective with one target."""
-    parts = draw(drawn_parts())
+    parts = Parts(draw(sizes()))
     names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=2, unique=True))
     objectives = [draw(objective(parts, name)) for name in names[: draw(st.integers(1, 2))]]
     lines = ["m3i 1", f"recipe {names[0]}", "", *declarations(parts.views, parts.encoders)]
