@@ -11,6 +11,7 @@ draws objectives until the property `leak` fails, shrinks what it found, and pri
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from random import Random
 
@@ -22,7 +23,7 @@ from m3i_dsl.ir.inputs import MaskInput
 from m3i_dsl.source import SourceFile
 from m3i_dsl.testing import Outcome, check_properties
 from m3i_dsl.testing.run import chosen
-from m3i_dsl.testing.strategies import ObjectiveText, objectives
+from m3i_dsl.testing.strategies import objectives
 
 
 def one_mask(graph: Graph) -> Graph:
@@ -41,19 +42,20 @@ def one_mask(graph: Graph) -> Graph:
     return replace(graph, equations=tuple(equations))
 
 
-def leak(objective: ObjectiveText) -> Outcome:
-    """What the property says of a recipe with this objective, after the change."""
-    program = check_file(SourceFile("drawn.m3i", objective.recipe())).required()
+@functools.cache
+def leak(recipe: str) -> Outcome:
+    """What the property says of a recipe after the change; many of the draws while shrinking are the same recipe."""
+    program = check_file(SourceFile("drawn.m3i", recipe)).required()
     return next(check_properties(program, chosen(only=["leak"]), edit=one_mask))
 
 
 if __name__ == "__main__":
     smallest = find(
         objectives(),
-        lambda objective: "masked" in objective.text and leak(objective).status == "failed",
+        lambda objective: "masked" in objective.text and leak(objective.recipe()).status == "failed",
         settings=settings(max_examples=200, database=None, deadline=None),
         random=Random(0),
     )
-    outcome = leak(smallest)
+    outcome = leak(smallest.recipe())
     print(smallest.recipe())
     print(f"{outcome.name} {outcome.status} at {outcome.place}: {outcome.message}")

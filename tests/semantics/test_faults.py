@@ -17,8 +17,8 @@ from m3i_dsl.diagnostics import Diagnostic
 from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.build import build
 from m3i_dsl.ir.graph import Graph, encoder_calls
-from m3i_dsl.passes import optimize
 from m3i_dsl.lower.shapes import check_shapes
+from m3i_dsl.passes import optimize
 from m3i_dsl.source import InMemory, SourceFile
 
 HEAD = """
