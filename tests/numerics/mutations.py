@@ -86,7 +86,10 @@ def _sign(module: fx.GraphModule) -> Iterator[Fault]:
     """A sign is flipped: of a loss, a penalty or what it compares."""
     for node in (*_modules(module, "likelihoods."), *_modules(module, "penalties.")):
         yield f"minus {node.name}", _on(node, _negated)
-        yield f"minus prediction of {node.name}", _on(node, lambda n: _through(n, 0, operator.neg))
+        if "correlation" in node.kwargs:  # then neither prediction nor target is looked at
+            yield f"minus correlation of {node.name}", _on(node, _minus_correlation)
+        else:
+            yield f"minus prediction of {node.name}", _on(node, lambda n: _through(n, 0, operator.neg))
 
 
 def _polarity(module: fx.GraphModule) -> Iterator[Fault]:
@@ -219,6 +222,11 @@ def _before(node: fx.Node, value: fx.Node) -> None:
 def _through(node: fx.Node, index: int, function: Callable[..., Any]) -> None:
     with node.graph.inserting_before(node):
         node.update_arg(index, node.graph.call_function(function, (node.args[index],)))
+
+
+def _minus_correlation(node: fx.Node) -> None:
+    with node.graph.inserting_before(node):
+        node.update_kwarg("correlation", node.graph.call_function(operator.neg, (node.kwargs["correlation"],)))
 
 
 def _negated(node: fx.Node) -> None:
