@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -74,7 +75,9 @@ def test_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_a_planted_bug_is_found_and_shrunk() -> None:
-    done = subprocess.run([sys.executable, str(EXAMPLES / "find_a_bug.py")], capture_output=True, text=True, check=True)
+    command = [sys.executable, str(EXAMPLES / "find_a_bug.py")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "masked view1 by random(50%, tokens: drop)" in done.stdout
     assert "symmetric true" in done.stdout and "flip" not in done.stdout
     assert "leak failed at drawn.m3i:11: z_x of `drawn` sees" in done.stdout

@@ -22,6 +22,7 @@ COUPLED = {
     "table/05_global_distillation",
     "table/10_dense_instance_discrimination",
     "table/11_instance_discrimination",
+    "table/14_siamim_global",
 }
 
 
@@ -39,7 +40,7 @@ def test_every_recipe_has_every_property(name: str) -> None:
     assert all(found.message for found in outcomes)
     masked = any(o.mix is not None or o.mask is not None for o in program_named(name).objectives)
     assert ("leak" in left_out) == (not masked)
-    assert ("accumulation" in left_out) == (left_out.get("accumulation") is not None and name in COUPLED)
+    assert ("accumulation" in left_out) == (name in COUPLED)
 
 
 def test_what_couples_the_batch_is_named_with_its_place() -> None:
@@ -58,7 +59,7 @@ def test_a_class_table_wins_by_its_loss_and_not_by_a_rule() -> None:
 def test_other_seeds() -> None:
     for seed in (1, 2):
         found = list(check_properties(program_named("m3i_no_mix"), seed=seed))
-        assert {outcome.status for outcome in found} == {"passed"} or [o for o in found if o.status == "failed"] == []
+        assert {outcome.status for outcome in found} <= {"passed", "not applicable"}, found
 
 
 def test_a_property_of_ones_own() -> None:
