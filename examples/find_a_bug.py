@@ -16,6 +16,7 @@ import functools
 from dataclasses import replace
 from random import Random
 
+import torch
 from hypothesis import find, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def leak(recipe: str) -> Outcome:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # the tensors are small
     smallest = find(
         variations(),
         lambda recipe: leak(recipe).status == "failed",

@@ -70,12 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _outcomes(program: Program, arguments: argparse.Namespace) -> list[Outcome]:
+    import torch
+
     from m3i_dsl.lower.parts import PartFault
     from m3i_dsl.testing import check_properties
     from m3i_dsl.vocabulary.kinds import WordError
 
     properties = _chosen(arguments)
     found: list[Outcome] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for tensors this small, waiting for each other takes longer than computing
     try:
         with _progress(arguments) as progress:
             task = progress.add_task("", total=len(properties))
@@ -84,6 +88,8 @@ def _outcomes(program: Program, arguments: argparse.Namespace) -> list[Outcome]:
                 progress.update(task, advance=1, description=outcome.name)
     except (PartFault, WordError) as fault:
         raise CliError(f"a tiny version of `{program.name}` cannot be built: {fault}") from None
+    finally:
+        torch.set_num_threads(threads)
     return found
 
 
