@@ -35,6 +35,8 @@ def _groups(graph: Graph, batch: int) -> list[tuple[Equation, ...]]:
     for equation in graph.equations:
         if equation.operation not in ("encode", "encode_text") or not treats_samples_alone(equation, graph):
             continue
+        if equation.results[0].type.dimensions[0] != "B":
+            continue  # fused already
         if batch * _tokens(equation) <= LARGEST_FUSED:
             types = tuple(value and value.type for value in equation.arguments)
             groups[(equation.operation, equation.attributes, types)].append(equation)
