@@ -22,11 +22,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.agreement import copy_weights, same_loss, same_parameters
-from benchmarks.speed.compiled import CompiledStep, Recipe, compile_recipe, named_batch, recipe_text, trained_parameters
+from benchmarks.speed.compiled import CompiledStep, Recipe, compile_recipe, recipe_text, trained_parameters
 from benchmarks.speed.handwritten import HANDWRITTEN
 from benchmarks.speed.handwritten.model import HandwrittenStep
 from benchmarks.speed.machine import versions
 from benchmarks.speed.size import SIZES, Size
+from m3i_dsl.testing.batches import named_batch
 
 CASES = ("supervised", "mae", "simmim", "siamese_im", "moco_v3", "clip", "m3i", "m3i_text")
 

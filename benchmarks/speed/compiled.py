@@ -102,26 +102,6 @@ def example(input_: BatchInput, size: Size, seed: int) -> Tensor:
             return torch.randint(0, CATEGORIES, (size.batch,), generator=generator)
 
 
-def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, tokens, labels."""
-    named: dict[str, Tensor] = {}
-    for input_ in executable.inputs:
-        match input_:
-            case ViewInput(view=view):
-                name = view
-            case GeometryInput(view=view):
-                name = view.replace("view", "geometry")
-            case MaskInput():
-                name = "hidden"
-            case TextInput():
-                name = "tokens"
-            case CategoryInput():
-                name = "labels"
-        assert name not in named, "the benchmark recipes have one mask and one caption"
-        named[name] = batch[input_.name]
-    return named
-
-
 class CompiledStep:
     """One call is one step of `m3ic train`, on the same batch each time."""
 

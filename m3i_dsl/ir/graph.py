@@ -116,6 +116,10 @@ class Graph:
         return dict(self.outputs)[name]
 
 
+MONITORS = "representations/"
+"""How the names of outputs begin that only monitors read."""
+
+
 def encoder_calls(graph: Graph) -> int:
     """How often a step runs an encoder."""
     return sum(equation.operation in ("encode", "encode_text") for equation in graph.equations)

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from m3i_dsl.ir.effects import is_observable
-from m3i_dsl.ir.graph import Equation, Graph
+from m3i_dsl.ir.graph import MONITORS, Equation, Graph
 from m3i_dsl.passes.model import Pass
 from m3i_dsl.passes.rewriting import rebuilt
-
-MONITORS = "representations/"
 
 
 def dead_code(graph: Graph, batch: int = 0) -> Graph:

@@ -7,6 +7,7 @@ encoder; nothing is read from the disk.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,26 @@ def synthetic_batch(executable: Executable, number: int = 0, dtype: torch.dtype 
     """The inputs of one step, floating point in `dtype`."""
     made = {input_.name: _input(executable, input_, number) for input_ in executable.inputs}
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
+
+
+def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, tokens, labels."""
+    named: dict[str, Tensor] = {}
+    for input_ in executable.inputs:
+        match input_:
+            case ViewInput(view=view):
+                name = view
+            case GeometryInput(view=view):
+                name = view.replace("view", "geometry")
+            case MaskInput():
+                name = "hidden"
+            case TextInput():
+                name = "tokens"
+            case CategoryInput():
+                name = "labels"
+        assert name not in named, "there are names for one mask and one caption"
+        named[name] = batch[input_.name]
+    return named
 
 
 def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:

@@ -20,11 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from m3i_dsl.ir.graph import MONITORS
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.testing.comparison import Disagreement, agree, agree_all, buffers, gradients
-
-MONITORS = "representations/"
-"""Outputs that only monitors read: a pass may drop them, never change them."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from benchmarks.speed.__main__ import main
 from benchmarks.speed.agreement import Disagreement, copy_weights, paired, same_loss, same_parameters
 from benchmarks.speed.cases import CASES
 from benchmarks.speed.cases.losses import textbook_info_nce, textbook_unigrad
-from benchmarks.speed.compiled import Recipe, compile_recipe, named_batch, recipe_text
+from benchmarks.speed.compiled import Recipe, compile_recipe, recipe_text
 from benchmarks.speed.handwritten import HANDWRITTEN
 from benchmarks.speed.handwritten.model import Handwritten
 from benchmarks.speed.handwritten.targets import Targets
@@ -28,6 +28,7 @@ from benchmarks.speed.peers import PEERS, environment, missing, peers_of
 from benchmarks.speed.size import SIZES
 from benchmarks.speed.targets import NAMES, targets_text
 from benchmarks.speed.timing import Timed
+from m3i_dsl.testing.batches import named_batch
 
 TINY = SIZES["tiny"]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.semantics.program import Program
+from m3i_dsl.testing.batches import named_batch
 from m3i_dsl.testing.comparison import agree, agree_all, buffers, gradients
 from tests.numerics.by_hand import backbone, function
 from tests.numerics.methods import Method
@@ -69,7 +69,7 @@ def reference_step(
     """The loss of the reference and those of its targets, on the parameters of `module`; queues take their keys."""
     reference: Any = importlib.import_module(f"tests.numerics.reference.{method.reference}")
     parts = parts_of(module, executable.program, method)
-    inputs = inputs_of(executable, batch)
+    inputs = named_batch(executable, batch)
     total: Tensor = reference.loss(parts, inputs)
     each: list[Tensor] = getattr(parts, "losses", [total / method.weight])
     for (keys, pointer), pushed in zip(parts.queues, getattr(parts, "pushed", ()), strict=True):
@@ -127,23 +127,3 @@ def _average(parts: SimpleNamespace, module: nn.Module, name: str) -> None:
     projector = submodule(module, f"projectors.{name}.module") or submodule(module, f"projectors.{name}")
     parts.average = backbone(encoder.get_submodule("model"))
     parts.average_projector = function(projector or nn.Identity())
-
-
-def inputs_of(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch by the names of the references."""
-    named: dict[str, Tensor] = {}
-    for input_ in executable.inputs:
-        match input_:
-            case ViewInput(view=view):
-                name = view
-            case GeometryInput(view=view):
-                name = view.replace("view", "geometry")
-            case MaskInput():
-                name = "hidden"
-            case TextInput():
-                name = "tokens"
-            case CategoryInput():
-                name = "labels"
-        assert name not in named, "the references know one mask and one caption"
-        named[name] = batch[input_.name]
-    return named

@@ -7,11 +7,12 @@ from functools import partial
 
 from benchmarks.speed.agreement import PARAMETERS, copy_weights, same_loss, same_parameters
 from benchmarks.speed.cases.case import Context
-from benchmarks.speed.compiled import CompiledStep, compile_recipe, named_batch, recipe_text, trained_parameters
+from benchmarks.speed.compiled import CompiledStep, compile_recipe, recipe_text, trained_parameters
 from benchmarks.speed.handwritten import HANDWRITTEN
 from benchmarks.speed.handwritten.model import HandwrittenStep
 from benchmarks.speed.outcome import Outcome, Target
 from benchmarks.speed.peers import peers_of
+from m3i_dsl.testing.batches import named_batch
 
 SLOWER = 1.05
 """How much longer than the fastest other side a step may take."""

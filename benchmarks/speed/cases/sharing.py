@@ -11,7 +11,6 @@ from benchmarks.speed.compiled import (
     CompiledStep,
     Recipe,
     compile_recipe,
-    named_batch,
     recipe_text,
     trained_parameters,
 )
@@ -21,6 +20,7 @@ from benchmarks.speed.handwritten.targets import Targets
 from benchmarks.speed.outcome import Outcome, Target
 from benchmarks.speed.targets import targets_text
 from m3i_dsl.lower.executable import Executable
+from m3i_dsl.testing.batches import named_batch
 
 FUSED = {2: 1.9, 4: 3.4}
 """How many times as fast as the naive graph K targets are to be."""
