@@ -32,9 +32,9 @@ from m3i_dsl.evaluation.measure import Evaluation, Subject, probe
 from m3i_dsl.evaluation.result import RAW_PIXELS, TRAINED, UNTRAINED, Comparison, Result
 from m3i_dsl.evaluation.trained_run import TrainedRun, evaluation_of, measured_encoder, subject_of, view_of
 from m3i_dsl.runtime.coupled import batch_coupled
-from m3i_dsl.runtime.display import PlainDisplay
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
+from m3i_dsl.runtime.reporting.display import PlainDisplay
 from m3i_dsl.runtime.run_folder import Identity, RunFolder, read_identity, write_json
 from m3i_dsl.source import read_file
 from m3i_dsl.syntax import parse_value

@@ -98,7 +98,7 @@ def read_history(path: Path) -> History:
 
 
 def history(records: Iterable[Mapping[str, Any]]) -> History:
-    """From the records as `runtime/metrics.py` writes them."""
+    """From the records as `runtime/reporting/metrics.py` writes them."""
     losses: dict[str, _Series] = {}
     results: dict[str, _Series] = {}
     monitors: dict[str, _Series] = {}

@@ -18,8 +18,6 @@ state.py        modules, optimizers and random numbers as tensors and JSON
 snapshot.py     everything that a checkpoint holds
 signals.py      stop at the next step boundary
 monitors.py     whether representations collapse
-throughput.py   images/s and data wait
-metrics.py      metrics.jsonl and TensorBoard
-display.py live.py   what is shown while it runs
+reporting/      what a user sees: the display, metrics.jsonl, rates
 faults.py       what can go wrong, with codes
 """

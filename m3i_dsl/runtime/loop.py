@@ -22,17 +22,18 @@ from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoint import CheckpointStore
 from m3i_dsl.runtime.compiling import compile_blocks, compile_errors, eager
-from m3i_dsl.runtime.display import display_for
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
 from m3i_dsl.runtime.faults import NO_STEPS, OUT_OF_MEMORY, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
 from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, Progress, TrainingGraph
 from m3i_dsl.runtime.locate import locate
-from m3i_dsl.runtime.metrics import MetricsLog
 from m3i_dsl.runtime.monitors import CollapseMonitor
 from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
 from m3i_dsl.runtime.precision import precision_for
+from m3i_dsl.runtime.reporting.display import display_for
+from m3i_dsl.runtime.reporting.metrics import MetricsLog
+from m3i_dsl.runtime.reporting.throughput import Throughput
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
 from m3i_dsl.runtime.signals import StopRequest
@@ -40,7 +41,6 @@ from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
 from m3i_dsl.runtime.snapshot import Restored, Snapshot
 from m3i_dsl.runtime.state import seed_random, undisturbed
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
-from m3i_dsl.runtime.throughput import Throughput
 
 EPOCH_SAVE_SECONDS = 20.0
 LONGEST_UNSAVED_SECONDS = 600.0

@@ -7,7 +7,7 @@ be resumed and evaluated after the recipe was compiled anew.
     run.json            recipe name and fingerprint, versions
     artifact/           a copy of what is trained
     checkpoints/        see checkpoint.py
-    metrics.jsonl       see metrics.py
+    metrics.jsonl       see reporting/metrics.py
     summary.json        written when training is complete
 """
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from m3i_dsl.evaluation.history import read_history
-from m3i_dsl.runtime.metrics import MetricsLog
+from m3i_dsl.runtime.reporting.metrics import MetricsLog
 
 
 def record(path: Path) -> None:

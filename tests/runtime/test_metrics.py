@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from m3i_dsl.runtime.display import PlainDisplay, display_for, duration, sparkline
 from m3i_dsl.runtime.faults import Notice, TrainingFault
 from m3i_dsl.runtime.interfaces import Plan, Progress
-from m3i_dsl.runtime.live import LiveDisplay
-from m3i_dsl.runtime.metrics import MetricsLog
+from m3i_dsl.runtime.reporting.display import PlainDisplay, display_for, duration, sparkline
+from m3i_dsl.runtime.reporting.live import LiveDisplay
+from m3i_dsl.runtime.reporting.metrics import MetricsLog
 from m3i_dsl.runtime.run_folder import RunFolder
 from tests.runtime.test_loop import lines
 from tests.runtime.tiny import create, trainer

@@ -77,7 +77,7 @@ def display_for(stream: TextIO | None = None) -> Display:
     """The live display on a terminal, plain lines elsewhere."""
     chosen: TextIO = sys.stderr if stream is None else stream
     if chosen.isatty():
-        from m3i_dsl.runtime.live import LiveDisplay
+        from m3i_dsl.runtime.reporting.live import LiveDisplay
 
         return LiveDisplay.on(chosen)
     return PlainDisplay(chosen)

@@ -16,9 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from m3i_dsl.runtime.display import Clock, describe, duration, sparkline
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Plan, Progress
+from m3i_dsl.runtime.reporting.display import Clock, describe, duration, sparkline
 
 _HISTORY = 4096
 """How many values are kept for a course; older ones are thinned out by half."""
