@@ -309,11 +309,15 @@ class Binder:
         operand: bool = True,
         of: bool = True,
         by: bool = True,
+        index: bool = True,
     ) -> None:
         """Reports parts of a term that mean nothing in this position; `arguments` asks for those in parentheses too."""
         extras: list[Span] = []
+        if index and term.index is not None:
+            extras.append(index_span(term))
         if arguments and term.arguments is not None:
-            extras.append(Span(term.span.file, term.name_span.end, _end_of_arguments(term)))
+            start = term.name_span.end if term.index is None else index_span(term).end
+            extras.append(Span(term.span.file, start, _end_of_arguments(term)))
         extras += [
             part.span for part, wanted in ((term.operand, operand), (term.of, of)) if wanted and part is not None
         ]
@@ -378,8 +382,15 @@ def _is_bare(node: ast.Value) -> TypeGuard[ast.Term]:
     return (
         isinstance(node, ast.Term)
         and len(node.words) == 1
-        and (node.arguments, node.operand, node.of, node.by) == (None, None, None, None)
+        and (node.index, node.arguments, node.operand, node.of, node.by) == (None, None, None, None, None)
     )
+
+
+def index_span(term: ast.Term) -> Span:
+    """`[0]` behind the words of a term, with its brackets."""
+    assert term.index is not None
+    text = term.span.file.text
+    return Span(term.span.file, text.index("[", term.name_span.end), text.index("]", term.index.span.end) + 1)
 
 
 def _is_own_name(name: str, type_: ValueType) -> bool:

@@ -181,7 +181,7 @@ def _representation(
     """`dense feature(...) of ENCODER`."""
     if not isinstance(value, ast.Term):
         scope.fail(error("M3I0201", "expected a representation such as `dense feature of ENCODER`", value.span))
-    bare = ast.Term(value.words, value.arguments, value.operand, None, value.by, _without_of(value))
+    bare = ast.Term(value.words, value.arguments, value.operand, None, value.by, _without_of(value), value.index)
     placed = scope.binder.word(bare, Representation, "representation", **role_defaults)
     wanted = placed.word.encoder
     if wanted is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from m3i_dsl.diagnostics import Diagnostic, Severity
 
-_DEFINITION = re.compile(r"^[ \t]*(param|data|view|encoder)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
+_DEFINITION = re.compile(r"^[ \t]*(param|data|views?|encoder)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
 _OF_FILES = frozenset({"M3I0101", "M3I0102", "M3I0103"})
 """A used file that could not be read may have defined any name."""
@@ -34,5 +34,5 @@ def unread(diagnostics: Iterable[Diagnostic]) -> Unread:
     """What the faults of syntax in `diagnostics` hide: every name that a file with such a fault seems to define."""
     faults = [diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR]
     files = {id(fault.span.file): fault.span.file for fault in faults}.values()
-    names = {(match[1], match[2]) for file in files for match in _DEFINITION.finditer(file.text)}
+    names = {(match[1].removesuffix("s"), match[2]) for file in files for match in _DEFINITION.finditer(file.text)}
     return Unread(frozenset(names), any(fault.code in _OF_FILES for fault in faults))

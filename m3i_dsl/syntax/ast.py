@@ -102,11 +102,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The one shape of a value with words in it: `words(arguments) operand of reference by term`.
+    """The one shape of a value with words in it: `words[index](arguments) operand of reference by term`.
 
     `gaussian`, `stop gradient`, `dense feature(layers: 6) of momentum`, `masked view1 of first by random(75%)`,
-    `ema of image(0.996 -> 1 cosine)`, `learned 0.07`, `warmup 10%`, `true`. `arguments` is None when there are no
-    parentheses, and empty for `()`.
+    `ema of image(0.996 -> 1 cosine)`, `learned 0.07`, `warmup 10%`, `true`, `local[0]`. `arguments` is None when there
+    are no parentheses, and empty for `()`.
     """
 
     words: tuple[Name, ...]
@@ -115,6 +115,7 @@ class Term:
     of: Reference | None
     by: Term | None
     span: Span = _span()
+    index: Number | None = None
 
     @property
     def name(self) -> str:
@@ -197,13 +198,17 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`view view1 of digits.image = crop(32px) | flip`. `value` is a term or a pipeline."""
+    """`view view1 of digits.image = crop(32px) | flip`, or several: `views local[8] of digits.image = crop(16px)`.
+
+    `value` is a term or a pipeline; `count` is None for one view, a number, or the name of a param.
+    """
 
     name: Name
     data: Name
     field: Name
     value: Term | Pipeline
     span: Span = _span()
+    count: Number | Term | None = None
 
 
 @dataclass(frozen=True, slots=True)

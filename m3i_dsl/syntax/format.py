@@ -192,7 +192,7 @@ def _sort(row: Row) -> str | None:
     if not row.tokens or not row.cells[1]:
         return None
     if row.block is None:
-        return row.tokens[0].text
+        return row.tokens[0].text.replace("views", "view")
     return f"in {row.block}"
 
 
@@ -243,7 +243,7 @@ def _joined(row: Row, tokens: Sequence[Token]) -> str:
 
 
 def _spaced(row: Row, left: Token, right: Token) -> bool:
-    if right.text in (",", ":", ")", ".", "..") or left.text in ("(", ".", ".."):
+    if right.text in (",", ":", ")", ".", "..", "[", "]") or left.text in ("(", ".", "..", "["):
         return False
     if right.text == "(":
         # The parentheses of a word touch it; a list does not touch what is before it, not even the name of its setting.

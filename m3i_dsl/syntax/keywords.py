@@ -17,6 +17,7 @@ DECLARATIONS: dict[str, str] = {
     "param": "param NAME = value",
     "data": "data NAME = source",
     "view": "view NAME of DATA.FIELD = transform | transform",
+    "views": "views NAME[COUNT] of DATA.FIELD = transform | transform",
     "encoder": "encoder NAME = word",
     "objective": "objective NAME { ... }",
     "train": "train { ... }",
@@ -130,7 +131,7 @@ def looks_like_declaration(words: Sequence[str]) -> bool:
             return name.isidentifier() and (not rest or rest[0].strip("\r\n") == "" or rest[0].startswith("#"))
         case [("param" | "data" | "encoder"), name, "=", *_]:
             return name.isidentifier()
-        case ["view", name, "of", *_]:
+        case ["view", name, "of", *_] | ["views", name, "[", *_]:
             return name.isidentifier()
         case ["objective", name, "{", *_]:
             return name.isidentifier()

@@ -70,7 +70,9 @@ def _declaration(declaration: ast.Declaration) -> list[str]:
             return [f"data {declaration.name.text} = {_term(declaration.value)}"]
         case ast.View():
             of = f"{declaration.data.text}.{declaration.field.text}"
-            return [f"view {declaration.name.text} of {of} = {print_value(declaration.value)}"]
+            name = declaration.name.text
+            head = f"view {name}" if declaration.count is None else f"views {name}[{print_value(declaration.count)}]"
+            return [f"{head} of {of} = {print_value(declaration.value)}"]
         case ast.Encoder():
             return [f"encoder {declaration.name.text} = {_term(declaration.value)}"]
         case ast.Objective():
@@ -109,7 +111,10 @@ def _evaluation(evaluation: ast.Evaluation) -> str:
 
 
 def _term(term: ast.Term) -> str:
-    text = " ".join(word.text for word in term.words) + _arguments(term.arguments)
+    text = " ".join(word.text for word in term.words)
+    if term.index is not None:
+        text += f"[{_number(term.index)}]"
+    text += _arguments(term.arguments)
     if term.operand is not None:
         text += f" {_number(term.operand)}"
     if term.of is not None:

@@ -46,7 +46,7 @@ class Token:
         return Span(file, self.start, self.end)
 
 
-_SYMBOLS = ("->", "..", "(", ")", "{", "}", "=", "|", "+", ",", ":", ".")
+_SYMBOLS = ("->", "..", "(", ")", "[", "]", "{", "}", "=", "|", "+", ",", ":", ".")
 
 
 @functools.cache

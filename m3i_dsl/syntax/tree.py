@@ -81,9 +81,18 @@ class Builder:
         return ast.Data(self._name(name), self._term(subtree(value)), self._span(tree))
 
     def _view(self, tree: Tree[Token]) -> ast.View:
-        name, data, field, steps = tree.children
+        name, *count, data, field, steps = tree.children
         value = cast("ast.Term | ast.Pipeline", self.value(subtree(steps)))
-        return ast.View(self._name(name), self._name(data), self._name(field), value, self._span(tree))
+        names = self._name(name), self._name(data), self._name(field)
+        return ast.View(*names, value, self._span(tree), self._count(subtree(count[0])) if count else None)
+
+    def _count(self, tree: Tree[Token]) -> ast.Number | ast.Term:
+        """`[8]`, or `[crops]` with the name of a param."""
+        (child,) = tree.children
+        if isinstance(child, Token):
+            name = self._name(child)
+            return ast.Term((name,), None, None, None, None, name.span)
+        return self._number(child)
 
     def _encoder(self, tree: Tree[Token]) -> ast.Encoder:
         name, value = tree.children
@@ -148,7 +157,7 @@ class Builder:
         return ast.List(items, self._span(tree))
 
     def _term(self, tree: Tree[Token]) -> ast.Term:
-        *words, arguments, operand, of, by = cast("list[Tree[Token] | Token | None]", tree.children)
+        *words, index, arguments, operand, of, by = cast("list[Tree[Token] | Token | None]", tree.children)
         return ast.Term(
             tuple(self._name(word) for word in words),
             self._arguments(arguments),
@@ -156,6 +165,7 @@ class Builder:
             None if of is None else self._reference(subtree(of)),
             None if by is None else self._term(subtree(by)),
             self._span(tree),
+            None if index is None else self._number(subtree(subtree(index).children[0])),
         )
 
     def _reference(self, tree: Tree[Token]) -> ast.Reference:

@@ -58,8 +58,11 @@ def terms(values: st.SearchStrategy[ast.Value]) -> st.SearchStrategy[ast.Term]:
 
     def term(by: st.SearchStrategy[ast.Term | None]) -> st.SearchStrategy[ast.Term]:
         return st.builds(
-            lambda words, arguments, operand, of, by: ast.Term(words, arguments, operand, of, by, NOWHERE),
+            lambda words, index, arguments, operand, of, by: ast.Term(
+                words, arguments, operand, of, by, NOWHERE, index
+            ),
             words,
+            st.none() | numbers(),
             st.none() | arguments,
             st.none() | numbers(),
             st.none() | references,
@@ -97,12 +100,13 @@ declarations: st.SearchStrategy[ast.Declaration] = st.one_of(
     st.builds(lambda name, value: ast.Param(name, value, NOWHERE), names(), values),
     st.builds(lambda name, value: ast.Data(name, value, NOWHERE), names(), terms(values)),
     st.builds(
-        lambda name, data, field, value: ast.View(name, data, field, value, NOWHERE),
+        lambda name, data, field, value, count: ast.View(name, data, field, value, NOWHERE, count),
         names(),
         names(),
         names(),
         terms(values)
         | st.lists(terms(values), min_size=2, max_size=3).map(lambda steps: ast.Pipeline(tuple(steps), NOWHERE)),
+        st.none() | numbers() | names().map(lambda name: ast.Term((name,), None, None, None, None, NOWHERE)),
     ),
     st.builds(lambda name, value: ast.Encoder(name, value, NOWHERE), names(), terms(values)),
     st.builds(

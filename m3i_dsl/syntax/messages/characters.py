@@ -78,9 +78,16 @@ def foreign_comment(situation: Situation) -> Diagnostic | None:
     return situation.error("M3I0019", f"`{mark}` does not start a comment", span=span, helps=helps, fix=fix)
 
 
+def counts_views(situation: Situation) -> bool:
+    """Whether `[` and `]` are those of `views local[8]` or `local[0]`, which statements.py speaks of."""
+    opened = [token.text for token in situation.before[-2:]]
+    declared = len(situation.before) == 2 and situation.block is None and opened[0] in ("view", "views")
+    return declared or (len(opened) == 2 and opened[1] == "[" and opened[0].isidentifier())
+
+
 def square_brackets(situation: Situation) -> Diagnostic | None:
     """`[0.9, 0.95]`."""
-    if situation.bad is None or situation.bad.text not in ("[", "]"):
+    if situation.bad is None or situation.bad.text not in ("[", "]") or counts_views(situation):
         return None
     helps = ["a list is written in parentheses: `(0.9, 0.95)`"]
     return situation.error("M3I0020", f"`{situation.bad.text}` is not part of the language", helps=helps)

@@ -69,6 +69,8 @@ _WORDS = {
     "$END": "the end of the text",
     "LPAR": "`(`",
     "RPAR": "`)`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
     "LBRACE": "`{`",
     "RBRACE": "`}`",
     "EQUAL": "`=`",

@@ -15,7 +15,7 @@ from m3i_dsl.syntax.keywords import (
 from m3i_dsl.syntax.messages.situation import Situation, quoted
 from m3i_dsl.syntax.tokens import Kind
 
-_NAMED = frozenset({"recipe", "param", "data", "view", "encoder", "objective", "target"})
+_NAMED = frozenset({"recipe", "param", "data", "view", "views", "encoder", "objective", "target"})
 _LEADING = frozenset({"|", "+", "->", "..", ",", ".", ":", "="})
 
 
@@ -155,14 +155,41 @@ def missing_equals(situation: Situation) -> Diagnostic | None:
     )
 
 
+def count_of_views(situation: Situation) -> Diagnostic | None:
+    """`view local[8] of digits.image`, `views local of digits.image`, `views local[] of digits.image`, `local[x]`."""
+    keyword = situation.tokens[0] if situation.tokens else None
+    bad, before = situation.bad, situation.before
+    if situation.only("NUMBER") and len(before) > 1 and before[-1].text == "[":
+        helps = [f"write its number, `{before[-2].text}[0]` for the first"]
+        message = f"expected the number of a view, found {situation.found}"
+        return situation.error("M3I0001", message, helps=helps)
+    if situation.only("RSQB") or (situation.only("RSQB", "DURATION") and situation.bracket != "("):
+        helps = ["close it with `]`"]
+        return situation.error("M3I0001", f"expected `]`, found {situation.found}", helps=helps)
+    if keyword is None or keyword.text not in ("view", "views") or situation.block is not None:
+        return None
+    if len(before) == 2 and situation.only("_OF") and bad is not None and bad.text == "[":
+        helps = ["several views are declared by `views`, one by `view` without a count"]
+        fix = Fix(keyword.span(situation.file), "views")
+        return situation.error("M3I0001", "a `view` is one, and has no count", helps=helps, fix=fix)
+    if len(before) == 2 and situation.only("LSQB"):
+        helps = [f"write `views {before[1].text}[8] of ...`, or `view {before[1].text} of ...` for one"]
+        return situation.error("M3I0001", f"`views` needs a count after its name, found {situation.found}", helps=helps)
+    if len(before) == 3 and situation.only("NUMBER", "NAME"):
+        helps = [f"write a number or the name of a `param`, as in `views {before[1].text}[8] of ...`"]
+        return situation.error("M3I0001", f"expected the number of views, found {situation.found}", helps=helps)
+    return None
+
+
 def view_without_field(situation: Situation) -> Diagnostic | None:
     """`view v = crop(32px)`, `view v of digits = crop(32px)`."""
-    if not situation.tokens or situation.tokens[0].text != "view" or situation.block is not None:
+    if not situation.tokens or situation.tokens[0].text not in ("view", "views") or situation.block is not None:
         return None
     before = [token.text for token in situation.before]
     if "=" in before or len(before) < 2:
         return None
-    helps = [f"write `view {before[1]} of DATA.FIELD = ...`, as in `of digits.image`"]
+    head = " ".join(before[:2]) + "".join(before[2:5] if before[0] == "views" else ())
+    helps = [f"write `{head} of DATA.FIELD = ...`, as in `of digits.image`"]
     if situation.only("_OF"):
         return situation.error("M3I0022", "this view does not say what it is a view of", "expected `of`", helps=helps)
     if situation.only("DOT"):
@@ -335,6 +362,7 @@ def _listed(words: dict[str, str]) -> str:
 
 RULES = (
     unmatched_bracket,
+    count_of_views,
     unknown_declaration,
     version,
     use_without_quotes,

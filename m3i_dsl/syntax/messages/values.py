@@ -246,6 +246,7 @@ def word_expected(situation: Situation) -> Diagnostic | None:
         return None
     keyword = situation.before[0].text
     examples = {"data": 'embedded("digits")', "view": "crop(32px)", "encoder": 'timm("vit_tiny_patch16_224")'}
+    examples["views"] = examples["view"]
     helps = [f"a `{keyword}` is made by a word, as in `{examples[keyword]}`"] if keyword in examples else []
     return situation.error("M3I0032", f"expected a word after `{previous.text}`, found a {what}", helps=helps)
 
@@ -300,7 +301,7 @@ def clause_order(situation: Situation) -> Diagnostic | None:
     bad = situation.bad
     if bad is None or bad.text not in CLAUSES.values() or situation.starts_statement or bad.first:
         return None
-    helps = ["the order is `words(arguments) number of NAME by word`, each at most once"]
+    helps = ["the order is `words[index](arguments) number of NAME by word`, each at most once"]
     return situation.error("M3I0041", f"`{bad.text}` cannot stand here", helps=helps)
 
 
