@@ -5,7 +5,8 @@ the device that makes the optimizer and the averages skip. Guarantees: after `re
 what they were before the failing step, and no parameter, moment or average has moved since.
 
 On a CPU the numbers are looked at within the step. On an accelerator that would make the host wait, so the flag stays
-on the device until `poll`; once it is up it stays up, and every later step is skipped too.
+on the device until `poll`; once it is up it stays up, and every later step is skipped too. Among several processes the
+verdict is that of all of them, given once a step (`decide`): a rank that stopped alone would leave the others waiting.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from m3i_dsl.runtime.state import RandomState, capture_random, restore_random
@@ -31,11 +33,16 @@ class NonFiniteStep(Exception):
 
 
 class Guard:
-    """Watches one module, whose buffers change in place. `deferred` keeps the verdict on the device until `poll`."""
+    """Watches one module, whose buffers change in place.
 
-    def __init__(self, module: nn.Module, device: torch.device, *, deferred: bool) -> None:
+    `deferred` keeps the verdict on the device until `poll`; `shared` makes it that of all processes.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device, *, deferred: bool, shared: bool = False) -> None:
         self.deferred = deferred
         self._device = device
+        self._shared = shared
+        self._bad = torch.zeros((), device=device)
         # Buffers that are not in the state dict are constants: what they held would be lost on resuming, too.
         state = module.state_dict()
         self._buffers = [buffer for name, buffer in module.named_buffers() if name in state]
@@ -61,12 +68,21 @@ class Guard:
                 torch.where(keep, shadow, buffer, out=shadow)
 
     def check(self, step: int, value: Tensor) -> None:
-        """Looks at a scalar of `step`. Raises NonFiniteStep unless deferred."""
-        if self.deferred:
-            bad = ~torch.isfinite(value.detach())
-            self._first_bad = torch.where(bad & (self.skip == 0), step, self._first_bad)
-            self.skip = torch.where(bad, 1.0, self.skip)
+        """Looks at a scalar of `step`. Raises NonFiniteStep unless the verdict comes later."""
+        if self.deferred or self._shared:
+            self._bad = torch.maximum(self._bad, (~torch.isfinite(value.detach())).to(self._bad.dtype))
         elif not math.isfinite(value.detach().item()):
+            raise NonFiniteStep(step)
+
+    def decide(self, step: int, value: Tensor) -> None:
+        """The last look at `step`, before anything moves. Raises NonFiniteStep unless deferred."""
+        self.check(step, value)
+        if self._shared:
+            dist.all_reduce(self._bad, dist.ReduceOp.MAX)
+        if self.deferred:
+            self._first_bad = torch.where((self._bad > 0) & (self.skip == 0), step, self._first_bad)
+            self.skip = torch.maximum(self.skip, self._bad)
+        elif self._shared and self._bad.item() > 0:
             raise NonFiniteStep(step)
 
     def poll(self) -> None:
@@ -77,6 +93,7 @@ class Guard:
 
     def rewind(self, step: int) -> None:
         """Puts buffers and random numbers back to what they were before `step`, the failing one."""
+        self._bad.zero_()
         with torch.no_grad():
             for buffer, shadow in zip(self._buffers, self._shadows, strict=True):
                 buffer.copy_(shadow)

@@ -7,7 +7,7 @@ loss depends on through non-finite values are named, so that a mask of -inf insi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -30,8 +30,16 @@ class Culprit:
     parameter: str | None = None
 
 
-def locate(module: nn.Module, batches: Iterable[Batch], provenance: Mapping[str, str]) -> Culprit:
-    """Runs the step again, slice by slice. The caller puts buffers and random numbers back afterwards."""
+def locate(
+    module: nn.Module,
+    batches: Iterable[Batch],
+    provenance: Mapping[str, str],
+    anywhere: Callable[[bool], bool] = bool,
+) -> Culprit:
+    """Runs the step again, slice by slice. The caller puts buffers and random numbers back afterwards.
+
+    `anywhere` says whether something is true in any process: all must go on or stop alike, for they compute together.
+    """
     for batch in batches:
         kinds: dict[fx.Node, bool] = {}
         if isinstance(module, fx.GraphModule):
@@ -39,13 +47,14 @@ def locate(module: nn.Module, batches: Iterable[Batch], provenance: Mapping[str,
         else:
             outputs = module(**batch)
         targets = tuple(name for name, loss in outputs["losses"].items() if not bool(torch.isfinite(loss)))
-        if targets or not bool(torch.isfinite(outputs["loss"])):
+        if anywhere(bool(targets) or not bool(torch.isfinite(outputs["loss"]))):
             origin = _origin(module.graph, kinds) if isinstance(module, fx.GraphModule) else None
             if origin is None:
                 return Culprit(targets)
             return Culprit(targets, origin.name, provenance.get(origin.name), origin.op == "placeholder")
-        if culprit := _gradient_culprit(module, outputs):
-            return culprit
+        culprit = _gradient_culprit(module, outputs, anywhere)
+        if anywhere(culprit is not None):
+            return culprit or Culprit()
     return Culprit()
 
 
@@ -84,12 +93,12 @@ def _origin(graph: fx.Graph, kinds: Mapping[fx.Node, bool]) -> fx.Node | None:
     return next((node for node in origins if kinds[node]), origins[0] if origins else None)
 
 
-def _gradient_culprit(module: nn.Module, outputs: Any) -> Culprit | None:
+def _gradient_culprit(module: nn.Module, outputs: Any, anywhere: Callable[[bool], bool]) -> Culprit | None:
     """The targets whose loss is finite and whose gradient is not, and the first parameter that shows it."""
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     guilty: dict[str, str] = {}
     for target, loss in [*outputs["losses"].items(), (None, outputs["loss"])]:
-        if not loss.requires_grad or (target is None and guilty):
+        if not loss.requires_grad or (target is None and anywhere(bool(guilty))):
             continue
         gradients = cast(  # torch's annotation leaves out the None of unused parameters
             tuple[Tensor | None, ...],

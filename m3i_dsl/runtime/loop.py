@@ -12,7 +12,7 @@ still due, so that none is lost or made twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
@@ -22,6 +22,9 @@ from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoint import CheckpointStore
 from m3i_dsl.runtime.compiling import compile_blocks, compile_errors, eager
+from m3i_dsl.runtime.distributed.agreement import Vote, by_first, gathered
+from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.distributed.wrapping import parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
 from m3i_dsl.runtime.faults import NO_STEPS, OUT_OF_MEMORY, Notice, TrainingFault
@@ -36,7 +39,7 @@ from m3i_dsl.runtime.reporting.metrics import MetricsLog
 from m3i_dsl.runtime.reporting.throughput import Throughput
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
-from m3i_dsl.runtime.signals import StopRequest
+from m3i_dsl.runtime.signals import Interrupted, StopRequest
 from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
 from m3i_dsl.runtime.snapshot import Restored, Snapshot
 from m3i_dsl.runtime.state import seed_random, undisturbed
@@ -45,6 +48,10 @@ from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
 EPOCH_SAVE_SECONDS = 20.0
 LONGEST_UNSAVED_SECONDS = 600.0
 BROKEN_NAMED = 20
+
+SAVE = 1
+STOP = 100
+"""What a process may wish at a step boundary: a checkpoint, or to stop for the signal `wish - STOP`."""
 
 
 class Trainer:
@@ -63,7 +70,9 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         batch_coupled: Sequence[Coupled] | None = None,
         display: Display | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        self._processes = Processes(options.device) if processes is None else processes
         training = graph.program.training
         if options.accumulate > 1:
             if batch_coupled is None:
@@ -94,11 +103,19 @@ class Trainer:
         module.train()
         self._compilation = compile_blocks(module, options.compile, options.device)
         self._precision = precision_for(training.precision, options.device)
+        self._parallel = parallel(
+            module,
+            graph.averages,
+            self._processes,
+            options.shard,
+            low_precision=options.device.type == "cuda" and self._precision.effective == "bf16",
+        )
         self._optimizer = training.optimizer.word.build(module, training.batch)
         self._averages = MovingAverages(graph.averages, self._total)
         self._rate = LearningRate(self._steps(training.warmup), self._total, training.schedule.word)
         deferred = options.device.type != "cpu" and can_skip(self._optimizer)
-        self._guard = Guard(module, options.device, deferred=deferred)
+        self._guard = Guard(module, options.device, deferred=deferred, shared=self._processes.size > 1)
+        self._vote = Vote(self._processes)
         self._throughput = Throughput(training.batch)
         self._snapshot = Snapshot(module, self._optimizer, run.identity, options.device, self._precision)
 
@@ -138,6 +155,8 @@ class Trainer:
             self._stop = stack.enter_context(StopRequest())
             if restored.evaluations_due:
                 self._evaluate(restored.step)
+                if self._stop_after_evaluation(restored.step):
+                    return self._outcome(restored.step)
             return self._outcome(self._train(restored.step))
 
     # --- the steps ----------------------------------------------------------------------------------------------------
@@ -145,7 +164,7 @@ class Trainer:
     def _train(self, first: int) -> int:
         """Returns the number of completed steps."""
         step_once = TrainingStep(
-            self._graph.module,
+            self._parallel,
             self._optimizer,
             self._averages,
             self._rate,
@@ -162,9 +181,10 @@ class Trainer:
                 for batch in batches:
                     if isinstance(batch, StreamBatch):
                         self._skipped(batch)
+                    self._vote.ask(self._wish(done + 1))
                     output = self._computed(step_once, done, batch)
                     done += 1
-                    if self._boundary(done, output):
+                    if self._boundary(done, output, self._vote.answer(self._wish(done))):
                         break
             except NonFiniteStep as problem:
                 failed = problem.step
@@ -190,27 +210,39 @@ class Trainer:
             self._guard.rewind(step)
         return step_once(step, batch)
 
-    def _boundary(self, done: int, output: StepOutput) -> bool:
-        """What is due after `done` steps. Returns whether to stop."""
+    def _wish(self, done: int) -> int:
+        """What this process wants at the boundary after `done` steps."""
+        if self._stop.signal is not None:
+            return STOP + self._stop.signal
+        return SAVE if self._save_due(done) else 0
+
+    def _boundary(self, done: int, output: StepOutput, verdict: int) -> bool:
+        """What is due after `done` steps; `verdict` is the strongest wish of all. Returns whether to stop."""
         ending = done == self._last
         if ending or done % self._options.log_every == 0:
             self._log(done, output)
-        stopping = self._stop.signal is not None
         evaluating = any(every.due(done) for every, _ in self._callbacks)
-        if stopping or ending or self._save_due(done):
+        if verdict or ending:
             self._save(done, evaluations_due=evaluating)
-        if stopping:
+        if verdict >= STOP:
+            self._stop.adopt(verdict - STOP)
             return True
         if evaluating:
             self._evaluate(done)
-        return self._stop_after_evaluation(done, evaluating)
+            return self._stop_after_evaluation(done)
+        return False
 
-    def _stop_after_evaluation(self, done: int, evaluated: bool) -> bool:
-        """A signal may have come during a long evaluation: do not start another step."""
-        if not evaluated or self._stop.signal is None:
+    def _stop_after_evaluation(self, done: int) -> bool:
+        """Whether a signal came during the evaluation. Then no other step begins, and what was not measured stays due.
+
+        `_evaluate` has cut it short, as a scheduler waits for half a minute and not for an evaluation.
+        """
+        verdict = self._vote.now(self._wish(done))
+        if verdict < STOP:
             return False
+        self._stop.adopt(verdict - STOP)
         if not self._store.has(done):
-            self._save(done, evaluations_due=False)
+            self._save(done, evaluations_due=True)
         return True
 
     def _skipped(self, batch: StreamBatch) -> None:
@@ -276,13 +308,28 @@ class Trainer:
         return {names.get(name, name): value for name, value in numbered.items()}
 
     def _evaluate(self, done: int) -> None:
+        """Rank 0 measures and tells the others; a sharded module needs all of them to compute anything."""
+        whole = self._options.shard == "none"
         for every, measure in self._callbacks:
-            if every.due(done):
-                with self._throughput.paused(), undisturbed(self._graph.module, self._options.device), eager():
-                    results = dict(measure(done))
-                self._results |= results
-                self._metrics.write({"event": "evaluation", **self._when(done), "results": results})
-                self._display.evaluated(done, results)
+            if not every.due(done):
+                continue
+
+            def measured(measure: Callable[[int], Mapping[str, float]] = measure) -> dict[str, float] | None:
+                if not whole:
+                    return dict(measure(done))
+                try:
+                    with self._stop.interrupting():
+                        return dict(measure(done))
+                except Interrupted:
+                    return None
+
+            with self._throughput.paused(), undisturbed(self._graph.module, self._options.device), eager():
+                results = by_first(self._processes, measured) if whole else measured()
+            if results is None:
+                return
+            self._results |= results
+            self._metrics.write({"event": "evaluation", **self._when(done), "results": results})
+            self._display.evaluated(done, results)
 
     def _save_due(self, done: int) -> bool:
         if self._save_period is not None:
@@ -302,8 +349,12 @@ class Trainer:
         self._guard.rewind(step)
         self._optimizer.zero_grad(set_to_none=True)
         batch = next(iter(self._stream.batches(step, step + 1)))
+        slices = sliced(batch, self._options.accumulate)
         with self._precision.context(), eager():
-            culprit = locate(self._graph.module, sliced(batch, self._options.accumulate), self._graph.provenance)
+            culprit = locate(self._graph.module, slices, self._graph.provenance, lambda bad: self._vote.now(bad) > 0)
+        # Of several ranks, the one that made the number; the others have only been given it.
+        found = gathered(self._processes, culprit)
+        culprit = next((one for one in found if one.node or one.parameter), culprit)
         self._guard.rewind(step)
         if not self._store.has(step):
             files = self._snapshot.files(step, metrics_bytes=self._metrics.position(), evaluations_due=False)

@@ -36,6 +36,7 @@ class TrainOptions:
     max_steps: int | None = None
     tensorboard: bool = True
     compile: CompileMode = "auto"
+    shard: Literal["none", "fsdp", "hsdp"] = "none"
 
 
 @dataclass(frozen=True, slots=True)

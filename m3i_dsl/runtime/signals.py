@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,11 +21,22 @@ EXIT_INTERRUPTED = 130
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-class StopRequest(AbstractContextManager["StopRequest"]):
-    """`signal` is the first signal that came, or None."""
+class Interrupted(BaseException):
+    """A signal came where waiting for the next step boundary would take too long. Not an `Exception`: none is to be
+    mistaken for a fault of what was interrupted.
+    """
 
-    def __init__(self) -> None:
+
+class StopRequest(AbstractContextManager["StopRequest"]):
+    """`signal` is the first signal that came, or None.
+
+    `patient` ignores a second SIGINT: torchrun's agent passes on what a terminal has sent to all processes already.
+    """
+
+    def __init__(self, *, patient: bool = False) -> None:
         self.signal: signal.Signals | None = None
+        self._patient = patient
+        self._interrupt = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -42,7 +54,25 @@ class StopRequest(AbstractContextManager["StopRequest"]):
     def exit_code(self) -> int:
         return EXIT_INTERRUPTED if self.signal is signal.SIGINT else EXIT_TRY_AGAIN
 
+    @contextmanager
+    def interrupting(self) -> Generator[None]:
+        """What is done in here ends with `Interrupted` as soon as a signal comes, or at once if one has come."""
+        if self.signal is not None:
+            raise Interrupted
+        self._interrupt = True
+        try:
+            yield
+        finally:
+            self._interrupt = False
+
+    def adopt(self, number: int) -> None:
+        """Takes over the signal that another process was sent."""
+        self.signal = signal.Signals(number) if self.signal is None else self.signal
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is signal.SIGINT and number == signal.SIGINT:
+        if self.signal is signal.SIGINT and number == signal.SIGINT and not self._patient:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number) if self.signal is None or number == signal.SIGINT else self.signal
+        if self._interrupt:
+            self._interrupt = False
+            raise Interrupted

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from m3i_dsl.runtime.distributed.wrapping import Parallel, whole
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.interfaces import Batch
@@ -54,7 +55,7 @@ class TrainingStep:
 
     def __init__(
         self,
-        module: nn.Module,
+        parallel: Parallel,
         optimizer: torch.optim.Optimizer,
         averages: MovingAverages,
         rate: LearningRate,
@@ -64,7 +65,7 @@ class TrainingStep:
         clip: float | None,
         slices: int,
     ) -> None:
-        self._module = module
+        self._parallel = parallel
         self._optimizer: Any = optimizer
         self._averages = averages
         self._rate = rate
@@ -81,8 +82,8 @@ class TrainingStep:
         self._optimizer.zero_grad(set_to_none=True)
         output = self._forward_backward(step, batch)
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self._guard.check(step, norm)
+        norm = whole(torch.nn.utils.get_total_norm(gradients))
+        self._guard.decide(step, norm)
         if self._clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self._trained, self._clip, norm)
         self._move(step)
@@ -90,12 +91,13 @@ class TrainingStep:
 
     def _forward_backward(self, step: int, batch: Batch) -> StepOutput:
         parts: list[Any] = []
-        for part in sliced(batch, self._slices):
-            with self._precision.context():
-                outputs: Any = self._module(**part)
-            self._guard.check(step, outputs["loss"])
-            loss = outputs["loss"] if self._slices == 1 else outputs["loss"] / self._slices
-            loss.backward()
+        for number, part in enumerate(sliced(batch, self._slices), start=1):
+            with self._parallel.accumulating(last=number == self._slices):
+                with self._precision.context():
+                    outputs: Any = self._parallel.call(**part)
+                self._guard.check(step, outputs["loss"])
+                loss = outputs["loss"] if self._slices == 1 else outputs["loss"] / self._slices
+                loss.backward()
             parts.append(outputs)
         first = parts[0]
         return StepOutput(
@@ -118,6 +120,7 @@ class TrainingStep:
                 self._confirmed = True
             skip = self._optimizer.found_inf = self._guard.skip
         self._optimizer.step()
+        self._parallel.gather_free()
         self._averages.update(step, skip)
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from m3i_dsl.lower.executable import Executable
+from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
@@ -50,7 +51,7 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
     training = executable.program.training
     cpu = torch.device("cpu")
     step = TrainingStep(
-        module,
+        alone(module, cpu),
         training.optimizer.word.build(module, training.batch),
         MovingAverages(averages, TOTAL),
         LearningRate(WARMUP, TOTAL, training.schedule.word),

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from m3i_dsl.modules.positions import relative_embedding
 from m3i_dsl.modules.queue import Queue
+from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
@@ -80,7 +81,9 @@ def test_a_whole_step_of_every_recipe(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(guard, "poll", lambda: None)
     rate = LearningRate(1, 10, of.program.training.schedule.word)
     precision = Precision("fp32", META)
-    step = TrainingStep(module, optimizer, MovingAverages(averages, 10), rate, guard, precision, clip=1.0, slices=1)
+    step = TrainingStep(
+        alone(module, META), optimizer, MovingAverages(averages, 10), rate, guard, precision, clip=1.0, slices=1
+    )
     with NoLists(), NoWaiting() as watched:
         output = step(1, batch)
     assert watched.count > 100

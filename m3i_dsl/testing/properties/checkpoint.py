@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
@@ -42,7 +43,7 @@ class _Run:
         self.optimizer = training.optimizer.word.build(self.module, training.batch)
         precision = Precision("fp32", _CPU)
         self.step = TrainingStep(
-            self.module,
+            alone(self.module, _CPU),
             self.optimizer,
             MovingAverages(executable.averages, TOTAL),
             LearningRate(0, TOTAL, training.schedule.word),

@@ -1,0 +1,142 @@
+"""The module of a run, spread over its processes.
+
+Takes: the module on its device, its averaged pairs, a way to shard. Gives: `Parallel`, through which the step calls the
+module. Guarantees: gradients are means over the ranks (see m3i_dsl/collectives); an average is sharded exactly as its
+student, so that it moves without communication; names in the state dict are those of the plain module; parameters
+that take no gradient are outside of every bucket, so nothing has to be found unused.
+
+Order: compilation of blocks, then sharding (as dinov3 and torchtitan do).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from m3i_dsl.runtime.compiling import transformer_blocks
+from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
+from m3i_dsl.runtime.interfaces import AveragedPair
+
+Sharding = Literal["none", "fsdp", "hsdp"]
+
+
+class Parallel:
+    """`call` is what a step calls; `module` is the recipe's own, with the recipe's names."""
+
+    def __init__(self, module: nn.Module, call: nn.Module, processes: Processes, sharding: Sharding) -> None:
+        self.module, self.call, self.processes, self.sharding = module, call, processes, sharding
+        self._sharded = [part for part in module.modules() if isinstance(part, FSDPModule)]
+
+    def accumulating(self, last: bool) -> AbstractContextManager[None]:
+        """Around the backward pass of a slice of the batch: ranks exchange gradients at the last one only."""
+        if last:
+            return nullcontext()
+        if isinstance(self.call, DistributedDataParallel):
+            return self.call.no_sync()
+        return self._unsynchronised() if self._sharded else nullcontext()
+
+    def gather_free(self) -> None:
+        """Gives back what forward passes have gathered: parameters are shards again, as their averages are."""
+        for part in self._sharded:
+            part.reshard()
+
+    @contextmanager
+    def _unsynchronised(self) -> Iterator[None]:
+        for part in self._sharded:
+            part.set_requires_gradient_sync(False, recurse=False)
+        try:
+            yield
+        finally:
+            for part in self._sharded:
+                part.set_requires_gradient_sync(True, recurse=False)
+
+
+def alone(module: nn.Module, device: torch.device) -> Parallel:
+    """The module of a run of one process."""
+    return Parallel(module, module, Processes(device), "none")
+
+
+def parallel(
+    module: nn.Module,
+    averages: Sequence[AveragedPair],
+    processes: Processes,
+    sharding: Sharding,
+    *,
+    low_precision: bool = False,
+    mesh: DeviceMesh | None = None,
+) -> Parallel:
+    """Wraps `module` for the processes of the default group.
+
+    `low_precision`: blocks compute and gather in bfloat16; gradients are summed in float32. `mesh` is that of
+    `device_mesh` unless given (a dry run has no process group of its own).
+
+    Raises TrainingFault (M3I0730): `fsdp` or `hsdp` with one process, `hsdp` on one machine.
+    """
+    if sharding != "none":
+        mesh = device_mesh(processes, sharding) if mesh is None else mesh
+        shard(module, averages, mesh, low_precision=low_precision)
+        return Parallel(module, module, processes, sharding)
+    if processes.size == 1:
+        return Parallel(module, module, processes, sharding)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        return Parallel(module, module, processes, sharding)
+    wrapped = DistributedDataParallel(
+        module,
+        device_ids=[processes.device.index] if processes.device.type == "cuda" else None,
+        broadcast_buffers=False,  # statistics are those of all ranks already
+        gradient_as_bucket_view=True,
+    )
+    return Parallel(module, wrapped, processes, sharding)
+
+
+def device_mesh(processes: Processes, sharding: Sharding) -> DeviceMesh:
+    """One dimension over all ranks for `fsdp`; for `hsdp` replicas (machines) x shards (the processes of each)."""
+    if processes.size == 1:
+        raise TrainingFault(
+            LAUNCH,
+            f"`--shard {sharding}` needs more than one process",
+            helps=("add `--nproc-per-node N`, or train without `--shard`",),
+        )
+    kind = processes.device.type
+    if sharding == "fsdp":
+        return init_device_mesh(kind, (processes.size,), mesh_dim_names=("shard",))
+    machines, rest = divmod(processes.size, processes.local_size)
+    if machines < 2 or rest:
+        raise TrainingFault(
+            LAUNCH,
+            f"`--shard hsdp` shards within a machine and replicates over machines, and {processes.size} processes of "
+            f"{processes.local_size} a machine are not several equal ones",
+            helps=("use `--shard fsdp`",),
+        )
+    return init_device_mesh(kind, (machines, processes.local_size), mesh_dim_names=("replicate", "shard"))
+
+
+def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh, *, low_precision: bool) -> None:
+    """Each transformer block is a unit, and the rest one: in place.
+
+    An average gives back what a forward pass has gathered, for it moves as shards; of the student's blocks the backward
+    pass comes soon, but for the memory of deep models they are given back, too.
+    """
+    half = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    policy = {"mp_policy": half} if low_precision else {}
+    for block in transformer_blocks(module):
+        fully_shard(block, mesh=mesh, **policy)
+    averaged = {id(pair.average): pair.average for pair in averages}
+    for average in averaged.values():
+        if any(True for _ in average.parameters()):
+            fully_shard(average, mesh=mesh)
+    fully_shard(module, mesh=mesh, reshard_after_forward=True)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The value of a tensor that may be spread over ranks, as an ordinary tensor."""
+    spread: Any = tensor
+    return spread.full_tensor() if hasattr(spread, "full_tensor") else tensor
