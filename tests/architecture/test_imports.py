@@ -19,6 +19,7 @@ ORDER = (
     "ir",
     "passes",
     "drawing",
+    "collectives",
     "modules",
     "lower",
     "artifact",
@@ -49,7 +50,7 @@ HEAVY = {
     "torch",
     "torchvision",
 }
-MAY_BE_HEAVY = {"modules", "lower", "data", "runtime", "evaluation", "plan", "testing"}
+MAY_BE_HEAVY = {"collectives", "modules", "lower", "data", "runtime", "evaluation", "plan", "testing"}
 
 
 def _imports(path: Path) -> Iterator[tuple[str, int, bool, bool]]:
