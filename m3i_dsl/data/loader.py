@@ -90,8 +90,9 @@ class Unusable(Exception):
 class Decoder(Dataset[Chunk | Failed]):
     """Random access to chunks, for torch's DataLoader."""
 
-    def __init__(self, feeds: tuple[Feed, ...], batch: int, base: Path) -> None:
-        self.feeds, self.batch, self.base = feeds, batch, base
+    def __init__(self, feeds: tuple[Feed, ...], batch: int, rows: range, base: Path) -> None:
+        """`rows` are those of this process, of the `batch` of all."""
+        self.feeds, self.batch, self.rows, self.base = feeds, batch, rows, base
 
     def __getitem__(self, rows: Rows) -> Chunk | Failed:
         parts: list[Part] = []
@@ -143,13 +144,13 @@ def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) 
     """The chunks of each step from `start` to `stop - 1`. With workers, decoding runs ahead by a few batches."""
     if workers == 0:
         for step in range(start, stop):
-            yield [_whole(decoder[step, 0, decoder.batch])]
+            yield [_whole(decoder[step, decoder.rows.start, decoder.rows.stop])]
         return
-    per_batch = -(-decoder.batch // CHUNK)
+    per_batch = -(-len(decoder.rows) // CHUNK)
     loader = DataLoader(
         decoder,
         batch_size=None,
-        sampler=_Rows(start, stop, decoder.batch),
+        sampler=_Rows(start, stop, decoder.rows),
         num_workers=workers,
         collate_fn=_as_is,
         pin_memory=pinned,
@@ -192,13 +193,13 @@ def _whole(chunk: Chunk | Failed) -> Chunk:
 class _Rows(Sampler[Rows]):
     """The chunks of all steps, in order."""
 
-    def __init__(self, start: int, stop: int, batch: int) -> None:
-        self.start, self.stop, self.batch = start, stop, batch
+    def __init__(self, start: int, stop: int, rows: range) -> None:
+        self.start, self.stop, self.rows = start, stop, rows
 
     def __iter__(self) -> Iterator[Rows]:
         for step in range(self.start, self.stop):
-            for first in range(0, self.batch, CHUNK):
-                yield step, first, min(first + CHUNK, self.batch)
+            for first in self.rows[::CHUNK]:
+                yield step, first, min(first + CHUNK, self.rows.stop)
 
 
 def _as_is(chunk: Any) -> Any:

@@ -1,17 +1,18 @@
 """The order of samples as a pure function of the position.
 
-Takes: (seed, number of samples) and positions, counted from the start of training. Gives: the epoch and the sample of
-each position. Guarantees: every epoch is a permutation of all samples; nothing is stored, so the state of the data
-order is one integer; the sample at a position does not depend on the batch size.
+Takes: a seed, what is known of a source, and positions, counted from the start of training. Gives: the epoch and the
+sample of each position, and the positions of a batch. Guarantees: every epoch is a permutation of all samples; nothing
+is stored, so the state of the data order is one integer, the step; processes and workers play no part in it.
 
-Epoch e holds positions [e n, (e + 1) n). A batch never spans two epochs: n mod batch positions at the end of each epoch
-are dropped, other samples each time.
+Epoch e holds positions [e n, (e + 1) n). A batch never spans two epochs: what is left of each epoch is dropped, other
+samples each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,34 @@ ROUNDS = 8
 """Four suffice for pseudo-randomness of large halves (Luby, Rackoff 1988); small sources have halves of few bits."""
 
 
+class Order(Protocol):
+    """Which sample stands at a position of training, the same in every process."""
+
+    @property
+    def samples(self) -> int:
+        """How many samples the source has."""
+        ...
+
+    def at(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """int64 [P] positions -> (epochs, samples), int64 [P] each."""
+        ...
+
+    def steps_per_epoch(self, batch: int) -> int:
+        """Whole batches in an epoch; 0 when there are fewer samples than a batch."""
+        ...
+
+    def batch_positions(self, step: int, batch: int) -> NDArray[np.int64]:
+        """int64 [batch]: the positions of the batch at `step`, counted from the start of training."""
+        ...
+
+    def substitutes(self, position: int, batch: int) -> Iterator[int]:
+        """The positions to try, in order, when the sample at `position` cannot be read: in the end its whole epoch."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Order:
-    """The order of `samples` samples under `seed`, shared by every process."""
+class Permuted:
+    """Each epoch is one permutation of all samples, whatever the batch: for sources that read any sample at once."""
 
     seed: int
     samples: int

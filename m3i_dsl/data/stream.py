@@ -19,8 +19,9 @@ import torch
 
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
 from m3i_dsl.data.loader import Chunk, Decoder, Feed, Part, chunks
-from m3i_dsl.data.order import Order
 from m3i_dsl.data.remembered import Remembered
+from m3i_dsl.data.share import check_share, rows_of
+from m3i_dsl.data.sharded_order import order_of
 from m3i_dsl.data.sources import check_batch, open_sources
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render_view
@@ -44,11 +45,15 @@ class Stream:
         base: Path,
         device: torch.device | str = "cpu",
         workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
-        """Opens the sources; paths are relative to `base`. Raises SourceFault.
+        """Opens the sources; paths are relative to `base`. Raises SourceFault, and RecipeError (M3I0520).
 
-        Without workers decoding happens in this process, when a batch is asked for.
+        Without workers decoding happens in this process, when a batch is asked for. Of `world` processes that of
+        `rank` makes only its own rows of every batch, the same ones as in the batch of a single process.
         """
+        check_share(program, world)
         self.program, self.inputs, self.workers = program, tuple(inputs), workers
         self.device = torch.device(device)
         self.broken = BrokenLog()
@@ -57,10 +62,13 @@ class Stream:
         self.sources: dict[str, Dataset] = open_sources(program, needs, base)
         for name, source in self.sources.items():
             check_batch(name, len(source), self.batch)
-        self.orders = {name: Order(program.training.seed, len(source)) for name, source in self.sources.items()}
+        self.orders = {
+            name: order_of(program.training.seed, len(source), source.shards(), self.batch)
+            for name, source in self.sources.items()
+        }
         self.largest = max(self.sources, key=lambda name: len(self.sources[name]))
         feeds = tuple(self._feed(name, fields) for name, fields in needs.items())
-        self._decoder = Decoder(feeds, self.batch, base)
+        self._decoder = Decoder(feeds, self.batch, rows_of(self.batch, rank, world), base)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -44,7 +44,7 @@ class FeatureShape:
     """What an image encoder yields: `[B, prefix + grid.tokens, width]`; `prefix` class/register tokens come first.
 
     `depth` is the number of blocks whose outputs can be tapped; `stride` the pixels per token.
-    `image` is the (height, width) that it accepts.
+    `image` is the (height, width) that it is made for.
     """
 
     width: int
@@ -116,6 +116,12 @@ class Dataset:
     @abstractmethod
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         """Decodes only `fields`. Raises BrokenSample."""
+
+    def shards(self) -> NDArray[np.int64] | None:
+        """int64 [S], the numbers of samples in the shards that follow each other, when a random sample costs its
+        shard: the order of training then stays within a few of them at a time. None when any sample is at hand.
+        """
+        return None
 
     def evaluation(self) -> Dataset:
         """The held-out part to evaluate on (a test split); raises WordError when the source has none."""
@@ -286,6 +292,14 @@ class ImageEncoder(Encoder):
     def shape(self) -> FeatureShape:
         """Raises WordError (name unknown, patch does not divide the image, ...). Never imports torch."""
 
+    def shape_at(self, size: tuple[int, int]) -> FeatureShape:
+        """The shape of its features of images of another (height, width). Raises WordError when it cannot take them."""
+        shape = self.shape()
+        if size != shape.image:
+            height, width = shape.image
+            raise WordError("it takes images of one size", help=f"give the view {height}x{width} px")
+        return shape
+
     @abstractmethod
     def drops_tokens(self) -> bool:
         """Whether hidden tokens may be dropped (a ViT), or only replaced by mask tokens (hierarchical)."""
@@ -364,13 +378,14 @@ class Evaluator(Word):
 
 # --- the columns of the instantiation table ---------------------------------------------------------------------------
 
-Form = Literal["dense", "global", "categories", "texts"]
-"""What a target representation is made of: L vectors, one vector, the rows of a class table, text embeddings."""
+Form = Literal["dense", "global", "prototypes", "categories", "texts"]
+"""What a target representation is made of: L vectors, one vector, shares of prototypes, the rows of a class table, text
+embeddings."""
 
 Family = Literal["gaussian", "boltzmann"]
 """The paper's names for likelihood families."""
 
-Candidates = Literal["samples", "categories", "texts"]
+Candidates = Literal["samples", "prototypes", "categories", "texts"]
 """What a Boltzmann distribution is normalised over."""
 
 
@@ -420,8 +435,14 @@ class Regularization(Word):
     """Whether it adds a term to the loss; then `build` returns its module: (prediction, target) -> scalar."""
     standardizes: ClassVar[bool] = False
     """Whether prediction and target are standardised over the batch before the loss."""
+    assigns: ClassVar[bool] = False
+    """Whether it takes part in making scores of prototypes into z_y; then `build_assignment` returns its module."""
 
     def build(self) -> nn.Module:
+        raise NotImplementedError(self.name)
+
+    def build_assignment(self, width: int) -> nn.Module:
+        """Module: scores [B, width] of each view of the target -> as many tensors of that shape."""
         raise NotImplementedError(self.name)
 
 

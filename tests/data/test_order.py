@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3i_dsl.data.order import Order, permuted
+from m3i_dsl.data.order import Permuted, permuted
 
 SIZES = st.integers(1, 600)
 SEEDS = st.integers(0, 2**32)
@@ -14,7 +14,7 @@ SEEDS = st.integers(0, 2**32)
 
 @given(SIZES, SEEDS, st.integers(0, 50))
 def test_every_epoch_is_a_permutation(samples: int, seed: int, epoch: int) -> None:
-    epochs, order = Order(seed, samples).at(np.arange(epoch * samples, (epoch + 1) * samples))
+    epochs, order = Permuted(seed, samples).at(np.arange(epoch * samples, (epoch + 1) * samples))
     assert set(epochs.tolist()) == {epoch}
     assert sorted(order.tolist()) == list(range(samples))
 
@@ -32,7 +32,7 @@ def test_different_places_never_meet_even_in_huge_sources(size: int, key: str, p
 def test_the_sample_at_a_position_does_not_depend_on_what_else_is_asked(
     samples: int, seed: int, data: st.DataObject
 ) -> None:
-    order = Order(seed, samples)
+    order = Permuted(seed, samples)
     positions = np.array(data.draw(st.lists(st.integers(0, 5 * samples), min_size=1, max_size=30)))
     together = order.at(positions)
     alone = [order.at(positions[i : i + 1]) for i in range(len(positions))]
@@ -43,7 +43,7 @@ def test_the_sample_at_a_position_does_not_depend_on_what_else_is_asked(
 @given(st.integers(2, 200), SEEDS, st.data())
 def test_the_order_does_not_depend_on_the_batch(samples: int, seed: int, data: st.DataObject) -> None:
     """Every batch size walks the same sequence of samples in each epoch and drops what is left at its end."""
-    order = Order(seed, samples)
+    order = Permuted(seed, samples)
     batch = data.draw(st.integers(1, samples))
     steps = order.steps_per_epoch(batch)
     assert steps * batch <= samples < (steps + 1) * batch
@@ -56,10 +56,10 @@ def test_the_order_does_not_depend_on_the_batch(samples: int, seed: int, data: s
 def test_epochs_and_seeds_differ_and_every_place_sees_every_sample() -> None:
     counts = np.zeros((10, 10))
     for epoch in range(2000):
-        counts[np.arange(10), Order(7, 10).at(np.arange(epoch * 10, epoch * 10 + 10))[1]] += 1
+        counts[np.arange(10), Permuted(7, 10).at(np.arange(epoch * 10, epoch * 10 + 10))[1]] += 1
     assert counts.min() > 140
     assert counts.max() < 260  # 200 expected, standard deviation 13.4
-    first, second = (Order(seed, 1000).at(np.arange(1000))[1] for seed in (0, 1))
+    first, second = (Permuted(seed, 1000).at(np.arange(1000))[1] for seed in (0, 1))
     assert (first == second).mean() < 0.02
 
 
@@ -67,7 +67,7 @@ def test_epochs_and_seeds_differ_and_every_place_sees_every_sample() -> None:
 def test_substitutes_go_through_the_whole_epoch_and_start_a_batch_later(
     samples: int, batch: int, data: st.DataObject
 ) -> None:
-    order = Order(0, samples)
+    order = Permuted(0, samples)
     position = data.draw(st.integers(0, 3 * samples - 1))
     tried = list(order.substitutes(position, batch))
     epoch = position // samples
