@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         arguments = _parser(words).parse_args(words)
+        arguments.words = words
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 2
     try:

@@ -3,33 +3,29 @@
 Takes: an artifact (the last one compiled by default) or, with `--resume`, a run (the last one started by default).
 Gives: a run folder, whose path is the one line on standard output. Guarantees: exit code 0 when training is complete or
 `--max-steps` is reached, 1 for a fault, 75 when SIGTERM or SIGUSR1 stopped it, 130 for SIGINT; the last two can be
-continued.
+continued. On several processes (`--nproc-per-node`, torchrun, srun) all of this is that of the run, told once.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3i_dsl.cli.assembly import Parts, assemble
 from m3i_dsl.cli.options import add_command, report
-from m3i_dsl.diagnostics import Diagnostic, RecipeError, error
+from m3i_dsl.diagnostics import Diagnostic, RecipeError
 from m3i_dsl.vocabulary.values import Duration
 
 if TYPE_CHECKING:
-    import torch
-
-    from m3i_dsl.artifact import Artifact
     from m3i_dsl.cli.options import Subparsers
-    from m3i_dsl.data.stream import Stream
-    from m3i_dsl.lower.executable import Executable
-    from m3i_dsl.runtime.options import Callback
-    from m3i_dsl.runtime.run_folder import RunFolder
-    from m3i_dsl.semantics.program import Program
+    from m3i_dsl.runtime.distributed.environment import Place
+    from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.run_folder import Identity, RunFolder
 
 RUNS = Path("runs")
 
@@ -59,150 +55,242 @@ def add_parser(subparsers: Subparsers) -> None:
         default="auto",
         help="torch.compile for each transformer block (default: auto, which is on for a GPU and off for a CPU)",
     )
+    parser.add_argument(
+        "--nproc-per-node", type=_count(1), metavar="N", help="processes on this machine, with torchrun's agent"
+    )
+    parser.add_argument(
+        "--max-restarts",
+        type=_count(0),
+        default=3,
+        metavar="N",
+        help="with --nproc-per-node: how often processes that died are started again (default: 3)",
+    )
+    parser.add_argument(
+        "--grace",
+        type=_count(1),
+        default=30,
+        metavar="SECONDS",
+        help="with --nproc-per-node: how long processes may take to save after a signal (default: 30)",
+    )
+    parser.add_argument(
+        "--shard",
+        choices=("none", "fsdp", "hsdp"),
+        default="none",
+        help="weights, moments and averages in shards: over all processes, or within each machine (default: none)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_count(1),
+        default=600,
+        metavar="SECONDS",
+        help="how long processes wait for one that does not come (default: 600)",
+    )
+    parser.add_argument("--requeue", action="store_true", help="start the run of --run, or continue it if it is there")
     parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0: trained. 1: a fault. 75 or 130: stopped by a signal."""
+    from m3i_dsl.runtime.distributed.environment import place
     from m3i_dsl.runtime.faults import TrainingFault
 
     try:
-        return _train(arguments)
+        where = place()
+        if where is None and arguments.nproc_per_node is not None:
+            return _launched(arguments)
+        return _process(arguments, where)
     except TrainingFault as fault:
         print(fault.text(), file=sys.stderr)
         return fault.exit_code
 
 
-def _train(arguments: argparse.Namespace) -> int:
+def _launched(arguments: argparse.Namespace) -> int:
+    """Starts the processes. They are told the run's folder, so that those started again find it."""
+    from m3i_dsl.artifact import latest, load
+    from m3i_dsl.runtime.distributed.launch import launch
+    from m3i_dsl.runtime.run_folder import latest_path, new_path
+
+    path: Path | None = arguments.run
+    if path is None and arguments.resume:
+        path = latest_path(RUNS, _fingerprint(arguments))
+    elif path is None:
+        source: Path = latest() if arguments.artifact is None else arguments.artifact
+        path = new_path(RUNS, load(source, allow_stale=True).manifest.name)
+    words = list(arguments.words)
+    words.remove("train")
+    return launch(
+        [*words, "--run", str(path)],
+        arguments.nproc_per_node,
+        restarts=arguments.max_restarts,
+        grace=arguments.grace,
+    )
+
+
+def _process(arguments: argparse.Namespace, where: Place | None) -> int:
+    """One process of a run: the only one, or one of several that were started by `launch`, torchrun or srun."""
+    from datetime import timedelta
+
+    from m3i_dsl.runtime.distributed.agreement import Elsewhere
+    from m3i_dsl.runtime.distributed.group import processes
+    from m3i_dsl.runtime.distributed.launch import has_reader, note_outcome, outcome
+    from m3i_dsl.runtime.faults import HUNG, TrainingFault
+    from m3i_dsl.runtime.options import device_named
+
+    if (known := outcome()) is not None:
+        return 0 if where is not None else known
+    device = device_named(arguments.device)
+    if where is None:
+        with processes(None, device, timedelta(seconds=arguments.timeout)) as alone:
+            return _train(arguments, alone)
+    try:
+        with processes(where, device, timedelta(seconds=arguments.timeout)) as group:
+            code = _train(arguments, group)
+            noted = note_outcome(code) if group.first else has_reader()
+        return 0 if noted else code
+    except (RecipeError, TrainingFault) as fault:
+        # Others may wait in a collective for ever: this process ends without meeting them, and the agent ends those.
+        if isinstance(fault, RecipeError):
+            report(fault.diagnostics, arguments, sys.stderr)
+        elif not isinstance(fault, Elsewhere):
+            print(fault.text(), file=sys.stderr)
+        if not isinstance(fault, Elsewhere) and getattr(fault, "code", None) != HUNG:
+            note_outcome(1)
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     import torch
 
     from m3i_dsl.runtime.coupled import batch_coupled
+    from m3i_dsl.runtime.distributed.agreement import together
     from m3i_dsl.runtime.loop import Trainer
-    from m3i_dsl.runtime.options import TrainOptions, device_named
+    from m3i_dsl.runtime.options import TrainOptions
 
-    device = device_named(arguments.device)
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     options = TrainOptions(
-        device=device,
+        device=processes.device,
         accumulate=arguments.accumulate,
         log_every=arguments.log_every,
         checkpoint_every=arguments.checkpoint_every,
         keep=arguments.keep,
         max_steps=arguments.max_steps,
         compile=arguments.compile,
+        shard=arguments.shard,
     )
-    folder, parts = _continued(arguments, device) if arguments.resume else _started(arguments, device)
+    resume = _resumes(arguments, processes)
+    folder, parts = _continued(arguments, processes) if resume else _started(arguments, processes)
     with folder:
-        trainer = Trainer(
-            parts.executable,
-            parts.stream,
-            folder,
-            options,
-            callbacks=parts.callbacks,
-            batch_coupled=batch_coupled(parts.executable.program),
+        trainer = together(
+            processes,
+            lambda: Trainer(
+                parts.executable,
+                parts.stream,
+                folder,
+                options,
+                callbacks=parts.callbacks,
+                batch_coupled=batch_coupled(parts.executable.program),
+                processes=processes,
+            ),
         )
-        outcome = trainer.run(resume=arguments.resume)
-    print(outcome.run)
+        outcome = trainer.run(resume=resume)
+    if processes.first:
+        print(outcome.run)
     return outcome.exit_code
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is made of."""
+def _resumes(arguments: argparse.Namespace, processes: Processes) -> bool:
+    """Whether there is a run to continue. Raises TrainingFault (M3I0730): a run that could not be found again."""
+    from m3i_dsl.runtime.distributed.agreement import by_first, gathered
+    from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
+    from m3i_dsl.runtime.run_folder import holds_run
 
-    artifact: Artifact
-    executable: Executable
-    stream: Stream
-    callbacks: list[Callback]
-
-
-def assemble(folder: Path, run_path: Path, device: torch.device, workers: int, *, allow_stale: bool) -> Parts:
-    """From an artifact's folder to everything that a trainer needs; opens the data.
-
-    Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
-    evaluation that cannot be made).
-    """
-    from m3i_dsl import driver
-    from m3i_dsl.data.sources import SourceFault
-    from m3i_dsl.data.stream import Stream
-
-    artifact, executable = driver.load_artifact(folder, allow_stale=allow_stale)
-    try:
-        stream = Stream(executable.program, executable.inputs, base=artifact.base, device=device, workers=workers)
-    except SourceFault as fault:
-        raise RecipeError([_at_source(executable.program, fault)]) from fault
-    callbacks = _measurements(artifact, executable, run_path, device) if executable.program.evaluations else []
-    return Parts(artifact, executable, stream, callbacks)
+    if arguments.resume:
+        return True
+    if arguments.run is None and (processes.may_restart or arguments.requeue):
+        raise TrainingFault(
+            LAUNCH,
+            "a run that may be started again needs a folder that it finds again",
+            helps=("name it with `--run FOLDER`",),
+        )
+    # torchrun counts restarts for each machine by itself: one of them knows.
+    again = arguments.requeue or max(gathered(processes, processes.restart)) > 0
+    return again and by_first(processes, lambda: holds_run(arguments.run))
 
 
-def _measurements(artifact: Artifact, executable: Executable, run_path: Path, device: torch.device) -> list[Callback]:
-    """The recipe's evaluations, on the splits of the data that it trains on."""
-    from m3i_dsl import driver
-    from m3i_dsl.evaluation.trained_run import TrainedRun, evaluation_of, measured_encoder, measurements
-
-    run = TrainedRun(
-        path=run_path,
-        executable=executable,
-        base=artifact.base,
-        untrained=lambda: driver.load_artifact(artifact.folder, allow_stale=True, load_weights=False)[1],
-        categories={name: locked.categories for name, locked in artifact.lock.data.items()},
-        step=0,
-        fingerprint=artifact.manifest.fingerprint,
-        device=device,
-    )
-    return measurements(executable, evaluation_of(run, measured_encoder(executable.program)), artifact.base)
-
-
-def _started(arguments: argparse.Namespace, device: torch.device) -> tuple[RunFolder, Parts]:
+def _started(arguments: argparse.Namespace, processes: Processes) -> tuple[RunFolder, Parts]:
     """A new run, locked, with a copy of the artifact."""
     from m3i_dsl.artifact import latest
     from m3i_dsl.runtime.coupled import batch_coupled
+    from m3i_dsl.runtime.distributed.agreement import by_first, together
     from m3i_dsl.runtime.run_folder import Identity, RunFolder, new_path
     from m3i_dsl.runtime.slices import check_accumulation
 
     source: Path = latest() if arguments.artifact is None else arguments.artifact
-    parts = assemble(source, RUNS, device, arguments.workers, allow_stale=arguments.allow_stale)
-    _show(parts.artifact.diagnostics, arguments)
-    program = parts.executable.program
-    check_accumulation(program, arguments.accumulate, batch_coupled(program))  # before there is a folder
+
+    def opened() -> Parts:
+        parts = assemble(source, RUNS, processes, arguments.workers, allow_stale=arguments.allow_stale)
+        program = parts.executable.program
+        check_accumulation(program, arguments.accumulate, batch_coupled(program))  # before there is a folder
+        return parts
+
+    parts = together(processes, opened)
+    if processes.first:
+        _show(parts.artifact.diagnostics, arguments)
     manifest = parts.artifact.manifest
-    path: Path = new_path(RUNS, manifest.name) if arguments.run is None else arguments.run
     identity = Identity(manifest.name, manifest.fingerprint, dict(manifest.versions))
-    return RunFolder.create(path, identity, source), parts
+    made: list[RunFolder] = []
+
+    def create() -> Path:
+        path: Path = new_path(RUNS, manifest.name) if arguments.run is None else arguments.run
+        made.append(RunFolder.create(path, identity, source))
+        return path
+
+    path = by_first(processes, create)
+    return made[0] if made else RunFolder(path, identity), parts
 
 
-def _continued(arguments: argparse.Namespace, device: torch.device) -> tuple[RunFolder, Parts]:
+def _continued(arguments: argparse.Namespace, processes: Processes) -> tuple[RunFolder, Parts]:
     """The run to continue, locked. It trains its own copy of the artifact, whatever became of the recipe since."""
-    from m3i_dsl.artifact import load
+    from m3i_dsl.runtime.distributed.agreement import by_first, together
     from m3i_dsl.runtime.run_folder import RunFolder, latest_path
 
-    fingerprint = None
-    if arguments.artifact is not None:
-        fingerprint = load(arguments.artifact, allow_stale=True).manifest.fingerprint
-    path: Path = latest_path(RUNS, fingerprint) if arguments.run is None else arguments.run
-    folder = RunFolder.open(path, fingerprint)
+    made: list[RunFolder] = []
+
+    def reopen() -> tuple[Path, Identity]:
+        fingerprint = _fingerprint(arguments)
+        path: Path = latest_path(RUNS, fingerprint) if arguments.run is None else arguments.run
+        made.append(RunFolder.open(path, fingerprint))
+        return path, made[0].identity
+
+    path, identity = by_first(processes, reopen)
+    folder = made[0] if made else RunFolder(path, identity)
     try:
-        parts = assemble(folder.artifact, path, device, arguments.workers, allow_stale=True)
+        parts = together(
+            processes,
+            lambda: assemble(folder.artifact, path, processes, arguments.workers, allow_stale=True),
+        )
     except BaseException:
         folder.close()
         raise
-    _show(parts.artifact.diagnostics, arguments)
+    if processes.first:
+        _show(parts.artifact.diagnostics, arguments)
     return folder, parts
+
+
+def _fingerprint(arguments: argparse.Namespace) -> str | None:
+    """Of the artifact that was named, if one was."""
+    from m3i_dsl.artifact import load
+
+    if arguments.artifact is None:
+        return None
+    return load(arguments.artifact, allow_stale=True).manifest.fingerprint
 
 
 def _show(diagnostics: Iterable[Diagnostic], arguments: argparse.Namespace) -> None:
     if found := list(diagnostics):
         report(found, arguments, sys.stderr)
-
-
-def _at_source(program: Program, fault: Exception) -> Diagnostic:
-    from m3i_dsl.data.sources import SourceFault
-
-    assert isinstance(fault, SourceFault)
-    source = program.data[fault.data].source
-    span = source.span if fault.argument is None else source.argument(fault.argument)
-    return error("M3I0501", fault.message, span, helps=(fault.help,) if fault.help else ())
 
 
 # --- values of flags --------------------------------------------------------------------------------------------------

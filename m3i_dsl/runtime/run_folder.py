@@ -48,12 +48,15 @@ class Identity:
 
 
 class RunFolder(AbstractContextManager["RunFolder"]):
-    """A run's folder, locked from construction until `close`."""
+    """A run's folder, locked from construction until `close`.
 
-    def __init__(self, path: Path, identity: Identity, lock: int) -> None:
+    Of several processes rank 0 holds the lock (`create`, `open`), for all of them; the others construct it without.
+    """
+
+    def __init__(self, path: Path, identity: Identity, lock: int | None = None) -> None:
         self.path = path
         self.identity = identity
-        self._lock: int | None = lock
+        self._lock = lock
 
     @classmethod
     def create(cls, path: Path, identity: Identity, artifact: Path | None = None) -> RunFolder:
@@ -143,6 +146,11 @@ def new_path(runs: Path, recipe: str) -> Path:
         if (match := re.fullmatch(re.escape(recipe) + r"-(\d+)", path.name))
     ]
     return runs / f"{recipe}-{max(taken, default=0) + 1}"
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a run was started in the folder."""
+    return (path / _IDENTITY).is_file()
 
 
 def latest_path(runs: Path, fingerprint: str | None = None) -> Path:

@@ -18,12 +18,17 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from m3i_dsl.runtime.distributed.environment import Place
 from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
 
 MEETING = timedelta(minutes=10)
 """How long processes wait for each other to come to life: nodes of a large job do not start together."""
+
+PATIENCE = timedelta(days=1)
+"""Hosts wait for a rank that evaluates or writes as long as it takes; the watchdog sees one that hangs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +42,7 @@ class Processes:
     restart: int = 0
     may_restart: bool = False
     control: dist.ProcessGroup | None = None
-    store: dist.Store | None = None
+    store: Store | None = None
 
     @property
     def first(self) -> bool:
@@ -79,7 +84,8 @@ def processes(place: Place | None, device: torch.device, timeout: timedelta) -> 
             f"process {place.rank} of {place.size} could not meet the others: {str(problem).splitlines()[0]}",
             helps=("see that all processes were started and reach `MASTER_ADDR` at `MASTER_PORT`",),
         ) from problem
-    control = dist.new_group(backend="gloo", timeout=MEETING)
+    control = dist.new_group(backend="gloo", timeout=PATIENCE)
+    assert isinstance(control, dist.ProcessGroup)
     clean = False
     try:
         yield Processes(
@@ -93,7 +99,7 @@ def processes(place: Place | None, device: torch.device, timeout: timedelta) -> 
             dist.destroy_process_group()
 
 
-def _store(place: Place) -> dist.Store:
+def _store(place: Place) -> Store:
     """The key-value store of this start of the run.
 
     torchrun's agent keeps one store for all its restarts, where addresses of dead processes would be found again
@@ -103,15 +109,15 @@ def _store(place: Place) -> dist.Store:
     """
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = dist.TCPStore(
+    store = TCPStore(
         address, port, None, is_master=place.rank == 0 and not shared, timeout=MEETING, wait_for_workers=False
     )
     if not shared:
         return store
-    return dist.PrefixStore(f"m3ic/{_agreed_name(store, place)}", store)
+    return PrefixStore(f"m3ic/{_agreed_name(store, place)}", store)
 
 
-def _agreed_name(store: dist.Store, place: Place) -> str:
+def _agreed_name(store: Store, place: Place) -> str:
     if place.rank == 0:
         name = uuid.uuid4().hex
         store.set("m3ic/start", name)

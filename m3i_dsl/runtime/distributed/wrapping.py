@@ -10,7 +10,8 @@ Order: compilation of blocks, then sharding (as dinov3 and torchtitan do).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ class Parallel:
             part.reshard()
 
     @contextmanager
-    def _unsynchronised(self) -> Iterator[None]:
+    def _unsynchronised(self) -> Generator[None]:
         for part in self._sharded:
             part.set_requires_gradient_sync(False, recurse=False)
         try:
@@ -88,11 +89,15 @@ def parallel(
         return Parallel(module, module, processes, sharding)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return Parallel(module, module, processes, sharding)
+    # Statistics are those of all ranks already. torch 2.14 has a new name for the setting.
+    named = inspect.signature(DistributedDataParallel).parameters
+    setting = "forward_sync_buffers" if "forward_sync_buffers" in named else "broadcast_buffers"
+    buffers: Any = {setting: False}
     wrapped = DistributedDataParallel(
         module,
         device_ids=[processes.device.index] if processes.device.type == "cuda" else None,
-        broadcast_buffers=False,  # statistics are those of all ranks already
         gradient_as_bucket_view=True,
+        **buffers,
     )
     return Parallel(module, wrapped, processes, sharding)
 
@@ -125,10 +130,11 @@ def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh,
     An average gives back what a forward pass has gathered, for it moves as shards; of the student's blocks the backward
     pass comes soon, but for the memory of deep models they are given back, too.
     """
-    half = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    policy = {"mp_policy": half} if low_precision else {}
+    policy = MixedPrecisionPolicy()
+    if low_precision:
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for block in transformer_blocks(module):
-        fully_shard(block, mesh=mesh, **policy)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
     averaged = {id(pair.average): pair.average for pair in averages}
     for average in averaged.values():
         if any(True for _ in average.parameters()):

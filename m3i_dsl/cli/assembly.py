@@ -1,0 +1,83 @@
+"""What a run is made of, from an artifact's folder.
+
+Takes: a folder and where to compute. Gives: the executable, the stream of its batches, and the recipe's evaluations.
+Guarantees: a source that cannot be opened is shown at the place where the recipe names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m3i_dsl.diagnostics import Diagnostic, RecipeError, error
+
+if TYPE_CHECKING:
+    import torch
+
+    from m3i_dsl.artifact import Artifact
+    from m3i_dsl.data.stream import Stream
+    from m3i_dsl.lower.executable import Executable
+    from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.options import Callback
+    from m3i_dsl.semantics.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of."""
+
+    artifact: Artifact
+    executable: Executable
+    stream: Stream
+    callbacks: list[Callback]
+
+
+def assemble(folder: Path, run_path: Path, processes: Processes, workers: int, *, allow_stale: bool) -> Parts:
+    """From an artifact's folder to everything that a trainer needs; opens the data.
+
+    Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
+    evaluation that cannot be made).
+    """
+    from m3i_dsl import driver
+    from m3i_dsl.data.sources import SourceFault
+    from m3i_dsl.data.stream import Stream
+
+    artifact, executable = driver.load_artifact(folder, allow_stale=allow_stale)
+    try:
+        stream = Stream(
+            executable.program, executable.inputs, base=artifact.base, device=processes.device, workers=workers
+        )
+    except SourceFault as fault:
+        raise RecipeError([_at_source(executable.program, fault)]) from fault
+    callbacks = (
+        _measurements(artifact, executable, run_path, processes.device) if executable.program.evaluations else []
+    )
+    return Parts(artifact, executable, stream, callbacks)
+
+
+def _measurements(artifact: Artifact, executable: Executable, run_path: Path, device: torch.device) -> list[Callback]:
+    """The recipe's evaluations, on the splits of the data that it trains on."""
+    from m3i_dsl import driver
+    from m3i_dsl.evaluation.trained_run import TrainedRun, evaluation_of, measured_encoder, measurements
+
+    run = TrainedRun(
+        path=run_path,
+        executable=executable,
+        base=artifact.base,
+        untrained=lambda: driver.load_artifact(artifact.folder, allow_stale=True, load_weights=False)[1],
+        categories={name: locked.categories for name, locked in artifact.lock.data.items()},
+        step=0,
+        fingerprint=artifact.manifest.fingerprint,
+        device=device,
+    )
+    return measurements(executable, evaluation_of(run, measured_encoder(executable.program)), artifact.base)
+
+
+def _at_source(program: Program, fault: Exception) -> Diagnostic:
+    from m3i_dsl.data.sources import SourceFault
+
+    assert isinstance(fault, SourceFault)
+    source = program.data[fault.data].source
+    span = source.span if fault.argument is None else source.argument(fault.argument)
+    return error("M3I0501", fault.message, span, helps=(fault.help,) if fault.help else ())
