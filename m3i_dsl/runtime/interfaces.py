@@ -13,6 +13,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from m3i_dsl.runtime.faults import Notice
+from m3i_dsl.runtime.reporting.resources import Memory
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.vocabulary.values import Ramp
 
@@ -78,11 +79,18 @@ class Plan:
     steps_per_epoch: int
     batch: int
     targets: tuple[str, ...]
+    world: int = 1
+    device: str = "CPU"
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is known after `step` completed steps. Rates are over the time since the last one; shares are in [0, 1]."""
+    """What is known after `step` completed steps, of all ranks together.
+
+    Rates are over the time since the last one; shares are in [0, 1]. Data wait and memory are those of the rank that
+    has most; `utilization` is None where the peak of the device is not known.
+    """
 
     step: int
     loss: float
@@ -92,6 +100,8 @@ class Progress:
     data_wait: float
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     monitors: Mapping[str, float] = field(default_factory=dict[str, float])
+    utilization: float | None = None
+    memory: Memory | None = None
 
 
 class Display(Protocol):

@@ -29,14 +29,14 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
 from m3i_dsl.runtime.faults import NO_STEPS, OUT_OF_MEMORY, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
-from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, Progress, TrainingGraph
+from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, TrainingGraph
 from m3i_dsl.runtime.locate import locate
 from m3i_dsl.runtime.monitors import CollapseMonitor
 from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
 from m3i_dsl.runtime.precision import precision_for
-from m3i_dsl.runtime.reporting.display import display_for
-from m3i_dsl.runtime.reporting.metrics import MetricsLog
-from m3i_dsl.runtime.reporting.throughput import Throughput
+from m3i_dsl.runtime.reporting.configuration import configuration_of
+from m3i_dsl.runtime.reporting.reporter import Measured, Reporter
+from m3i_dsl.runtime.reporting.resources import name_of
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
 from m3i_dsl.runtime.signals import Interrupted, StopRequest
@@ -79,7 +79,7 @@ class Trainer:
                 raise ValueError("accumulation needs to know which words couple the batch")
             check_accumulation(graph.program, options.accumulate, batch_coupled)
         self._graph, self._stream, self._run, self._options = graph, stream, run, options
-        self._display = display_for() if display is None else display
+        self._report = Reporter(run, options.reporting, self._processes, options.device, training.batch, display)
         self._total = self._steps(training.length)
         if self._total < 1:
             raise TrainingFault(
@@ -116,7 +116,6 @@ class Trainer:
         deferred = options.device.type != "cpu" and can_skip(self._optimizer)
         self._guard = Guard(module, options.device, deferred=deferred, shared=self._processes.size > 1)
         self._vote = Vote(self._processes)
-        self._throughput = Throughput(training.batch)
         self._snapshot = Snapshot(module, self._optimizer, run.identity, options.device, self._precision)
 
     def run(self, *, resume: bool = False) -> Outcome:
@@ -129,7 +128,8 @@ class Trainer:
         restored = self._resume() if resume else Restored(0, 0, False, ())
         targets = tuple(f"{o.name}.{t.name}" for o in self._graph.program.objectives for t in o.targets)
         with ExitStack() as stack:
-            self._display.start(
+            stack.enter_context(self._report)
+            self._report.start(
                 Plan(
                     self._graph.program.name,
                     restored.step,
@@ -138,20 +138,16 @@ class Trainer:
                     self._stream.steps_per_epoch,
                     self._graph.program.training.batch,
                     targets,
-                )
+                    self._processes.size,
+                    name_of(self._options.device),
+                    self._processes.restart,
+                ),
+                keep=restored.metrics_bytes,
+                configuration=configuration_of(self._graph.program, self._run.identity),
             )
-            stack.callback(self._display.close)
             for remark in (self._precision.remark, self._compilation.remark, *restored.remarks):
                 if remark is not None:
-                    self._display.say(remark)
-            self._metrics = stack.enter_context(
-                MetricsLog(
-                    self._run.metrics,
-                    keep=restored.metrics_bytes,
-                    tensorboard=self._run.tensorboard if self._options.tensorboard else None,
-                    first_step=restored.step,
-                )
-            )
+                    self._report.say(remark)
             self._stop = stack.enter_context(StopRequest())
             if restored.evaluations_due:
                 self._evaluate(restored.step)
@@ -174,9 +170,9 @@ class Trainer:
             slices=self._options.accumulate,
         )
         self._saved_at = time.monotonic()
-        self._throughput.restart()
+        self._report.throughput.restart()
         done = first
-        with closing(self._throughput.timed(self._stream.batches(first, self._last))) as batches:
+        with closing(self._report.throughput.timed(self._stream.batches(first, self._last))) as batches:
             try:
                 for batch in batches:
                     if isinstance(batch, StreamBatch):
@@ -206,7 +202,7 @@ class Trainer:
         try:
             return step_once(step, batch)
         except compile_errors() as problem:
-            self._display.say(self._compilation.give_up(problem))
+            self._report.say(self._compilation.give_up(problem))
             self._guard.rewind(step)
         return step_once(step, batch)
 
@@ -250,62 +246,39 @@ class Trainer:
         for broken in batch.broken:
             self._broken += 1
             if self._broken <= BROKEN_NAMED:
-                self._display.say(f"skipped a broken sample of `{broken.data}`: {broken}")
+                self._report.say_here(f"skipped a broken sample of `{broken.data}`: {broken}")
             if self._broken == BROKEN_NAMED:
-                self._display.say("further broken samples are counted in `metrics.jsonl` only")
+                self._report.say_here("further broken samples are counted in `metrics.jsonl` only")
 
     # --- at a boundary ------------------------------------------------------------------------------------------------
 
     def _log(self, done: int, output: StepOutput) -> None:
         self._guard.poll()
-        values = output.scalars()
-        images_per_second, data_wait = self._throughput.read()
         monitors: dict[str, float] = {}
         notices: list[Notice] = []
-        if done % self._options.monitor_every == 0 or done == self._last:
+        if self._processes.first and (done % self._options.monitor_every == 0 or done == self._last):
             monitors, notices = self._monitor.observe(output.representations)
-        factor = self._rate.factor(done - 1)
-        progress = Progress(
-            step=done,
-            loss=values["loss"],
-            losses=_under("losses/", values),
-            learning_rate=factor * max(group["initial_lr"] for group in self._optimizer.param_groups),
-            images_per_second=images_per_second,
-            data_wait=data_wait,
-            weights=self._weights(_under("weights/", values)),
-            monitors=monitors,
-        )
-        self._metrics.write(
-            {
-                "event": "step",
-                **self._when(done),
-                "loss": progress.loss,
-                "losses": progress.losses,
-                "weights": progress.weights,
-                "learning_rate": progress.learning_rate,
-                "momentum": self._averages.momenta(done - 1),
-                "gradient_norm": values["gradient_norm"],
-                "images_per_second": progress.images_per_second,
-                "data_wait": progress.data_wait,
-                "broken_samples": self._broken,
-                "monitors": monitors,
-            }
-        )
-        self._display.update(progress)
-        for notice in notices:
-            self._metrics.write(
-                {"event": "warning", **self._when(done), "code": notice.code, "message": notice.message}
+        self._report.step(
+            Measured(
+                step=done,
+                values=self._named(output.scalars()),
+                learning_rate=self._rate.factor(done - 1)
+                * max(group["initial_lr"] for group in self._optimizer.param_groups),
+                momenta=self._averages.momenta(done - 1),
+                broken_samples=self._broken,
+                monitors=monitors,
+                notices=notices,
             )
-            self._display.warn(notice)
+        )
 
-    def _weights(self, numbered: Mapping[str, float]) -> dict[str, float]:
+    def _named(self, values: Mapping[str, float]) -> dict[str, float]:
         """The weights of an objective's targets, numbered in the graph, under the names of the targets."""
         names = {
-            f"{objective.name}.{place}": f"{objective.name}.{target.name}"
+            f"weights/{objective.name}.{place}": f"weights/{objective.name}.{target.name}"
             for objective in self._graph.program.objectives
             for place, target in enumerate(objective.targets)
         }
-        return {names.get(name, name): value for name, value in numbered.items()}
+        return {names.get(name, name): value for name, value in values.items()}
 
     def _evaluate(self, done: int) -> None:
         """Rank 0 measures and tells the others; a sharded module needs all of them to compute anything."""
@@ -323,13 +296,12 @@ class Trainer:
                 except Interrupted:
                     return None
 
-            with self._throughput.paused(), undisturbed(self._graph.module, self._options.device), eager():
+            with self._report.throughput.paused(), undisturbed(self._graph.module, self._options.device), eager():
                 results = by_first(self._processes, measured) if whole else measured()
             if results is None:
                 return
             self._results |= results
-            self._metrics.write({"event": "evaluation", **self._when(done), "results": results})
-            self._display.evaluated(done, results)
+            self._report.evaluated(done, results)
 
     def _save_due(self, done: int) -> bool:
         if self._save_period is not None:
@@ -340,7 +312,7 @@ class Trainer:
 
     def _save(self, done: int, *, evaluations_due: bool) -> None:
         self._guard.poll()
-        files = self._snapshot.files(done, metrics_bytes=self._metrics.position(), evaluations_due=evaluations_due)
+        files = self._snapshot.files(done, metrics_bytes=self._report.position(), evaluations_due=evaluations_due)
         self._store.save(done, files)
         self._saved_at = time.monotonic()
 
@@ -357,7 +329,7 @@ class Trainer:
         culprit = next((one for one in found if one.node or one.parameter), culprit)
         self._guard.rewind(step)
         if not self._store.has(step):
-            files = self._snapshot.files(step, metrics_bytes=self._metrics.position(), evaluations_due=False)
+            files = self._snapshot.files(step, metrics_bytes=self._report.position(), evaluations_due=False)
             self._store.save(step, files)
         kept = self._run.checkpoints / f"step-{step:06d}"
         raise RecipeError([non_finite(self._graph.program, step, culprit, kept)])
@@ -367,9 +339,9 @@ class Trainer:
     def _resume(self) -> Restored:
         checkpoint, damaged = self._store.newest()
         for notice in damaged:
-            self._display.warn(notice)
+            self._report.warn(notice)
         if checkpoint is None:
-            self._display.say("no checkpoint was written yet: starting from step 0")
+            self._report.say("no checkpoint was written yet: starting from step 0")
             return Restored(0, 0, False, ())
         restored = self._snapshot.restore(checkpoint)
         self._store.set_aside_after(checkpoint.step)
@@ -379,13 +351,16 @@ class Trainer:
         if done >= self._total and self._stop.signal is None:
             summary = {"schema": 1, "step": done, "results": self._results}
             write_json(self._run.summary, summary)
+            self._report.end(done, "finished", "all steps and evaluations")
             return Outcome("finished", done, self._run.path, results=self._results)
         if self._stop.signal is not None:
-            self._display.say(
+            self._report.end(done, "stopped", self._stop.signal.name)
+            self._report.say(
                 f"stopped by {self._stop.signal.name} after step {done}; everything is saved: "
                 f"continue with `m3ic train --resume --run {self._run.path}`"
             )
             return Outcome("stopped", done, self._run.path, self._stop.exit_code, self._results)
+        self._report.end(done, "partial", f"`--max-steps {self._options.max_steps}`")
         return Outcome("partial", done, self._run.path, results=self._results)
 
     def _steps(self, duration: Any) -> int:
@@ -393,10 +368,3 @@ class Trainer:
         known = {"steps_per_epoch": self._stream.steps_per_epoch, "batch": training.batch}
         total = None if duration is training.length else self._total
         return steps_of(duration, **known, total=total)
-
-    def _when(self, done: int) -> dict[str, float]:
-        return {"step": done, "epoch": done / self._stream.steps_per_epoch}
-
-
-def _under(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
-    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -15,6 +15,7 @@ import torch
 
 from m3i_dsl.runtime.compiling import CompileMode
 from m3i_dsl.runtime.faults import NO_DEVICE, TrainingFault
+from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.vocabulary.values import Duration
 
 Callback = tuple[Duration | None, Callable[[int], Mapping[str, float]]]
@@ -34,9 +35,9 @@ class TrainOptions:
     checkpoint_every: Duration | None = None
     keep: int = 2
     max_steps: int | None = None
-    tensorboard: bool = True
     compile: CompileMode = "auto"
     shard: Literal["none", "fsdp", "hsdp"] = "none"
+    reporting: Reporting = field(default_factory=Reporting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from m3i_dsl.runtime.compiling import Backend, compile_blocks, eager, transforme
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
+from m3i_dsl.runtime.reporting.settings import Reporting
 from tests.numerics.recipes import ROOT, compile_text, compiled, stream_of
 from tests.runtime.tiny import Silent, create, trainer
 
@@ -145,7 +146,7 @@ def run_of(
     monkeypatch.setattr(loop, "compile_blocks", with_backend)
     executable, display = executable_of("mae"), Silent()
     with create(path) as run:
-        options = TrainOptions(max_steps=2, tensorboard=False, compile=mode)
+        options = TrainOptions(max_steps=2, compile=mode, reporting=Reporting(sinks=()))
         stream = stream_of(executable.program, executable)
         Trainer(executable, stream, run, options, display=display).run()
         return executable, display, CheckpointStore(run.checkpoints, 2)

@@ -11,6 +11,7 @@ import torch
 
 from m3i_dsl.runtime.checkpoint import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
+from m3i_dsl.runtime.reporting.metrics import LASTING
 from m3i_dsl.runtime.run_folder import RunFolder
 from m3i_dsl.vocabulary.optimizers import Lamb, Lars, Sgd
 from m3i_dsl.vocabulary.values import Duration, Rate
@@ -39,7 +40,13 @@ def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
 
 
 def lines(run: RunFolder) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    """What a run recorded, without its starts and stops and without the time of day."""
+    records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    return [
+        {name: value for name, value in record.items() if name != "time"}
+        for record in records
+        if record["event"] not in LASTING
+    ]
 
 
 def test_a_run_equals_a_plain_loop(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def test_train_stop_and_resume(folder: Path, capsys: pytest.CaptureFixture[str])
     name = (runs[0] / "checkpoints/latest").read_text().strip()
     weights = [(run / "checkpoints" / name / "weights.safetensors").read_bytes() for run in runs]
     assert weights[0] == weights[1]
-    losses = [[json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
+    records = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
+    losses = [[record["loss"] for record in run if record["event"] == "step"] for run in records]
     assert losses[0] == losses[1] and len(losses[0]) > 2
 
 

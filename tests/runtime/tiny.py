@@ -18,6 +18,7 @@ from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Batch, Plan, Progress
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
+from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.run_folder import Identity, RunFolder
 from m3i_dsl.semantics.program import Placed, Program, Training
 from m3i_dsl.source import SourceFile, Span
@@ -260,7 +261,7 @@ class Silent:
 
 
 def options(**changes: Any) -> TrainOptions:
-    return TrainOptions(**({"log_every": 2, "monitor_every": 4, "tensorboard": False} | changes))
+    return TrainOptions(**({"log_every": 2, "monitor_every": 4, "reporting": Reporting(sinks=())} | changes))
 
 
 def trainer(

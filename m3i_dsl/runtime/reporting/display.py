@@ -1,7 +1,7 @@
 """What is shown while training runs: plain lines, or (live.py) a live table.
 
 Takes: the plan of a run, then its progress. Gives: text on standard error. Guarantees: standard output stays free for
-results; nothing is shown more often than a person can read.
+results; nothing is shown more often than a person can read; what is not known is left out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TextIO
 
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Display, Plan, Progress
-
-_BARS = "".join(chr(0x2581 + height) for height in range(8))  # block elements, lowest first
+from m3i_dsl.runtime.reporting.text import duration
 
 
 class PlainDisplay:
@@ -43,7 +42,7 @@ class PlainDisplay:
         self._line(
             f"step {progress.step}/{self._plan.total}  epoch {progress.step / self._plan.steps_per_epoch:.1f}  "
             f"loss {progress.loss:.4g}  {losses}  lr {progress.learning_rate:.2e}  "
-            f"{progress.images_per_second:.0f} images/s  data wait {progress.data_wait:.0%}  left {duration(left)}"
+            f"{'  '.join(_rate(name, value) for name, value in rates(progress))}  left {duration(left)}"
         )
 
     def evaluated(self, step: int, results: Mapping[str, float]) -> None:
@@ -62,51 +61,79 @@ class PlainDisplay:
         print(text, file=self._stream, flush=True)
 
 
+class Silent:
+    """The display of every rank but the first."""
+
+    def start(self, plan: Plan) -> None:
+        pass
+
+    def update(self, progress: Progress) -> None:
+        pass
+
+    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def warn(self, notice: Notice) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class Clock:
-    """Time left, from the steps done since the display started."""
+    """Time left, from the steps done since the first progress: before it, workers start and blocks are compiled."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
+        self._since: tuple[int, float] | None = None
 
     def left(self, plan: Plan, step: int) -> float:
-        done = step - plan.first
-        return (time.monotonic() - self._started) / done * (plan.total - step) if done > 0 else float("inf")
+        """Seconds; infinite while it is not known."""
+        if step >= plan.total:
+            return 0.0
+        now = time.monotonic()
+        if self._since is None:
+            self._since = step, now
+        first, began = self._since
+        return (now - began) / (step - first) * (plan.total - step) if step > first else float("inf")
 
 
-def display_for(stream: TextIO | None = None) -> Display:
+def display_for(stream: TextIO | None = None, seconds: float = 10.0) -> Display:
     """The live display on a terminal, plain lines elsewhere."""
     chosen: TextIO = sys.stderr if stream is None else stream
     if chosen.isatty():
         from m3i_dsl.runtime.reporting.live import LiveDisplay
 
         return LiveDisplay.on(chosen)
-    return PlainDisplay(chosen)
+    return PlainDisplay(chosen, seconds)
 
 
 def describe(plan: Plan) -> str:
     """The headline of a run."""
     epochs = plan.total / plan.steps_per_epoch
+    devices = f" on {plan.world} x {plan.device}" if plan.world > 1 else f" on {plan.device}"
     start = f", from step {plan.first}" if plan.first else ""
-    return f"training {plan.recipe}: {plan.total} steps of {plan.batch} ({epochs:.4g} epochs){start}"
+    restarts = f", restarted {times(plan.restarts)}" if plan.restarts else ""
+    return f"training {plan.recipe}: {plan.total} steps of {plan.batch} ({epochs:.4g} epochs){devices}{start}{restarts}"
 
 
-def duration(seconds: float) -> str:
-    """`1h05m`, `3m20s`, `12s`; `?` while it is not known."""
-    if seconds == float("inf"):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02d}m"
-    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+def rates(progress: Progress) -> list[tuple[str, str]]:
+    """(name, value) of what tells how well the machine is used."""
+    found = [("images/s", f"{progress.images_per_second:.0f}")]
+    if progress.utilization is not None:
+        found.append(("MFU", f"{progress.utilization:.0%}"))
+    if progress.memory is not None:
+        found.append(("memory", progress.memory.text()))
+    return [*found, ("data wait", f"{progress.data_wait:.0%}")]
 
 
-def sparkline(values: list[float], width: int = 16) -> str:
-    """The last values as bars of eight heights; the means of groups when there are more than `width`."""
-    size = max(1, -(-len(values) // width))
-    means = [sum(group) / len(group) for group in (values[i : i + size] for i in range(0, len(values), size))]
-    if not means:
-        return ""
-    low, high = min(means), max(means)
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((value - low) * scale)] for value in means)
+def _rate(name: str, value: str) -> str:
+    """A unit stands behind its number, a name in front of it."""
+    return f"{value} {name}" if name == "images/s" else f"{name} {value}"
+
+
+def times(count: int) -> str:
+    """`once`, `2 times`."""
+    return "once" if count == 1 else f"{count} times"

@@ -1,19 +1,22 @@
-"""The record of a run: `metrics.jsonl`, and TensorBoard when it is installed.
+"""The record of a run: `metrics.jsonl`.
 
-Takes: one mapping for each logged step or evaluation. Gives: one JSON line each, flushed at once. Guarantees: the
-file is cut back to where it was at the resumed checkpoint, so no step is in it twice; a number that is not finite is
-`null`.
+Takes: one mapping for each event. Gives: one JSON line each, flushed at once. Guarantees: rank 0 alone writes; the
+file is cut back to where it was at the resumed checkpoint, so no step is in it twice, but starts and stops stay; a
+number that is not finite is `null`. docs/runs.md has the meaning of each field.
 
-    {"event": "step", "step": 40, "epoch": 1.25, "loss": ..., "losses": {"m3i.intra": ...}, "weights": {...},
-     "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "broken_samples": 0, "images_per_second": ...,
-     "data_wait": ..., "monitors": {...}}
-    {"event": "evaluation", "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...}}
-    {"event": "warning", "step": 160, "epoch": 5.0, "code": "M3I0710", "message": "..."}
+    {"event": "start", "time": ..., "step": 0, "epoch": 0.0, "total": 2200, "batch": 128, "world_size": 8,
+     "restarts": 0, "device": "NVIDIA H100 80GB HBM3"}
+    {"event": "step", "time": ..., "step": 40, "epoch": 1.25, "loss": ..., "losses": {"m3i.intra": ...},
+     "weights": {...}, "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "broken_samples": 0,
+     "images_per_second": ..., "mfu": ..., "data_wait": ..., "memory": {"host": ..., "device_peak": ...},
+     "monitors": {...}}
+    {"event": "evaluation", "time": ..., "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...}}
+    {"event": "warning", "time": ..., "step": 160, "epoch": 5.0, "code": "M3I0710", "message": "...", "rank": 0}
+    {"event": "stop", "time": ..., "step": 2200, "epoch": 68.75, "status": "finished", "reason": "..."}
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -25,14 +28,16 @@ from typing import Any
 
 from m3i_dsl.runtime.faults import cannot_write
 
+LASTING = ("start", "stop")
+"""Events that happened, whatever checkpoint a run goes on from."""
+
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
-    """Appends to `path` from byte `keep` on; what was after it belongs to steps that are computed again."""
+    """Appends to `path` from byte `keep` on; steps after it are computed again."""
 
-    def __init__(self, path: Path, *, keep: int = 0, tensorboard: Path | None = None, first_step: int = 0) -> None:
+    def __init__(self, path: Path, *, keep: int = 0) -> None:
         self._path = path
         self._file = _open(path, keep)
-        self._writer = _summary_writer(tensorboard, first_step) if tensorboard is not None else None
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Raises TrainingFault (M3I0706)."""
@@ -42,9 +47,6 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
             self._file.flush()
         except OSError as problem:
             raise cannot_write(f"`{self._path}`", problem) from problem
-        if self._writer is not None:
-            for tag, value in _scalars(record):
-                self._writer.add_scalar(tag, value, record["step"])
 
     def position(self) -> int:
         """The length of the file, made durable: what a checkpoint keeps."""
@@ -59,30 +61,42 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if self._writer is not None:
-            self._writer.close()
+
+
+def scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of a record as other tools name them: `loss`, `losses/m3i.intra`, `results/knn.accuracy`."""
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from scalars(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and key not in ("time", "step", "epoch"):
+            yield f"{prefix}{key}", float(value)
 
 
 def _open(path: Path, keep: int) -> Any:
     try:
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # closed by the log
-        size = path.stat().st_size
-        os.truncate(path, min(size, keep))
-        if size < keep:
+        content = path.read_bytes()
+        kept, cut = content[:keep], content[keep:]
+        if not kept.endswith(b"\n"):
             # Someone shortened it. A line without its end must not run into the next.
-            text = path.read_bytes()
-            os.truncate(path, text.rfind(b"\n") + 1)
+            kept = kept[: kept.rfind(b"\n") + 1]
+        os.truncate(path, len(kept))
+        file.writelines(line for line in cut.decode("utf-8", "replace").splitlines(keepends=True) if _lasts(line))
+        file.flush()
         return file
     except OSError as problem:
         raise cannot_write(f"`{path}`", problem) from problem
 
 
-def _summary_writer(folder: Path, first_step: int) -> Any:
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=first_step + 1 if first_step else None)
+def _lasts(line: str) -> bool:
+    """Whether a line is that of an event in LASTING. The last one may be half-written."""
+    if not line.endswith("\n"):
+        return False
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and record.get("event") in LASTING
 
 
 def _finite(value: Any) -> Any:
@@ -93,11 +107,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            yield from _scalars(value, f"{prefix}{key}/")
-        elif isinstance(value, float) and key != "epoch":
-            yield f"{prefix}{key}", value

@@ -51,9 +51,14 @@ class Throughput:
         finally:
             self._began += time.monotonic() - began
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the window so far."""
+        return max(time.monotonic() - self._began, 1e-9)
+
     def read(self) -> tuple[float, float]:
         """(images/s, share of time waiting in [0, 1]) of the window, and starts the next."""
-        elapsed = max(time.monotonic() - self._began, 1e-9)
+        elapsed = self.elapsed
         result = self._steps * self._batch / elapsed, min(1.0, self._waited / elapsed)
         self.restart()
         return result
