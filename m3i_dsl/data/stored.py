@@ -43,12 +43,16 @@ class StoredImages(Dataset):
             raise BrokenSample(self.name(index), f"{_times(size)} pixels, the others have {_times(self.shape)}")
         return image, size
 
+    def probed(self) -> NDArray[np.int64]:
+        """int64: the samples whose headers are read when the source is opened."""
+        return np.unique(np.linspace(0, len(self) - 1, PROBES).astype(np.int64))
+
     def probe(self, argument: str) -> None:
         """Reads a few headers to fix `shape`. Raises WordError: at `argument` when none is an image, at `canvas` when
         the sizes differ and there is no canvas."""
         sizes: dict[tuple[int, int], int] = {}
         reason = ""
-        for index in np.unique(np.linspace(0, len(self) - 1, PROBES).astype(np.int64)).tolist():
+        for index in self.probed().tolist():
             try:
                 sizes.setdefault(stored_size(self.stored(index)), index)
             except (Unreadable, OSError) as error:

@@ -20,8 +20,8 @@ import torch
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
 from m3i_dsl.data.loader import Chunk, Decoder, Feed, Part, chunks
 from m3i_dsl.data.remembered import Remembered
-from m3i_dsl.data.share import check_share, rows_of
 from m3i_dsl.data.sharded_order import order_of
+from m3i_dsl.data.share import check_share, rows_of
 from m3i_dsl.data.sources import check_batch, open_sources
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render_view

@@ -1,0 +1,128 @@
+"""A folder of files that can be made again: fetched shards and the indexes of shards.
+
+Takes: a key and a way to make its file. Gives: the path of the file. Guarantees: a file is made once, whichever of the
+machine's processes asks first, and appears whole (by rename); the folder stays within its limit by dropping what was
+used longest ago. A file that is open outlives its removal.
+
+`M3IC_CACHE` is the folder (default: `m3ic` in `$XDG_CACHE_HOME` or `~/.cache`), `M3IC_CACHE_SIZE` the limit (`200GB`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from m3i_dsl.vocabulary.kinds import WordError
+
+LIMIT = 50 * 10**9
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+STRIPES = 256
+"""Lock files: two keys may share one and then wait for each other, which costs time only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The files below `folder`, `limit` bytes of them at most, but for the one asked for last."""
+
+    folder: Path
+    limit: int
+
+    def file(self, key: str, suffix: str, make: Callable[[Path], None]) -> Path:
+        """The file of `key`, made by `make(path)` unless it is there. `make` may not ask for another file.
+
+        Raises what `make` raises, and WordError when the folder has no room or cannot be written.
+        """
+        name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+        target = self.folder / f"{name}{suffix}"
+        if _touched(target):
+            return target
+        with self._writing(), self._locked(name[:2]):
+            if _touched(target):  # another process made it meanwhile
+                return target
+            part = target.with_name(f"{target.name}.part{os.getpid()}")
+            try:
+                make(part)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+        self._shrink(target)
+        return target
+
+    def _shrink(self, keep: Path) -> None:
+        """Drops the files that were used longest ago until the rest fits."""
+        with self._locked("shrink"):
+            found: list[tuple[float, int, str]] = []
+            for entry in os.scandir(self.folder):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.is_file():
+                        status = entry.stat()
+                        found.append((status.st_mtime, status.st_size, entry.path))
+            excess = sum(size for _, size, _ in found) - self.limit
+            for _, size, path in sorted(found):
+                if excess <= 0:
+                    return
+                if path != str(keep) and ".part" not in path:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+                    excess -= size
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Generator[None]:
+        """Alone among all processes that use this folder."""
+        folder = self.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed, also by the death of the process
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                raise
+            if error.filename is not None and not str(error.filename).startswith(str(self.folder)):
+                raise
+            raise WordError(
+                f"the cache folder {self.folder} cannot be written: {error.strerror}",
+                help="set `M3IC_CACHE` to a folder with room, or `M3IC_CACHE_SIZE` to less than there is",
+            ) from error
+
+
+def user_cache() -> Cache:
+    """The cache of this user. Raises WordError for a limit that is no size."""
+    written = os.environ.get("M3IC_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(written) if written else Path(home) / "m3ic"
+    return Cache(folder.expanduser(), size_of(os.environ.get("M3IC_CACHE_SIZE")))
+
+
+def size_of(written: str | None) -> int:
+    """Bytes of `200GB`, `1.5TB` or a plain number; the default for None."""
+    if not written:
+        return LIMIT
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", written, re.IGNORECASE)
+    if match is None:
+        raise WordError(f"M3IC_CACHE_SIZE is `{written}`, which is no size", help="write `200GB` or a number of bytes")
+    return int(float(match.group(1)) * UNITS[match.group(2).upper()])
+
+
+def _touched(path: Path) -> bool:
+    """Whether it is there; if so, it is used last from now on."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a folder shared for reading only
+        return path.exists()
+    return True

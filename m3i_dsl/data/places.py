@@ -1,0 +1,227 @@
+"""Where the files of a source lie: on this machine or behind a URL.
+
+Takes: a path or URL as written in a recipe, with braces or `*`. Gives: `Place`s in a fixed order. Guarantees: a
+remote file is read from the cache, into which it is fetched whole, by one process of the machine; what cannot be
+reached is tried again a few times and then an `Unreachable`, never a wait without end.
+
+Remote protocols are those of fsspec: http(s), s3, gs. What they need is an extra of this package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from glob import has_magic
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from m3i_dsl.data.cache import user_cache
+from m3i_dsl.data.files import matching
+from m3i_dsl.vocabulary.kinds import WordError
+
+EXTRAS = {
+    "http": ("aiohttp", "http"),
+    "https": ("aiohttp", "http"),
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gs"),
+    "gcs": ("gcsfs", "gs"),
+}
+"""By protocol: the module that fsspec needs, and our extra that installs it."""
+
+ATTEMPTS = 4
+PAUSE_SECONDS = 1.0
+"""Before the second attempt; each later one waits four times as long."""
+
+CONNECT_SECONDS = 30.0
+SILENT_SECONDS = 60.0
+"""Of an http server that sends nothing more."""
+
+FINAL = (FileNotFoundError, PermissionError, IsADirectoryError)
+"""Trying again does not help."""
+
+
+class Unreachable(OSError):
+    """A remote file that is not there, or cannot be fetched."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """One file. `url` is an absolute path, or has a protocol."""
+
+    url: str
+
+    @property
+    def remote(self) -> bool:
+        return is_remote(self.url)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.url.rsplit("/", 1)[-1]
+
+    def local(self) -> Path:
+        """The file on this machine, fetched if need be. Raises Unreachable, and WordError for a cache without room."""
+        if not self.remote:
+            return Path(self.url)
+        info = self._tried(lambda files, path: dict(files.info(path)))
+        version = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or ""
+        size = info.get("size")
+        return user_cache().file(f"{self.url}\0{version}\0{size}", "", lambda target: self._fetch(target, size))
+
+    def open(self) -> BinaryIO:
+        """The file for reading parts of it, without fetching all of it. Raises Unreachable."""
+        if not self.remote:
+            return Path(self.url).open("rb")
+        return self._tried(lambda files, path: files.open(path, "rb"))
+
+    def size(self) -> int:
+        """In bytes. Raises Unreachable, OSError."""
+        if not self.remote:
+            return Path(self.url).stat().st_size
+        return int(self._tried(lambda files, path: files.size(path) or 0))
+
+    def beside(self, name: str) -> Place:
+        """Another file in the same folder."""
+        return Place(f"{self.url.rsplit('/', 1)[0]}/{name}")
+
+    def _fetch(self, target: Path, size: int | None) -> None:
+        def fetched(files: Any, path: str) -> None:
+            files.get_file(path, str(target))
+            got = target.stat().st_size
+            if size is not None and got != size:
+                raise ConnectionError(f"{got} of {size} bytes came")
+
+        self._tried(fetched)
+
+    def _tried(self, action: Any) -> Any:
+        files, path = _opened(self.url)
+        for attempt in itertools.count(1):
+            try:
+                return action(files, path)
+            except FINAL as error:
+                raise Unreachable(f"{self.url}: {_reason(error)}") from error
+            except Exception as error:  # each protocol has errors of its own
+                if _no_room(error):
+                    raise
+                if attempt == ATTEMPTS:
+                    raise Unreachable(f"{self.url}: {_reason(error)} ({attempt} attempts)") from error
+                time.sleep(PAUSE_SECONDS * 4 ** (attempt - 1))
+        raise AssertionError
+
+
+def places(pattern: str, base: Path, argument: str, suffix: str) -> list[Place]:
+    """The files that `pattern` names, in the order of its braces and, for `*`, of their names.
+
+    `{00000..41407}` counts with leading zeros, `{train,extra}` lists, `*` matches names; a local folder means all its
+    files that end in `suffix`. Raises WordError at `argument`.
+    """
+    found: list[Place] = []
+    for written in braces(pattern, argument):
+        if not is_remote(written):
+            path = written.removeprefix("file://")
+            found.extend(Place(str(path.absolute())) for path in matching(path, base, argument, suffix))
+        else:
+            found.extend(_remote_matches(written, argument))
+    return found
+
+
+def is_remote(url: str) -> bool:
+    """Whether it has a protocol other than `file`."""
+    return "://" in url and not url.startswith("file://")
+
+
+def braces(pattern: str, argument: str) -> Iterator[str]:
+    """All that the braces of `pattern` stand for, the last one counting fastest. Raises WordError."""
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if match is None:
+        if "{" in pattern or "}" in pattern:
+            raise WordError(
+                f"a brace of `{pattern}` has no other", argument=argument, help="write `{00000..41407}` or `{a,b}`"
+            )
+        yield pattern
+        return
+    for choice in _choices(match.group(1), pattern, argument):
+        for rest in braces(pattern[match.end() :], argument):
+            yield pattern[: match.start()] + choice + rest
+
+
+def _choices(inside: str, pattern: str, argument: str) -> list[str]:
+    counted = re.fullmatch(r"(\d+)\.\.(\d+)", inside)
+    if counted is None:
+        if "," in inside:
+            return inside.split(",")
+        raise WordError(
+            f"`{{{inside}}}` in `{pattern}` is neither a range nor a list",
+            argument=argument,
+            help="write `{00000..41407}` or `{a,b}`",
+        )
+    first, last = counted.group(1), counted.group(2)
+    if int(first) > int(last):
+        raise WordError(
+            f"`{{{inside}}}` counts down", argument=argument, help=f"write `{{{last}..{first}}}`, the order is shuffled"
+        )
+    width = len(first) if first.startswith("0") or len(first) == len(last) else 0
+    return [str(number).zfill(width) for number in range(int(first), int(last) + 1)]
+
+
+def _remote_matches(url: str, argument: str) -> list[Place]:
+    try:
+        files, path = _opened(url)
+        if not has_magic(url):
+            return [Place(url)]
+        protocol = url.split("://", 1)[0]
+        found = sorted(str(name) for name in files.glob(path))
+    except WordError as fault:
+        raise WordError(fault.message, argument=argument, help=fault.help) from fault
+    except Exception as error:  # each protocol has errors of its own
+        raise WordError(f"`{url}` cannot be listed: {_reason(error)}", argument=argument) from error
+    if not found:
+        raise WordError(f"no file matches `{url}`", argument=argument)
+    return [Place(name if "://" in name else f"{protocol}://{name.lstrip('/')}") for name in found]
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of `url` and the path in it. fsspec keeps one for each process. Raises WordError."""
+    import fsspec
+
+    protocol = url.split("://", 1)[0]
+    module, extra = EXTRAS.get(protocol, (None, ""))
+    if module is not None and importlib.util.find_spec(module) is None:
+        raise WordError(
+            f"`{protocol}://` needs {module}, which is not installed", help=f'run `pip install "m3ic[{extra}]"`'
+        )
+    try:
+        return fsspec.url_to_fs(url, **_settings(protocol))
+    except ImportError as error:
+        raise WordError(f"`{protocol}://` cannot be read: {error}") from error
+    except ValueError as error:
+        raise WordError(
+            f"`{protocol}://` is no protocol that can be read", help="http, https, s3 and gs can be, and local paths"
+        ) from error
+
+
+def _settings(protocol: str) -> dict[str, Any]:
+    if protocol not in ("http", "https"):
+        return {}
+    aiohttp = importlib.import_module("aiohttp")
+    # Not in all: a large shard may take long. But a server that falls silent must not stop training for ever.
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
+    return {"client_kwargs": {"timeout": timeout}}
+
+
+def _no_room(error: Exception) -> bool:
+    import errno
+
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "not found"
+    return str(error).split("\n")[0] or type(error).__name__

@@ -1,0 +1,182 @@
+"""Tar shards in the layout of WebDataset, as an opened source.
+
+Takes: shards with an image and optionally a text and a category for each sample. Gives: samples in the order of the
+shards and their members. Guarantees: memory holds two numbers a shard and the indexes of the shards used last, however
+many samples there are; only the members of the fields asked for are read; a shard that is missing or cut off makes its
+samples broken ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3i_dsl.data.images import Unreadable
+from m3i_dsl.data.places import Place, Unreachable, places
+from m3i_dsl.data.stored import StoredImages
+from m3i_dsl.data.tar_contents import Contents, NoMember, OpenShard, contents, label_of
+from m3i_dsl.data.tar_index import DamagedShard
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.prompts import filled
+from m3i_dsl.vocabulary.sources.tar import Tar
+
+IMAGES = ("jpg", "jpeg", "png", "webp")
+
+OPEN_SHARDS = 128
+"""In each process; about three for each lane of the order that it reads."""
+
+
+class TarImages(StoredImages):
+    """The samples of the shards that one argument names. `known` are the training categories for test shards."""
+
+    def __init__(self, word: Tar, base: Path, argument: str, known: tuple[str, ...] | None = None) -> None:
+        self.word, self.base, self.argument = word, base, argument
+        self.written = word.path if argument == "path" else word.test or ""
+        self.places = places(self.written, base, argument, ".tar")
+        found: Contents = contents(word, self.places, base, known)
+        self.counts, self.names = found.counts, found.names
+        self.starts = np.cumsum(self.counts) - self.counts
+        self.samples = int(self.counts.sum())
+        if self.samples == 0:
+            raise WordError(f"`{self.written}` has no samples", argument=argument)
+        self.numbers = {name: number for number, name in enumerate(self.names)}
+        self.canvas = word.canvas
+        self._forget()
+        self.probe(argument)
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def shards(self) -> NDArray[np.int64]:
+        return self.counts
+
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        image, size = self.image(index) if "image" in fields else (None, None)
+        named = self.word.prompt is not None and "text" in fields
+        category = self._category(index) if "category" in fields or named else None
+        text = None
+        if named and category is not None and self.word.prompt is not None:
+            text = filled(self.word.prompt, self.names[category])
+        elif "text" in fields and self.word.caption is not None:
+            text = self._value(index, self.word.caption)
+            if not isinstance(text, str):
+                raise BrokenSample(self.name(index), f"its `{self.word.caption}` is no text")
+        return Sample(image=image, text=text, category=category if "category" in fields else None, size=size)
+
+    def stored(self, index: int) -> bytes:
+        shard, sample = self._located(index)
+        opened = self._opened(shard)
+        self._within(opened, shard, sample)
+        kind = next((kind for kind in IMAGES if kind in opened.index.members and _has(opened, sample, kind)), None)
+        if kind is None:
+            raise Unreadable(f"it has no {', '.join(f'`.{kind}`' for kind in IMAGES)}")
+        try:
+            return opened.member(sample, kind)
+        except NoMember as error:
+            raise Unreadable(str(error)) from error
+
+    def name(self, index: int) -> str:
+        shard, sample = self._located(index)
+        opened = self._open.get(shard)
+        if opened is None or sample >= len(opened.index):
+            return f"{self.places[shard].name} sample {sample}"
+        return f"{self.places[shard].name} {opened.index.key(sample)}"
+
+    def evaluation(self) -> Dataset:
+        if self.word.test is None:
+            raise WordError(
+                "`tar` has no held-out shards to evaluate on", argument="path", help='name them: `test: "..."`'
+            )
+        return TarImages(self.word, self.base, "test", self.names)
+
+    def description(self) -> SourceDescription:
+        """The fingerprint is over names and numbers of samples of all shards, and over the sizes of local ones."""
+        content = hashlib.blake2b(digest_size=16)
+        for place, count in zip(self.places, self.counts.tolist(), strict=True):
+            size = "" if place.remote else place.size()
+            content.update(f"{place.name}\0{count}\0{size}\0".encode())
+        return SourceDescription(self.samples, self.names, content.hexdigest())
+
+    def probed(self) -> NDArray[np.int64]:
+        """Remote shards are not fetched for a header: the first one stands for all."""
+        if not any(place.remote for place in self.places):
+            return super().probed()
+        first = int(np.argmax(self.counts > 0))
+        return self.starts[first] + np.arange(min(8, self.counts[first]), dtype=np.int64)
+
+    def place(self, shard: int) -> Place:
+        """Where a shard lies."""
+        return self.places[shard]
+
+    def _category(self, index: int) -> int:
+        assert self.word.category is not None
+        try:
+            label = label_of(self._value(index, self.word.category))
+        except NoMember as error:
+            raise BrokenSample(self.name(index), str(error)) from error
+        number = self.numbers.get(label, -1) if isinstance(label, str) else label
+        if not 0 <= number < len(self.names):
+            raise BrokenSample(self.name(index), f"category `{label}` is not one of the {len(self.names)} known")
+        return number
+
+    def _value(self, index: int, member: str) -> Any:
+        shard, sample = self._located(index)
+        try:
+            opened = self._opened(shard)
+            self._within(opened, shard, sample)
+            return opened.value(sample, member)
+        except (NoMember, Unreadable, OSError) as error:
+            raise BrokenSample(self.name(index), str(error)) from error
+
+    def _located(self, index: int) -> tuple[int, int]:
+        shard = int(np.searchsorted(self.starts + self.counts, index, side="right"))
+        return shard, index - int(self.starts[shard])
+
+    def _within(self, opened: OpenShard, shard: int, sample: int) -> None:
+        if sample >= len(opened.index):
+            damage = f": {opened.index.damage}" if opened.index.damage else ""
+            raise Unreadable(f"the shard has {len(opened.index)} samples, not {self.counts[shard]}{damage}")
+
+    def _opened(self, shard: int) -> OpenShard:
+        """The open shard. Raises Unreadable, at once when it could not be opened before."""
+        if self._process != os.getpid():  # forked: file systems of remote shards do not outlive it
+            self._forget()
+        if (reason := self._failed.get(shard)) is not None:
+            raise Unreadable(reason)
+        if shard not in self._open:
+            try:
+                opened = OpenShard(self.places[shard].local())
+            except Unreachable as error:
+                self._failed[shard] = str(error)
+                raise Unreadable(str(error)) from error
+            except (DamagedShard, OSError) as error:
+                self._failed[shard] = f"its shard cannot be read: {error}"
+                raise Unreadable(self._failed[shard]) from error
+            while len(self._open) >= OPEN_SHARDS:
+                self._open.popitem(last=False)[1].close()
+            self._open[shard] = opened
+        self._open.move_to_end(shard)
+        return self._open[shard]
+
+    def _forget(self) -> None:
+        self._open: OrderedDict[int, OpenShard] = OrderedDict()
+        self._failed: dict[int, str] = {}
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Worker processes that are not forked get the dataset without open files."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_failed")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+
+def _has(opened: OpenShard, sample: int, kind: str) -> bool:
+    return bool(opened.index.members[kind][sample, 0] >= 0)

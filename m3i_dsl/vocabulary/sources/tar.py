@@ -1,0 +1,78 @@
+"""`tar`: shards in the layout of WebDataset."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.prompts import check_prompt
+from m3i_dsl.vocabulary.values import Pixels
+from m3i_dsl.vocabulary.word import argument
+
+KIND = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Tar(Source):
+    """The samples of tar files, as WebDataset and img2dataset write them, from this machine or by http(s), s3 or gs.
+
+    A sample's members share their name up to the first dot. Field `image` is its `.jpg`, `.png` or `.webp`, field
+    `text` the member named by `caption` ("txt", or "json.caption" for a field of its `.json`), or made from the
+    category by a `prompt`, field `category` the member named by `category` ("cls", "json.label"): a number or a name.
+    Training goes through the shards a few at a time, in another order each epoch. Remote shards are fetched whole into
+    a cache. A sample that cannot be read is skipped, counted and named. `canvas` as in `folder`.
+    """
+
+    name = "tar"
+
+    path: str = argument(doc='the shards: "train/{00000..41407}.tar", a pattern with `*`, a folder; a path or a URL')
+    test: str | None = argument(None, doc="the held-out shards, with the same members")
+    caption: str | None = argument(None, doc='the member that is the text, such as "txt" or "json.caption"')
+    category: str | None = argument(None, doc='the member that is the category, such as "cls" or "json.label"')
+    names: str | None = argument(
+        None,
+        doc='the names of categories: a file with one a line, or a member that names a sample\'s, such as "json.name"',
+    )
+    sizes: str | None = argument(
+        None,
+        doc="JSON file with the number of samples of each shard; left out, `sizes.json` beside them if it is there",
+    )
+    canvas: Pixels | None = argument(
+        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+    )
+    prompt: str | None = argument(
+        None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
+    )
+
+    def check(self) -> None:
+        check_prompt(self.prompt, category=self.category is not None, caption=self.caption is not None)
+        for name, written in (("caption", self.caption), ("category", self.category)):
+            if written is not None and KIND.fullmatch(written) is None:
+                raise WordError(
+                    f'"{written}" names no member', argument=name, help='write "txt", "cls" or "json.label"'
+                )
+        if self.names is not None and self.category is None:
+            raise WordError("`names` needs categories", argument="names", help='name their member: `category: "cls"`')
+
+    def fields(self) -> dict[str, Modality]:
+        fields: dict[str, Modality] = {"image": "image"}
+        if self.caption is not None or self.prompt is not None:
+            fields["text"] = "text"
+        if self.category is not None:
+            fields["category"] = "category"
+        return fields
+
+    def has_held_out(self) -> bool:
+        return self.test is not None
+
+    def describe(self, base: Path) -> SourceDescription:
+        from m3i_dsl.data.tar import TarImages
+
+        return TarImages(self, base, "path").description()
+
+    def open(self, base: Path) -> Dataset:
+        from m3i_dsl.data.tar import TarImages
+
+        return TarImages(self, base, "path")
