@@ -41,7 +41,8 @@ class Temperature(nn.Module):
     def __init__(self, value: float, learned: bool = False) -> None:
         super().__init__()
         self.value = value
-        self.log_inverse = nn.Parameter(torch.tensor(-math.log(value))) if learned else None
+        # One row and not a scalar, which `fully_shard` does not take.
+        self.log_inverse = nn.Parameter(torch.tensor([-math.log(value)])) if learned else None
 
     def forward(self, logits: Tensor) -> Tensor:
         """`logits` / tau."""
@@ -51,7 +52,7 @@ class Temperature(nn.Module):
         """1 / tau: a scalar tensor when it is learned."""
         if self.log_inverse is None:
             return 1 / self.value
-        return projected_clamp(self.log_inverse, -math.inf, math.log(MAXIMUM_SCALE)).exp()
+        return projected_clamp(self.log_inverse, -math.inf, math.log(MAXIMUM_SCALE)).exp().squeeze(0)
 
 
 class CategoryBoltzmann(nn.Module):
@@ -66,6 +67,19 @@ class CategoryBoltzmann(nn.Module):
         """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar."""
         logits = self.temperature(category_logits(prediction, table, bias))
         return cross_entropy(logits, labels, None, self.label_smoothing)
+
+
+class PrototypeBoltzmann(nn.Module):
+    """Candidates: the prototypes, of which the target holds shares q. H(q, softmax(scores / tau)), the DINO loss."""
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.temperature = Temperature(temperature)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Scores `prediction` [B, K] and shares `target` [B, K], rows that sum to 1 -> scalar."""
+        log_probabilities_BK = self.temperature(wide(prediction)).log_softmax(dim=-1)
+        return -(wide(target) * log_probabilities_BK).sum(dim=-1).mean()
 
 
 class TextBoltzmann(nn.Module):

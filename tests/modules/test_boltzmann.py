@@ -47,7 +47,7 @@ def test_the_inverse_temperature_stops_at_100_and_can_come_back() -> None:
     torch.testing.assert_close(temperature(logits), torch.full((1,), 100.0).double())
     temperature(logits).sum().backward()  # a step would lower it
     assert temperature.log_inverse.grad is not None
-    torch.testing.assert_close(temperature.log_inverse.grad, torch.tensor(100.0).double())
+    torch.testing.assert_close(temperature.log_inverse.grad, torch.tensor([100.0]).double())
     temperature.log_inverse.grad = None
     (-temperature(logits).sum()).backward()  # a step would raise it further
     assert temperature.log_inverse.grad is not None and temperature.log_inverse.grad == 0

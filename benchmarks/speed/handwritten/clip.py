@@ -48,7 +48,7 @@ class CLIP(Handwritten):
         self.text = TextEncoder(size)
         self.image_projection = nn.Linear(size.width, size.projection)
         self.text_projection = nn.Linear(size.text_width, size.projection, bias=False)
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(0.07)))
+        self.log_scale = nn.Parameter(torch.tensor([-math.log(0.07)]))
 
     def forward(self, batch: Batch) -> Tensor:
         image = l2(self.image_projection(pooled(self.vit, batch["view1"])))

@@ -43,7 +43,7 @@ class M3I(Handwritten):
         if text:
             self.text = TextEncoder(size)
             self.text_projection = nn.Linear(size.text_width, size.text_width, bias=False)
-            self.log_scale = nn.Parameter(torch.tensor(-math.log(0.07)))
+            self.log_scale = nn.Parameter(torch.tensor([-math.log(0.07)]))
         else:
             self.head = nn.Linear(size.width, 10)
         self.spreads = nn.Parameter(torch.zeros(3))
