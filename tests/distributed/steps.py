@@ -1,0 +1,91 @@
+"""Training steps of a tiny recipe in float64, by one process or as one of several.
+
+Runs in the processes of `tests.distributed.processes`: what it returns is plain tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+
+from m3i_dsl.driver import check_file
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.distributed.wrapping import Parallel, Sharding, parallel, whole
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.runtime.guard import Guard
+from m3i_dsl.runtime.precision import Precision
+from m3i_dsl.runtime.scalars import Scalars
+from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.state import seed_random
+from m3i_dsl.runtime.step import TrainingStep
+from m3i_dsl.source import SourceFile
+from m3i_dsl.testing.case import Case, case_of
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+TOTAL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What several steps have left: losses (mean over ranks by the caller), whole parameters and buffers."""
+
+    losses: list[float]
+    norms: list[float]
+    state: dict[str, Tensor]
+
+
+def case(recipe: str) -> Case:
+    """The tiny version of `recipes/RECIPE.m3i`."""
+    path = ROOT / "recipes" / f"{recipe}.m3i"
+    return case_of(check_file(SourceFile(str(path), path.read_text(encoding="utf-8"))).required())
+
+
+def steps(recipe: str, sharding: Sharding = "none", *, rank: int = 0, size: int = 1, count: int = 3) -> After:
+    """`count` steps on the rows of `rank`; `hsdp` is over `size` machines of one process each, or two and two."""
+    of = case(recipe)
+    executable = of.copy()
+    seed_random(0)
+    processes = Processes(CPU, rank, size)
+    mesh = None
+    if sharding == "hsdp":
+        mesh = init_device_mesh("cpu", (2, size // 2), mesh_dim_names=("replicate", "shard"))
+    spread = parallel(executable.module, executable.averages, processes, sharding, mesh=mesh)
+    step = _step(executable, spread)
+    losses: list[float] = []
+    norms: list[float] = []
+    for number in range(count):
+        output = step(number, rows(of.batch(number), rank, size))
+        losses.append(float(output.loss))
+        norms.append(float(output.gradient_norm))
+    return After(losses, norms, state(executable.module))
+
+
+def rows(batch: dict[str, Tensor], rank: int, size: int) -> dict[str, Tensor]:
+    """The slice of a global batch that one rank is given."""
+    return {name: value.chunk(size)[rank] for name, value in batch.items()}
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    """All that is in the state dict, whole, under the module's own names."""
+    return {name: whole(value.detach()).clone() for name, value in module.state_dict().items()}
+
+
+def _step(executable: Executable, spread: Parallel) -> TrainingStep:
+    training = executable.program.training
+    return TrainingStep(
+        spread,
+        training.optimizer.word.build(spread.module, training.batch),
+        MovingAverages(executable.averages, TOTAL),
+        LearningRate(1, TOTAL, training.schedule.word),
+        Guard(spread.module, CPU, deferred=False, shared=spread.processes.size > 1),
+        Precision("fp32", CPU),
+        scalars=Scalars(spread.module, TOTAL, lambda _: TOTAL),
+        clip=1.0,
+        slices=1,
+    )
