@@ -133,6 +133,7 @@ def _process(arguments: argparse.Namespace, where: Place | None) -> int:
     from m3i_dsl.runtime.distributed.agreement import Elsewhere
     from m3i_dsl.runtime.distributed.group import processes
     from m3i_dsl.runtime.distributed.launch import has_reader, note_outcome, outcome
+    from m3i_dsl.runtime.distributed.watchdog import FIRST
     from m3i_dsl.runtime.faults import HUNG, TrainingFault
     from m3i_dsl.runtime.options import device_named
 
@@ -143,7 +144,8 @@ def _process(arguments: argparse.Namespace, where: Place | None) -> int:
         with processes(None, device, timedelta(seconds=arguments.timeout)) as alone:
             return _train(arguments, alone)
     try:
-        with processes(where, device, timedelta(seconds=arguments.timeout)) as group:
+        # The watchdog comes first: it knows more than a collective that gives up.
+        with processes(where, device, FIRST * timedelta(seconds=arguments.timeout)) as group:
             code = _train(arguments, group)
             noted = note_outcome(code) if group.first else has_reader()
         return 0 if noted else code
@@ -178,6 +180,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         max_steps=arguments.max_steps,
         compile=arguments.compile,
         shard=arguments.shard,
+        timeout=arguments.timeout,
     )
     resume = _resumes(arguments, processes)
     folder, parts = _continued(arguments, processes) if resume else _started(arguments, processes)

@@ -37,6 +37,7 @@ class TrainOptions:
     max_steps: int | None = None
     compile: CompileMode = "auto"
     shard: Literal["none", "fsdp", "hsdp"] = "none"
+    timeout: float = 600.0
     reporting: Reporting = field(default_factory=Reporting)
 
 

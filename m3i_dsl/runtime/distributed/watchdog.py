@@ -38,7 +38,7 @@ class Watchdog(contextlib.AbstractContextManager["Watchdog"]):
         self._end = _exit if end is None else end
         self._store = None if processes.store is None else processes.store.clone()
         self._since: float | None = None
-        self._where = ""
+        self.where = "starting"
         self._first = True
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -58,17 +58,18 @@ class Watchdog(contextlib.AbstractContextManager["Watchdog"]):
 
     def at(self, where: str) -> None:
         """The process goes on: it is about to do `where`, in words that fit `rank 3 was WHERE`."""
-        self._where = where
+        self.where = where
         self._since = time.monotonic()
 
-    def stepped(self) -> None:
-        """A step is done."""
+    def stepped(self, where: str) -> None:
+        """The same after a step."""
         self._first = False
+        self.at(where)
 
     @contextlib.contextmanager
     def untimed(self, where: str) -> Generator[None]:
         """Something that may take as long as it likes."""
-        before, self._since, self._where = self._where, None, where
+        before, self._since, self.where = self.where, None, where
         try:
             yield
         finally:
@@ -112,7 +113,7 @@ class Watchdog(contextlib.AbstractContextManager["Watchdog"]):
 
     def _line(self, rank: int) -> str:
         frame = sys._current_frames().get(self._main)  # pyright: ignore[reportPrivateUsage]  # documented
-        return f"rank {rank} was {self._where}{_place(frame)}"
+        return f"rank {rank} was {self.where}{_place(frame)}"
 
 
 def _told(store: Store, rank: int) -> str | None:
