@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,8 @@ from m3i_dsl.lower.executable import Executable, lower
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
-from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.scalars import Scalars
+from m3i_dsl.runtime.schedule import LearningRate, steps_of
 from m3i_dsl.runtime.step import TrainingStep, can_skip
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
@@ -120,6 +122,9 @@ class CompiledStep:
             LearningRate(0, STEPS, training.schedule.word),
             Guard(self.module, where, deferred=where.type == "cuda" and can_skip(self.optimizer)),
             self.precision,
+            scalars=Scalars(
+                self.module, STEPS, partial(steps_of, steps_per_epoch=STEPS, batch=training.batch, total=STEPS)
+            ),
             clip=training.clip,
             slices=1,
         )

@@ -31,6 +31,7 @@ KIND_OF_SECTION: Mapping[Section, Kind] = {
     "projectors": "predictor",
     "predictors": "predictor",
     "representations": "representation",
+    "assignments": "regularization",
     "likelihoods": "distribution",
     "penalties": "regularization",
     "weightings": "weighting",

@@ -113,6 +113,8 @@ def _build(
             data = str(module.get("data") or "")
             widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
             return cast(Representation, module.word).build(*widths, categories.get(data, 0))
+        case "assignments":
+            return cast(Regularization, module.word).build_assignment(int(module.attribute("width")))
         case "likelihoods":
             return cast(Distribution, module.word).build(_likelihood_shape(module))
         case "penalties":

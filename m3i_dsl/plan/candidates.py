@@ -48,7 +48,7 @@ class CandidateSet:
 
     def held(self, samples: int, batch: int) -> int:
         """Bytes of them in memory at a time: large losses go through them in blocks, one direction at a time."""
-        if self.candidates == "categories":
+        if self.candidates in ("categories", "prototypes"):
             return self.logits(samples, batch)
         if self.rows == 1:
             columns = self.columns(batch)
@@ -91,6 +91,8 @@ def _set_of(
     fixed, per_sample = 0, 1
     if candidates == "categories":
         fixed, per_sample = categories[objective.input_of(target.data[0].which).view.data.name], 0
+    elif candidates == "prototypes":
+        fixed, per_sample = int(module.attribute("width")), 0
     elif queue:
         fixed, per_sample = 1 + queue, 0
     elif rows > 1:

@@ -41,8 +41,9 @@ def _of_target(target: Target) -> Iterator[Coupled]:
         yield f"`{placed.word.name}` compares each sample with the others of the batch", placed.span
     for placed in target.regularizations:
         yield from _of_word(placed, "needs statistics of the batch")
-    # A Boltzmann without named candidates chooses among the batch's targets; among categories it needs no other sample.
-    if target.distribution.word.contrasts and not named and target.representation.word.form != "categories":
+    # A Boltzmann without named candidates chooses among the batch's targets; over a fixed set it needs no other sample.
+    alone = target.representation.word.form in ("categories", "prototypes")
+    if target.distribution.word.contrasts and not named and not alone:
         word = target.distribution.word
         yield f"`{word.name}` chooses among the targets of the batch", target.distribution.span
 

@@ -19,6 +19,7 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.interfaces import Batch
 from m3i_dsl.runtime.precision import Precision
+from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.slices import sliced
 
@@ -62,6 +63,7 @@ class TrainingStep:
         guard: Guard,
         precision: Precision,
         *,
+        scalars: Scalars,
         clip: float | None,
         slices: int,
     ) -> None:
@@ -71,6 +73,7 @@ class TrainingStep:
         self._rate = rate
         self._guard = guard
         self._precision = precision
+        self._scalars = scalars
         self._clip = clip
         self._slices = slices
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -79,6 +82,7 @@ class TrainingStep:
     def __call__(self, step: int, batch: Batch) -> StepOutput:
         """Raises NonFiniteStep, at once or (guard.deferred) at the next `guard.poll`."""
         self._guard.before(step)
+        self._scalars.set(step)
         self._optimizer.zero_grad(set_to_none=True)
         output = self._forward_backward(step, batch)
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.numerics.reference.plain import attend
+from tests.numerics.reference.plain import attend, l2
 
 Function = Callable[[Tensor], Tensor]
 
@@ -30,6 +30,8 @@ def function(module: Any) -> Function:
             return lambda x: linear(module.linear, x)
         case "MLP":
             return lambda x: mlp(module.layers, x)
+        case "Prototypes":
+            return lambda x: l2(mlp(module.mlp.layers, x)) @ l2(module.prototypes.weight).T
         case "Blocks":
             return lambda x: blocks(module, x)
         case "TextTransformer":

@@ -64,19 +64,29 @@ def expect(executable: Executable, method: Method, batch: Mapping[str, Tensor]) 
 
 
 def reference_step(
-    module: nn.Module, executable: Executable, method: Method, batch: Mapping[str, Tensor]
+    module: nn.Module,
+    executable: Executable,
+    method: Method,
+    batch: Mapping[str, Tensor],
+    step: int = 0,
+    total: int = 10,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The loss of the reference and those of its targets, on the parameters of `module`; queues take their keys."""
+    """The loss of the reference and those of its targets, on the parameters of `module`; queues take their keys, and
+    running centres move.
+    """
     reference: Any = importlib.import_module(f"tests.numerics.reference.{method.reference}")
     parts = parts_of(module, executable.program, method)
+    if method.sharpness is not None:
+        parts.target_temperature = method.sharpness(step, total)
     inputs = named_batch(executable, batch)
-    total: Tensor = reference.loss(parts, inputs)
-    each: list[Tensor] = getattr(parts, "losses", [total / method.weight])
+    loss: Tensor = reference.loss(parts, inputs)
+    each: list[Tensor] = getattr(parts, "losses", [loss / method.weight])
+    _move_balance(module, parts)
     for (keys, pointer), pushed in zip(parts.queues, getattr(parts, "pushed", ()), strict=True):
         start = int(pointer)
         keys[start : start + len(pushed)] = pushed
         pointer.fill_((start + len(pushed)) % len(keys))
-    return total, each
+    return loss, each
 
 
 def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNamespace:
@@ -103,6 +113,8 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
             parts.log_inverse_temperature = likelihood.temperature.log_inverse
         elif target.encoder is not None:
             _average(parts, module, target.encoder.name)
+        if (balance := submodule(module, f"assignments.{name}_0")) is not None:
+            parts.center = balance.center
         if getattr(likelihood, "queue", None) is not None:
             parts.queues.append((likelihood.queue.keys, likelihood.queue.pointer))
     if parts.queues:
@@ -111,6 +123,15 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
     if hasattr(weighting, "s"):
         parts.s = weighting.s
     return parts
+
+
+def _move_balance(module: nn.Module, parts: SimpleNamespace) -> None:
+    """What a step leaves in the buffers of a target over prototypes."""
+    for name, buffer in module.named_buffers():
+        if name.endswith(".center"):
+            buffer.copy_(parts.centered)
+        elif name.endswith(".scheduled.value"):
+            buffer.fill_(parts.target_temperature)
 
 
 def _predictor(parts: SimpleNamespace, predictor: Any, target: str) -> None:

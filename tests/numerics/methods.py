@@ -29,9 +29,16 @@ def line(start: float, stop: float) -> Momentum:
     return lambda progress: start + (stop - start) * progress
 
 
+def warmed(start: float, stop: float, share: float) -> Callable[[int, int], float]:
+    """At a step of so many: a line over the first `share` of training, in whole steps, then constant (DINO)."""
+    return lambda step, total: start + (stop - start) * min(1.0, step / round(share * total))
+
+
 @dataclass(frozen=True)
 class Method:
-    """`calls` is how often a step runs an encoder once equal calls are one; `weight` is that of a single target."""
+    """`calls` is how often a step runs an encoder once equal calls are one; `weight` is that of a single target;
+    `sharpness` the temperature of a target over prototypes at a step of so many.
+    """
 
     reference: str
     calls: int
@@ -39,6 +46,8 @@ class Method:
     constants: Mapping[str, Any] = field(default_factory=dict[str, Any])
     weight: float = 1.0
     lr: float = 1e-3
+    clip: float = 1.0
+    sharpness: Callable[[int, int], float] | None = None
 
 
 _SHARED = cosine(0.996)
@@ -49,6 +58,7 @@ METHODS: Mapping[str, Method] = {
     "clip": Method("clip", 2, None, {"symmetric": True}),
     "data2vec": Method("data2vec", 2, line(0.99, 0.999), {"layers": 2, "beta": 2.0}),
     "densecl": Method("densecl", 2, constant(0.99), {"temperature": 0.2, "weights": (0.5, 0.5)}),
+    "dino": Method("dino", 4, cosine(0.996), {"temperature": 0.1}, 0.5, clip=3.0, sharpness=warmed(0.04, 0.07, 0.3)),
     "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}),
     "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, lr=4e-3),
     "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}),

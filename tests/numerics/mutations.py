@@ -40,6 +40,7 @@ CHANGED: dict[str, Callable[[Any], Any]] = {
     "weights": lambda weights: tuple(1.1 * weight for weight in weights),
     "tokens_per_image": lambda count: count // 2 if count else 1,
     "symmetric": operator.not_,
+    "momentum": lambda momentum: momentum - 0.05,  # of a running centre
 }
 """Settings of losses, penalties and weightings."""
 
@@ -69,6 +70,9 @@ def _swapped(module: fx.GraphModule) -> Iterator[Fault]:
     """The two images of a mix, the two views of a geometry, or the two sides of a matching change places."""
     for node in _calls(module, tokens.blend):
         yield f"swap images of {node.name}", _on(node, _swap(0, 1))
+    for node in _modules(module, "assignments."):
+        for index in range(1, len(node.args)):
+            yield f"swap views of {node.name}", _on(node, _swap(0, index))
     for node in _calls(module, features.match):
         yield f"swap sides of {node.name}", _on(node, _swap(1, 2))
     for node in _modules(module, "predictors."):
@@ -123,13 +127,15 @@ def _wrong_call(module: fx.GraphModule) -> Iterator[Fault]:
 def _settings(module: fx.GraphModule) -> Iterator[Fault]:
     """A temperature, a weight or another setting of a loss is not what the recipe says."""
     for path, part in module.named_modules():
-        if not path.startswith(("likelihoods.", "penalties.", "weightings.")):
+        if not path.startswith(("likelihoods.", "penalties.", "weightings.", "assignments.")):
             continue
         for name, change in CHANGED.items():
             value = part.__dict__.get(name)
             if value is None or change(value) == value or _unread(part, name):
                 continue
             yield f"{path}.{name} {value} -> {change(value)}", _attribute(path, name, change(value))
+        if hasattr(part, "center"):
+            yield f"{path} keeps its centre", _attribute(path, "training", False)
         if path.endswith(".queue"):
             yield f"{path.removesuffix('.queue')} pushes nothing", _attribute(path[: -len(".queue")], "training", False)
 
@@ -137,6 +143,9 @@ def _settings(module: fx.GraphModule) -> Iterator[Fault]:
 def _arguments(module: fx.GraphModule) -> Iterator[Fault]:
     """Prefix tokens pooled, other layers averaged, pixels normalised or not, a sum for a mean."""
     for node in (n for n in _calls(module, tokens.pool) if n.kwargs["prefix"]):
+        if node.kwargs["mode"] == "class":
+            yield f"{node.name} by the mean", _on(node, lambda n: n.update_kwarg("mode", "mean"))
+            continue
         yield f"{node.name} with the class token", _on(node, lambda n: n.update_kwarg("prefix", 0))
         yield f"{node.name} by the class token", _on(node, lambda n: n.update_kwarg("mode", "class"))
     for node in _calls(module, features.average_layers):

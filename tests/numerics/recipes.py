@@ -78,7 +78,10 @@ def lowered(of: Compiled, graph: Graph) -> Executable:
 
 
 def fresh(executable: Executable, seed: int = 1) -> Executable:
-    """A copy in float64 whose parameters have been moved by noise, each by its own: averages differ from sources."""
+    """A copy in float64 whose parameters have been moved by noise, each by its own: averages differ from sources.
+
+    Running centres, too, which start at zero.
+    """
     module, averages = copy.deepcopy((executable.module, executable.averages))
     module.double().train()
     generator = torch.Generator().manual_seed(seed)
@@ -86,6 +89,9 @@ def fresh(executable: Executable, seed: int = 1) -> Executable:
         for _, parameter in sorted(module.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             parameter.add_(0.1 * noise)
+        for name, buffer in module.named_buffers():
+            if name.endswith(".center"):
+                buffer.add_(0.1 * torch.randn(buffer.shape, generator=generator, dtype=torch.float64))
     return replace(executable, module=module, averages=averages)
 
 

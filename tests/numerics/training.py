@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,8 @@ from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
-from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.scalars import Scalars
+from m3i_dsl.runtime.schedule import LearningRate, steps_of
 from m3i_dsl.runtime.step import TrainingStep
 from tests.numerics.comparison import reference_step
 from tests.numerics.methods import Method
@@ -57,6 +59,7 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
         LearningRate(WARMUP, TOTAL, training.schedule.word),
         Guard(module, cpu, deferred=False),
         precision_for(training.precision, cpu),
+        scalars=Scalars(module, TOTAL, partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)),
         clip=training.clip,
         slices=slices,
     )
@@ -65,7 +68,7 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
 
 
 def train_by_hand(executable: Executable, method: Method, batches: Batches) -> State:
-    """AdamW (0.9, 0.95), decay 0.05, gradients clipped to norm 1, warmup then cosine to 0."""
+    """AdamW (0.9, 0.95), decay 0.05, gradients clipped, warmup then cosine to 0."""
     module = copy.deepcopy(executable.module)
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     first = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
@@ -73,7 +76,7 @@ def train_by_hand(executable: Executable, method: Method, batches: Batches) -> S
     losses: list[float] = []
     for number, batch in enumerate(batches):
         module.zero_grad(set_to_none=True)
-        loss, _ = reference_step(module, executable, method, batch)
+        loss, _ = reference_step(module, executable, method, batch, number, TOTAL)
         loss.backward()
         losses.append(loss.item())
         rate = (
@@ -88,7 +91,7 @@ def train_by_hand(executable: Executable, method: Method, batches: Batches) -> S
         )
         gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
         norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
-        shrink = min(1.0, 1.0 / (float(norm) + 1e-6))
+        shrink = min(1.0, method.clip / (float(norm) + 1e-6))
         with torch.no_grad():
             for name, gradient in gradients.items():
                 g, parameter = gradient * shrink, trained[name]

@@ -22,6 +22,7 @@ from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
+from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep, can_skip
 from m3i_dsl.vocabulary.kinds import Grid, Optimizer
@@ -82,7 +83,15 @@ def test_a_whole_step_of_every_recipe(name: str, monkeypatch: pytest.MonkeyPatch
     rate = LearningRate(1, 10, of.program.training.schedule.word)
     precision = Precision("fp32", META)
     step = TrainingStep(
-        alone(module, META), optimizer, MovingAverages(averages, 10), rate, guard, precision, clip=1.0, slices=1
+        alone(module, META),
+        optimizer,
+        MovingAverages(averages, 10),
+        rate,
+        guard,
+        precision,
+        scalars=Scalars(module, 10, lambda _: 3),
+        clip=1.0,
+        slices=1,
     )
     with NoLists(), NoWaiting() as watched:
         output = step(1, batch)

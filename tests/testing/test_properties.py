@@ -15,6 +15,7 @@ COUPLED = {
     "byol",
     "clip",
     "densecl",
+    "dino",
     "m3i_digits",
     "moco_v3",
     "siamese_im",

@@ -47,7 +47,7 @@ def _comparing(objective: Objective, target: Target) -> Iterator[Placed[Word]]:
             yield regularization
         if queued:
             return  # the candidates are those of the queue, whatever the batch
-    if target.distribution.word.contrasts and target.representation.word.form != "categories":
+    if target.distribution.word.contrasts and target.representation.word.form not in ("categories", "prototypes"):
         yield target.distribution
     if _couples(target.predictor.word):
         yield target.predictor

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
+from m3i_dsl.semantics.checks.prototypes import balance, constant_shares
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.vocabulary.predictors.identity import Identity
 
@@ -35,6 +36,8 @@ def certificate(objective: Objective, target: Target) -> str | None:
         return "the loss cannot move the target"
     if encoder is not None and encoder.frozen:
         return "the target encoder is frozen"
+    if target.representation.word.form == "prototypes":
+        return balance(target)
     for word in words:
         if word.penalizes and word.certificate:
             return word.certificate
@@ -52,6 +55,8 @@ def _is_of_the_family(target: Target) -> bool:
     """Whether checks/family.py reports the cause: candidates and a distribution that do not go together."""
     words = [placed.word for placed in target.regularizations]
     contrasts = target.distribution.word.contrasts
+    if target.representation.word.form == "prototypes":
+        return not contrasts
     if any(word.detaches for word in words):
         return False
     no_candidates = contrasts and all(word.candidates is None for word in words)
@@ -60,6 +65,8 @@ def _is_of_the_family(target: Target) -> bool:
 
 
 def _collapse(objective: Objective, target: Target) -> Diagnostic:
+    if target.representation.word.form == "prototypes":
+        return _constant_shares(target)
     names = " + ".join(placed.word.name for placed in target.regularizations)
     encoder, form = target.encoder, target.representation.word.form
     secondary: list[Label] = []
@@ -97,4 +104,18 @@ def _collapse(objective: Objective, target: Target) -> Diagnostic:
         secondary=secondary,
         notes=("z_y = zh = c for every image reaches the lowest loss, and tells nothing about the image",),
         helps=helps,
+    )
+
+
+def _constant_shares(target: Target) -> Diagnostic:
+    found = constant_shares(target)
+    assert found is not None, "a target without a certificate has a constant solution"
+    why, constant, help_ = found
+    return error(
+        "M3I0301",
+        f"target `{target.name}` can collapse: {why}",
+        target.settings["regularization"],
+        secondary=(Label(target.representation.span, "shares of prototypes, which are trained"),),
+        notes=(constant,),
+        helps=(help_,),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
+from m3i_dsl.semantics.checks.shapes import input_width, predicted_width
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.vocabulary.kinds import ImageEncoder
 
@@ -32,7 +33,7 @@ def check_cost(program: Program) -> Iterator[Diagnostic]:
 
 
 def logits(program: Program, objective: Objective, target: Target) -> tuple[int, int]:
-    """Rows and columns of the logits over samples or texts; (0, 0) when there are none."""
+    """Rows and columns of the logits over samples, texts or prototypes; (0, 0) when there are none."""
     form = target.representation.word.form
     if not target.distribution.word.contrasts or form == "categories":
         return 0, 0
@@ -40,6 +41,8 @@ def logits(program: Program, objective: Objective, target: Target) -> tuple[int,
     negatives = target.negatives
     word = objective.encoder.word.word
     assert isinstance(word, ImageEncoder)
+    if form == "prototypes":
+        return batch, predicted_width(target.predictor.word, input_width(word, target.projected), 0)
     tokens = word.shape().grid.tokens if form == "dense" else 1
     if negatives.queue is not None:
         return batch * tokens, negatives.queue + 1

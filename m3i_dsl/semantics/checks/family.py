@@ -14,8 +14,19 @@ from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.word import Word, argument_text
 
-_CANDIDATES = {"categories": "categories", "texts": "texts", "dense": "samples", "global": "samples"}
-_REGULARIZATION = {"categories": "negative categories", "texts": "negative texts", "samples": "negative samples"}
+_CANDIDATES = {
+    "categories": "categories",
+    "texts": "texts",
+    "prototypes": "prototypes",
+    "dense": "samples",
+    "global": "samples",
+}
+_REGULARIZATION = {
+    "categories": "negative categories",
+    "texts": "negative texts",
+    "prototypes": "centering + sharpening",
+    "samples": "negative samples",
+}
 
 
 def check_family(program: Program) -> Iterator[Diagnostic]:
@@ -32,7 +43,8 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
     distribution = target.distribution
     form = target.representation.word.form
     fitting = _CANDIDATES[form]
-    named = [placed for placed in target.regularizations if placed.word.candidates is not None]
+    # What assigns prototypes has checks of its own (checks/prototypes.py).
+    named = [p for p in target.regularizations if p.word.candidates is not None and not p.word.assigns]
     regularization = target.settings["regularization"]
     if not distribution.word.contrasts:
         # Without anything else that keeps z_y from collapsing, that is what is reported (checks/collapse.py).
@@ -56,6 +68,8 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
                 secondary=(Label(target.representation.span, "the target representation"),),
                 helps=(f"write `regularization {_REGULARIZATION[fitting]}`",),
             )
+    if form == "prototypes":
+        return  # they are the candidates; whether anything keeps them apart is for checks/collapse.py
     if not named and not any(p.word.detaches or p.word.standardizes for p in target.regularizations):
         yield error(
             "M3I0302",
@@ -76,11 +90,13 @@ def _learned(target: Target) -> bool:
 def _forms(target: Target) -> Iterator[Diagnostic]:
     word, form = target.distribution.word, target.representation.word.form
     representation = (Label(target.representation.span, "the target representation"),)
-    table = form in ("categories", "texts")
+    table = form in ("categories", "texts", "prototypes")
     if table and not word.contrasts:
         yield error(
             "M3I0304",
-            f"`{target.representation.word.name}` is chosen among candidates, which `{word.name}` does not do",
+            f"`{target.representation.word.name}` is chosen among candidates, which `{word.name}` does not do"
+            if form != "prototypes"
+            else f"`{target.representation.word.name}` is compared as a distribution, which `{word.name}` does not do",
             target.distribution.span,
             secondary=representation,
             helps=("write `distribution boltzmann`",),
@@ -93,8 +109,9 @@ def _forms(target: Target) -> Iterator[Diagnostic]:
         message = "`label_smoothing` spreads the label of a category, but the target has no categories"
         place = target.distribution.argument("label_smoothing")
         yield error("M3I0304", message, place, secondary=representation, helps=("leave it out",))
-    if isinstance(word, Boltzmann) and word.symmetric and form == "categories":
-        message = "`symmetric` asks each candidate for its sample, but a category has many"
+    if isinstance(word, Boltzmann) and word.symmetric and form in ("categories", "prototypes"):
+        kind = "category" if form == "categories" else "prototype"
+        message = f"`symmetric` asks each candidate for its sample, but a {kind} has many"
         place = target.distribution.argument("symmetric")
         yield error("M3I0304", message, place, secondary=representation, helps=("leave it out",))
 

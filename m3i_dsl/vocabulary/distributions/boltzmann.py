@@ -17,7 +17,8 @@ class Boltzmann(Distribution):
 
     L = mean of -zh . z_y / temperature + log sum_a exp(zh . a / temperature). A learned temperature is trained as the
     log of its inverse, which is held at 100 or less (CLIP). `symmetric` also asks each text for its image (CLIP), or
-    each target for its prediction, and takes the mean of both.
+    each target for its prediction, and takes the mean of both. Over prototypes the target is a distribution q, and
+    L = mean of H(q, softmax(zh / temperature)) (DINO: 0.1).
     """
 
     name = "boltzmann"
@@ -39,6 +40,8 @@ class Boltzmann(Distribution):
                 return boltzmann.CategoryBoltzmann(
                     self.temperature.value, learned=self.temperature.learned, label_smoothing=self.label_smoothing
                 )
+            case "prototypes":
+                return boltzmann.PrototypeBoltzmann(self.temperature.value)
             case "texts":
                 return boltzmann.TextBoltzmann(
                     self.temperature.value, learned=self.temperature.learned, symmetric=self.symmetric

@@ -9,6 +9,7 @@ from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.predictors.linear import Linear
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.predictors.prompting_decoder import PromptingDecoder
+from m3i_dsl.vocabulary.predictors.prototypes import Prototypes
 
 WORDS: tuple[type[Predictor], ...] = (
     Identity,
@@ -19,4 +20,5 @@ WORDS: tuple[type[Predictor], ...] = (
     PromptingDecoder,
     ConvDecoder,
     Blocks,
+    Prototypes,
 )

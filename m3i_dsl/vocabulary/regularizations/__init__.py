@@ -1,11 +1,14 @@
 """Regularizations: what keeps the target representation from collapsing."""
 
 from m3i_dsl.vocabulary.kinds import Regularization
+from m3i_dsl.vocabulary.regularizations.centering import Centering
 from m3i_dsl.vocabulary.regularizations.decorrelation import Decorrelation
 from m3i_dsl.vocabulary.regularizations.negative_categories import NegativeCategories
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.regularizations.negative_texts import NegativeTexts
 from m3i_dsl.vocabulary.regularizations.none import NoRegularization
+from m3i_dsl.vocabulary.regularizations.sharpening import Sharpening
+from m3i_dsl.vocabulary.regularizations.sinkhorn import Sinkhorn
 from m3i_dsl.vocabulary.regularizations.stop_gradient import StopGradient
 from m3i_dsl.vocabulary.regularizations.unigrad import UniGrad
 
@@ -17,4 +20,7 @@ WORDS: tuple[type[Regularization], ...] = (
     NegativeTexts,
     Decorrelation,
     UniGrad,
+    Centering,
+    Sharpening,
+    Sinkhorn,
 )

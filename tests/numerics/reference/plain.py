@@ -16,6 +16,7 @@ Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar
     weight                of the only target, where a reference says so
     weights or s          of the targets of an objective: numbers, or the trained log sigma^2 [K]
     queue, dense_queue    [A, E], past keys
+    center, target_temperature    of a target over prototypes: the running mean [K] of its scores; a number
 An objective of several targets leaves their losses in `parts.losses`.
 `batch` is a dict of view1, view2 [B, 3, H, W]; hidden bool [B, L], True = hidden (in a mix: taken from the partner);
 geometry1, geometry2 [B, 6]; labels [B]; tokens [B, T].

@@ -95,6 +95,8 @@ def _parts(method: str) -> SimpleNamespace:
         text=_Text(),
         text_projection=nn.Linear(WIDTH, WIDTH, bias=False),
         temperature=0.2,
+        target_temperature=0.1,
+        center=0.1 * torch.randn(WIDTH),
         label_smoothing=0.1 if method == "supervised" else 0.0,
         weight=0.5,
         symmetric=True,

@@ -1,0 +1,54 @@
+"""Scores of learned prototypes (DINO, Caron et al. 2021; SwAV, MSN).
+
+Takes: features `[..., D]`. Gives: cosines `[..., K]` with K prototypes. Guarantees: scores in float32 at least, between
+-1 and 1, whatever the norms of features and prototypes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from m3i_dsl.modules.blocks import Norm
+from m3i_dsl.modules.normalize import l2
+from m3i_dsl.modules.precision import wide, without_autocast
+from m3i_dsl.modules.predictors.heads import MLP, Activation
+
+
+class Prototypes(nn.Module):
+    """s_k = l2(mlp(z)) . l2(w_k); the prototypes w are the weights [K, width] of a linear layer.
+
+    A linear layer under weight norm whose norms stay at 1 has the same values and the same gradients.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        count: int,
+        *,
+        layers: int,
+        hidden: int,
+        width: int,
+        activation: Activation,
+        norm_kind: Norm | None,
+    ) -> None:
+        super().__init__()
+        self.mlp = MLP(
+            input_width,
+            width,
+            layers=layers,
+            hidden=hidden,
+            activation=activation,
+            norm_kind=norm_kind,
+            output_norm=False,
+            bias=True,
+            output_bias=True,
+        )
+        self.prototypes = nn.Linear(width, count, bias=False)
+        nn.init.xavier_uniform_(self.prototypes.weight)
+
+    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+        """[..., D] -> [..., K]."""
+        projected = self.mlp(features)
+        with without_autocast(projected):
+            return linear(l2(wide(projected)), l2(self.prototypes.weight))

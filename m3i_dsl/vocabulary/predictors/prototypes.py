@@ -1,0 +1,54 @@
+"""`prototypes`: scores of learned prototypes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape
+from m3i_dsl.vocabulary.predictors.mlp import Mlp
+from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.word import Effect, argument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Prototypes(Predictor):
+    """Cosines between a projected feature and trained prototypes, the scores of a `prototype distribution`.
+
+    s_k = l2(mlp(z)) . l2(w_k), k < count: DINO's head, whose last layer has weight norm with its norms held at 1. DINO
+    has `prototypes(65536, layers: 3, hidden: 2048, width: 256)`, MSN `prototypes(1024, layers: 3, hidden: 2048, width:
+    256, norm: batch)`. As a projector it is averaged with its encoder, prototypes included.
+    """
+
+    name = "prototypes"
+    per_token = True
+
+    count: Count = argument(doc="prototypes K", minimum=2)
+    layers: Count = argument(3, doc="linear layers before the cosine", origin="DINO", minimum=1)
+    hidden: Count | None = argument(None, doc="channels in between; four times the input's when left out", minimum=1)
+    width: Count = argument(256, doc="channels of a prototype", origin="DINO", minimum=1)
+    activation: Literal["relu", "gelu"] = argument("gelu", doc="after each layer but the last", origin="DINO")
+    norm: Literal["none", "batch", "layer"] = argument("none", doc="before each activation", origin="DINO")
+    pool: Literal["mean", "class"] = argument(
+        "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    def effects_of(self) -> frozenset[Effect]:
+        return Mlp(layers=self.layers, norm=self.norm).effects_of()
+
+    def output_width(self, wanted: int) -> int:
+        return self.count
+
+    def build(self, shape: PredictorShape) -> "nn.Module":
+        from m3i_dsl.modules.predictors.prototypes import Prototypes as PrototypeHead
+
+        return PrototypeHead(
+            shape.input_width,
+            self.count,
+            layers=self.layers,
+            hidden=self.hidden or 4 * shape.input_width,
+            width=self.width,
+            activation=self.activation,
+            norm_kind=None if self.norm == "none" else self.norm,
+        )
