@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from m3i_dsl.diagnostics import Diagnostics, Label, RecipeError, error
 from m3i_dsl.semantics.checks import ERRORS, LINTS
+from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.elaborate import elaborate
-from m3i_dsl.semantics.program import Placed, Program
+from m3i_dsl.semantics.program import Placed, Program, parts_of
 from m3i_dsl.source import DISK, Reader, SourceFile
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.load import load_recipe
@@ -111,17 +112,19 @@ def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
     from m3i_dsl.ir.inputs import ViewInput
 
     diagnostics = Diagnostics()
-    used = {program.views[i.source.view].data.name for i in graph.inputs if isinstance(i.source, ViewInput)}
+    read = [program.views[i.source.view].data for i in graph.inputs if isinstance(i.source, ViewInput)]
+    parts = {source.name: rows for data in read for source, rows in parts_of(data, program.training.batch)}
     data: dict[str, DataLock] = {}
-    for name in sorted(used):
+    for name in sorted(parts):
         source = program.data[name].source
         found = _word_call(lambda s=source: s.word.describe(base), source, "M3I0501", diagnostics)
         if found is None:
             continue
         data[name] = DataLock.of(found)
-        batch = program.training.batch
+        batch = parts[name]
         if found.samples < batch:
-            message = f"the batch of {batch} is larger than data `{name}`, which has {found.samples} samples"
+            what = "batch" if batch == program.training.batch else "part of the batch"
+            message = f"the {what} of {batch} is larger than data `{name}`, which has {found.samples} samples"
             span = program.training.settings["batch"]
             secondary = (Label(source.span, f"{found.samples} samples"),)
             diagnostics.add(error("M3I0502", message, span, secondary=secondary, helps=("use a smaller batch",)))
@@ -146,7 +149,9 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
     from m3i_dsl.lower.parts import PartFault
     from m3i_dsl.lower.shapes import check_shapes
 
-    categories = {name: len(found.categories) for name, found in lock.data.items()}
+    named = {name: found.categories for name, found in lock.data.items()}
+    categories = {name: len(found) for name, found in named.items()}
+    categories |= {mixture.name: len(categories_of(mixture, named)) for mixture in program.mixtures.values()}
     try:
         executable = lower(program, graph, categories=categories, base=base, load_weights=load_weights)
     except PartFault as fault:

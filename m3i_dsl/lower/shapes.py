@@ -8,16 +8,16 @@ shape that the IR says; a disagreement is an internal error, never a guess. A st
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, fx
 
-from m3i_dsl.ir.graph import Dimension, Type, Value
+from m3i_dsl.ir.dimensions import batches_in
+from m3i_dsl.ir.graph import Dimension, Value
 from m3i_dsl.lower.executable import Executable
-
-_BATCH = 4
-"""Even, so that a mix can pair; small, for nothing is computed."""
+from m3i_dsl.semantics.pattern import PAIR
 
 _DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
 
@@ -27,17 +27,19 @@ class ShapeDisagreement(AssertionError):
 
 
 def check_shapes(executable: Executable, categories: Mapping[str, int]) -> None:
-    """Runs the graph on the meta device with a batch of 4. Raises ShapeDisagreement."""
+    """Runs the graph on the meta device with two mixed pairs, or two periods of a mixture. Raises ShapeDisagreement."""
+    size = 2 * math.lcm(PAIR, executable.program.unit)
     names = {value.name: value for equation in executable.graph.equations for value in equation.results}
-    batch = {i.source.name: _example(i.value) for i in executable.graph.inputs}
-    classes = max(categories.values(), default=1)
+    batch = {i.source.name: _example(i.value, size) for i in executable.graph.inputs}
+    classes = frozenset(categories.values())
     module = copy.deepcopy(executable.module).to("meta")
     interpreter = _Recorder(module, executable.values)
     interpreter.run(*(batch[str(node.target)] for node in module.graph.nodes if node.op == "placeholder"))
     for name, shape in interpreter.shapes.items():
-        expected = _shape(names[name].type, classes)
-        if shape != expected:
-            raise ShapeDisagreement(f"%{name}: the IR says {expected}, torch {shape}")
+        type_ = names[name].type
+        sizes = zip(type_.dimensions, shape, strict=False)
+        if len(shape) != len(type_.dimensions) or not all(_fits(d, found, size, classes) for d, found in sizes):
+            raise ShapeDisagreement(f"%{name}: the IR says {type_} with B = {size}, torch {shape}")
 
 
 class _Recorder(fx.Interpreter):
@@ -55,17 +57,19 @@ class _Recorder(fx.Interpreter):
         return result
 
 
-def _example(value: Value) -> Tensor:
-    return torch.empty(_shape(value.type, 1), dtype=_DTYPES[value.type.dtype], device="meta")
+def _example(value: Value, batch: int) -> Tensor:
+    shape = tuple(_size(dimension, batch) for dimension in value.type.dimensions)
+    return torch.empty(shape, dtype=_DTYPES[value.type.dtype], device="meta")
 
 
-def _shape(type_: Type, categories: int) -> tuple[int, ...]:
-    return tuple(_size(dimension, categories) for dimension in type_.dimensions)
+def _fits(dimension: Dimension, size: int, batch: int, categories: frozenset[int]) -> bool:
+    """Each class table has the categories of its own data."""
+    return size in categories if dimension == "C" else size == _size(dimension, batch)
 
 
-def _size(dimension: Dimension, categories: int) -> int:
+def _size(dimension: Dimension, batch: int) -> int:
     if isinstance(dimension, int):
         return dimension
-    if dimension == "C":
-        return categories
-    return int(dimension.removesuffix("B") or 1) * _BATCH
+    batches = batches_in(dimension)
+    assert batches is not None, f"an input or a value of size `{dimension}`"
+    return int(batches * batch)

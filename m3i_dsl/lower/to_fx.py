@@ -16,12 +16,13 @@ from torch import fx
 from m3i_dsl.ir.graph import Equation, Graph, Place, Value
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.lower.parts import Parts, attribute_name
-from m3i_dsl.modules import features, normalize, penalties, pixels, tokens
+from m3i_dsl.modules import features, normalize, penalties, pixels, rows, tokens
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "partner": tokens.partner,
     "blend": tokens.blend,
     "invert": tokens.invert,
+    "rows": rows.rows,
     "gather": tokens.gather_tokens,
     "patches": tokens.patches,
     "pool": tokens.pool,

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.checks.geometry import shape_of
-from m3i_dsl.semantics.program import EvaluationDeclaration, Program
+from m3i_dsl.semantics.program import AnyData, Data, EvaluationDeclaration, Program
+
+
+def evaluated_data(data: AnyData) -> Data | None:
+    """The source to evaluate on: the first one of a mixture with categories and held-out samples.
+
+    Without held-out samples anywhere the first one with categories, and None without categories.
+    """
+    labelled = [source for source in data.sources if "category" in source.fields.values()]
+    held_out = [source for source in labelled if source.source.word.has_held_out()]
+    return next(iter([*held_out, *labelled]), None)
 
 
 def check_evaluation(program: Program) -> Iterator[Diagnostic]:
@@ -17,7 +27,8 @@ def check_evaluation(program: Program) -> Iterator[Diagnostic]:
 
 
 def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Diagnostic]:
-    data = program.objectives[0].inputs[0].view.data
+    trained = program.objectives[0].inputs[0].view.data
+    data = evaluated_data(trained) or trained
     has_text_target = any(t.representation.word.form == "texts" for o in program.objectives for t in o.targets)
     placed = evaluation.evaluator
     # Texts of the categories are made from their names, so no text field is needed: a text target is.
@@ -27,7 +38,7 @@ def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Dia
             "M3I0317",
             f"`{placed.word.name}` needs a {missing[0]} for each image, which data `{data.name}` does not have",
             placed.span,
-            secondary=(Label(data.source.span, f"has {', '.join(f'`{field}`' for field in data.fields)}"),),
+            secondary=(Label(data.place, f"has {', '.join(f'`{field}`' for field in data.fields)}"),),
             helps=(f"leave it out, or name the {missing[0]} field in the source",),
         )
     elif "text" in placed.word.needs and not has_text_target:
@@ -49,13 +60,18 @@ def _class_token(program: Program, evaluation: EvaluationDeclaration) -> Iterato
 
 
 def _held_out(program: Program) -> Iterator[Diagnostic]:
-    source = program.objectives[0].inputs[0].view.data.source
-    if program.evaluations and not source.word.has_held_out():
+    trained = program.objectives[0].inputs[0].view.data
+    data = evaluated_data(trained) or trained.sources[0]
+    if program.evaluations and not data.source.word.has_held_out():
         placed = program.evaluations[0].evaluator
+        which = (
+            f"`{data.source.word.name}`" if data is trained else f"no source of `{trained.name}` that has categories"
+        )
+        verb = "does not have" if data is trained else "has"
         yield error(
             "M3I0317",
-            f"`{placed.word.name}` is measured on held-out samples, which `{source.word.name}` does not have",
+            f"`{placed.word.name}` is measured on held-out samples, which {which} {verb}",
             placed.span,
-            secondary=(Label(source.span, "no `test`"),),
+            secondary=(Label(data.place, "no `test`"),),
             helps=('name them in the source, `test: "..."`, or leave `evaluate` out',),
         )
