@@ -23,7 +23,7 @@ from m3i_dsl.vocabulary.values import number_text, ramp_text
 
 def draw(program: Program) -> Drawing:
     """The drawing of `program`."""
-    builder = _Builder(program)
+    builder = _Builder(program, whole=_whole_lists(program))
     total = builder.objectives()
     builder.follow(total)
     notes = tuple(
@@ -31,6 +31,12 @@ def draw(program: Program) -> Drawing:
         f"input and target view are swapped"
         for objective in program.objectives
         if objective.symmetric
+    )
+    notes += tuple(
+        f"{objective.name} has several inputs: each is encoded by itself and predicts the targets of all other views; "
+        f"a loss is the mean over these pairs"
+        for objective in program.objectives
+        if objective.several
     )
     return Drawing(program.name, tuple(builder.nodes.values()), tuple(builder.edges), tuple(builder.groups), notes)
 
@@ -47,6 +53,8 @@ class _Builder:
     """The runs of each encoder."""
     followed: dict[str, str] = field(default_factory=dict[str, str])
     """For a run of an average or a copy, the run of what it follows that the same objective made."""
+    whole: frozenset[str] = frozenset()
+    """The lists of views that are never named in part: each is one box."""
 
     # --- nodes and edges ----------------------------------------------------------------------------------------------
 
@@ -62,10 +70,11 @@ class _Builder:
         about: str = "",
         span: Span | None = None,
         group: str | None = None,
+        count: int = 1,
     ) -> str:
         if id_ not in self.nodes:
             line = 0 if span is None else self.line(span)
-            self.nodes[id_] = Node(id_, kind, branch, symbol, title, details, about, line, group)
+            self.nodes[id_] = Node(id_, kind, branch, symbol, title, details, about, line, group, count)
         return id_
 
     def line(self, span: Span) -> int:
@@ -89,8 +98,11 @@ class _Builder:
 
     def view(self, view: View) -> str:
         steps = " | ".join(placed.word.text() for placed in view.transforms)
-        details = labels.view(view)
-        id_ = self.node(f"view {view.name}", "view", "data", "", view.name, details, about=steps, span=view.span)
+        name, count = view.name, 1
+        if view.place is not None and view.place.name in self.whole:
+            name, count = view.place.name, view.place.count
+        details = labels.view(view, count)
+        id_ = self.node(f"view {name}", "view", "data", "", name, details, about=steps, span=view.span, count=count)
         self.edge(self.data(view.data.name), id_)
         return id_
 
@@ -101,6 +113,12 @@ class _Builder:
         id_ = self.node(f"field {data}.{reference.field}", "field", "data", "", reference.field, about=about)
         self.edge(self.data(data), id_)
         return id_
+
+    def inputs(self, objective: Objective) -> dict[str, tuple[int, int]]:
+        """What the online encoder is given, each by itself, with its size: one input, or several views."""
+        if objective.several:
+            return {self.view(item.view): item.view.size for item in objective.inputs}
+        return {self.input(objective): objective.inputs[0].view.size}
 
     def input(self, objective: Objective) -> str:
         """What the online encoder is given: a view, masked, or mixed."""
@@ -124,25 +142,28 @@ class _Builder:
         self.edge(self.view(item.view), id_)
         return id_
 
-    def call(self, encoder: EncoderDeclaration, shown: str, label: str) -> str:
-        """One run of an encoder on what node `shown` is."""
+    def call(self, encoder: EncoderDeclaration, shown: str, label: str, size: tuple[int, int] | None = None) -> str:
+        """One run of an encoder on what node `shown` is, images of `size`, or one for each view of a list."""
         id_ = f"call {encoder.name} on {shown}"
         runs = self.calls.setdefault(encoder.name, [])
         if id_ not in runs:
             runs.append(id_)
             if encoder.of in self.calls:
                 self.followed[id_] = self.calls[encoder.of][-1]
-        self._encoder(id_, encoder)
+        self._encoder(id_, encoder, size, self.nodes[shown].count)
         if not any((edge.source, edge.target) == (shown, id_) for edge in self.edges):
             self.edge(shown, id_, label=label)
         return id_
 
-    def _encoder(self, id_: str, encoder: EncoderDeclaration) -> str:
+    def _encoder(
+        self, id_: str, encoder: EncoderDeclaration, size: tuple[int, int] | None = None, count: int = 1
+    ) -> str:
         online = {objective.encoder.name for objective in self.program.objectives}
         symbol = "f_theta" if encoder.name in online else "f_phi"
         about = encoder.word.word.text()
-        details = labels.encoder(encoder)
-        return self.node(id_, "call", _branch(encoder), symbol, encoder.name, details, about=about, span=encoder.span)
+        details = labels.encoder(encoder, size, count)
+        branch, span = _branch(encoder), encoder.span
+        return self.node(id_, "call", branch, symbol, encoder.name, details, about=about, span=span, count=count)
 
     def projected(self, encoder: EncoderDeclaration, before: str, pool: str | None, symbol: str) -> str:
         """`before` through the projector of `encoder`, or itself when there is none. `pool` is what comes first."""
@@ -163,14 +184,16 @@ class _Builder:
         """All rows, and the total that they end in."""
         ends: list[tuple[str, str]] = []
         for objective in self.program.objectives:
-            call = self.call(objective.encoder, self.input(objective), "x")
+            runs = [self.call(objective.encoder, shown, "x", size) for shown, size in self.inputs(objective).items()]
+            call = runs[0] if len(runs) == 1 else f"runs of {objective.name}"
             word = objective.represent.word
             branch = _branch(objective.encoder)
             span = objective.settings["represent"]
             features = self.node(
                 f"input {call}", "input", branch, "z_x", "", (word.name,), about=word.text(), span=span
             )
-            self.edge(call, features)
+            for run in runs:
+                self.edge(run, features)
             losses = [self._row(objective, target, features) for target in objective.targets]
             ends += self._weighting(objective, losses)
         total = self.node("total", "total", "total", "L", "")
@@ -204,8 +227,8 @@ class _Builder:
         if target.projected:
             before = self.projected(objective.encoder, features, pool, "g_theta")
         shown = target.data[0]
-        input_view = objective.input_of(shown.which).view
-        relative = word.relative() and shown.view is not None and shown.view is not input_view
+        same_view = any(item.view is shown.view for item in objective.predictors_of(shown))
+        relative = word.relative() and shown.view is not None and not same_view
         details = labels.predictor(word, None if before != features else pool, relative=relative)
         about = word.text()
         id_ = f"predictor {name}"
@@ -285,6 +308,19 @@ class _Builder:
                     label=label.replace("->", "\u2192"),
                 )
         self.nodes[total] = self.nodes.pop(total)
+
+
+def _whole_lists(program: Program) -> frozenset[str]:
+    """The lists of views of which every input and every target's data names all or none."""
+    named = [[item.view for item in objective.inputs] for objective in program.objectives]
+    named += [[item.view for item in t.data if item.view is not None] for o in program.objectives for t in o.targets]
+    found: dict[str, bool] = {}
+    for views in named:
+        places = [view.place for view in views if view.place is not None]
+        for place in places:
+            whole = sum(other.name == place.name for other in places) == place.count
+            found[place.name] = whole and found.get(place.name, True)
+    return frozenset(name for name, whole in found.items() if whole)
 
 
 def _branch(encoder: EncoderDeclaration) -> Branch:

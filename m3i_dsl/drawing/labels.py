@@ -7,6 +7,7 @@ a word that is not known here shows its name alone, and all of its arguments are
 from __future__ import annotations
 
 from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Target, TargetReference, View
+from m3i_dsl.semantics.resolve import data_of
 from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
 from m3i_dsl.vocabulary.encoders.timm import Timm
 from m3i_dsl.vocabulary.kinds import ImageEncoder, Mask, Predictor, Representation, Source, TextEncoder
@@ -30,11 +31,13 @@ def source(word: Source) -> tuple[str, ...]:
     return (word.name, last if len(last) <= LONGEST else f"{last[: LONGEST - 3]}...")
 
 
-def view(view: View) -> tuple[str, ...]:
-    """Its size, and its steps by name, but for the `normalize` that all views end with."""
+def view(view: View, count: int = 1) -> tuple[str, ...]:
+    """Its size, how many there are, and its steps by name, but for the `normalize` that all views end with."""
     height, width = view.size
+    size = f"{height}{TIMES}{width} px"
+    size = size if count == 1 else f"{count} views, {size}"
     steps = [placed.word.name for placed in view.transforms if placed.word.name != "normalize"]
-    return (f"{height}{TIMES}{width} px", ", ".join(steps)) if steps else (f"{height}{TIMES}{width} px",)
+    return (size, ", ".join(steps)) if steps else (size,)
 
 
 def mask(word: Mask) -> tuple[str, ...]:
@@ -53,11 +56,16 @@ def mix(word: PatchMix) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def encoder(declaration: EncoderDeclaration) -> tuple[str, ...]:
-    """The architecture, and the size of what it yields."""
+def encoder(declaration: EncoderDeclaration, seen: tuple[int, int] | None = None, runs: int = 1) -> tuple[str, ...]:
+    """The architecture, and the size of what it yields: of images of the size `seen`, if that is not its own."""
+    times = (f"{runs} runs",) if runs > 1 else ()
+    return _encoder(declaration, seen) + times
+
+
+def _encoder(declaration: EncoderDeclaration, seen: tuple[int, int] | None) -> tuple[str, ...]:
     word = declaration.word.word
     if isinstance(word, ImageEncoder):
-        shape = word.shape()
+        shape = word.shape() if seen is None else word.shape_at(seen)
         size = f"{shape.grid.rows}{TIMES}{shape.grid.columns} tokens, {shape.width} wide"
         return (word.model.partition(".")[0] if isinstance(word, Timm) else word.name, size)
     if isinstance(word, TextEncoder):
@@ -130,7 +138,7 @@ def reference(reference: TargetReference) -> str:
 def group(objective: Objective, target: Target, *, qualified: bool) -> str:
     """`intra: view1 of first`, with the objective's name when there are several."""
     name = f"{objective.name}.{target.name}" if qualified else target.name
-    data = ", ".join(reference(item) for item in target.data)
+    data = ", ".join(data_of(target, reference))
     if objective.symmetric and target.data[0].view is not None:
         data = f"{objective.inputs[0].view.name} {SWAPPED} {data}"
     return name if name == data else f"{name}: {data}"

@@ -52,7 +52,8 @@ class Node:
     """A box. `symbol` is the paper's ("f_theta", "z_x", "-log P"; "" for none), `title` the recipe's name or word.
 
     `details` are short lines below the title; `about` is the whole word as a recipe writes it, for a tooltip; `line` is
-    the line of the recipe, 0 for what no line declares.
+    the line of the recipe, 0 for what no line declares. `count` is how many alike the box stands for: the views of a
+    list, and the runs of an encoder on them.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Node:
     about: str = ""
     line: int = 0
     group: str | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ readers that do not see it, a tooltip for each box; the same drawing gives the s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from m3i_dsl.drawing import palette, symbols
 from m3i_dsl.drawing.geometry import CYLINDER, DETAIL, DETAIL_LINE, LABEL, MARGIN, PADDING_Y, TITLE, Box, Layout
 from m3i_dsl.drawing.layout import layout, title_line
@@ -82,7 +84,8 @@ def _box(node: Node, box: Box, color: Color) -> list[str]:
     if node.line:
         tooltip += f" (line {node.line})"
     x = box.x + box.width / 2
-    lines = ["<g>", f"<title>{escape(tooltip)}</title>", _shape(node, box, color)]
+    lines = ["<g>", f"<title>{escape(tooltip)}</title>"]
+    lines += [*_behind_box(node, box, color), _shape(node, box, color)]
     shift = CYLINDER if node.kind == "data" else 0.0
     if node.kind == "total":
         lines.append(title(x, box.middle + 5, node, INK))
@@ -92,6 +95,17 @@ def _box(node: Node, box: Box, color: Color) -> list[str]:
         y = box.y + shift + PADDING_Y + title_line(node) + DETAIL_LINE * index + DETAIL - 1
         lines.append(text(x, y, detail, size=DETAIL, fill=QUIET))
     return [*lines, "</g>"]
+
+
+STACK = 3.5
+"""How far the boxes behind a box that stands for several are from each other."""
+
+
+def _behind_box(node: Node, box: Box, color: Color) -> list[str]:
+    """Two more boxes behind one that stands for several."""
+    if node.count == 1:
+        return []
+    return [_shape(node, replace(box, x=box.x + step, y=box.y + step), color) for step in (2 * STACK, STACK)]
 
 
 def _shape(node: Node, box: Box, color: Color) -> str:

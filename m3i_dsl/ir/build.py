@@ -50,10 +50,14 @@ def _objective(objective: Objective, trace: Trace) -> Value:
 
 
 def _target(builder: TargetBuilder, target: Target) -> Value:
-    """The mean over the target's data (two captions of a mix), summed over both directions if symmetric."""
+    """The mean over the target's data (two captions of a mix) and the inputs that predict it.
+
+    Summed over both directions if symmetric.
+    """
     directions: list[Direction] = ["forward", "backward"] if builder.objective.symmetric else ["forward"]
     summed: list[Value] = []
     for direction in directions:
-        losses = [builder.loss(reference, direction) for reference in target.data]
+        pairs = ((r, shown) for r in target.data for shown in builder.objective.predictors_of(r))
+        losses = [builder.loss(reference, shown, direction) for reference, shown in pairs]
         summed.append(losses[0] if len(losses) == 1 else builder.trace.one("mean", *losses))
     return summed[0] if len(summed) == 1 else builder.trace.one("add", *summed)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from m3i_dsl.ir.dimensions import batch_dimension, ranges_text
 from m3i_dsl.ir.effects import OBSERVABLE, module_effects
 from m3i_dsl.ir.graph import Attribute, Section, Type, Value
 from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.ir.trace import Trace
-from m3i_dsl.semantics.program import EncoderDeclaration, View, Which
+from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
 from m3i_dsl.vocabulary.kinds import FeatureShape, ImageEncoder, Mask, Predictor, TextEncoder
 from m3i_dsl.vocabulary.values import ramp_text
 
@@ -34,11 +35,11 @@ class PartsBuilder:
 
     def view(self, view: View) -> Value:
         """f32 [B, 3, H, W]."""
-        return self.trace.input(ViewInput(view.name, view.name), Type("f32", ("B", 3, *view.size)))
+        return self.trace.input(ViewInput(view.identifier, view.name), Type("f32", ("B", 3, *view.size)))
 
     def geometry(self, view: View, which: Which | None) -> Value:
         """f32 [B, 6], of the partner's view for the second image of a mix."""
-        geometry = self.trace.input(GeometryInput(f"{view.name}_geometry", view.name), Type("f32", ("B", 6)))
+        geometry = self.trace.input(GeometryInput(f"{view.identifier}_geometry", view.name), Type("f32", ("B", 6)))
         return self.partnered(geometry, which)
 
     def mask(self, mask: Mask, view: View, shape: FeatureShape, slot: str) -> Value:
@@ -47,17 +48,26 @@ class PartsBuilder:
             if isinstance(input_.source, MaskInput) and input_.source.slot == slot:
                 return input_.value
         count = sum(isinstance(input_.source, MaskInput) for input_ in self.trace.inputs.values())
-        source = MaskInput(f"{view.name}_mask{count or ''}", view.name, mask, shape.grid, shape.stride, slot)
+        source = MaskInput(f"{view.identifier}_mask{count or ''}", view.name, mask, shape.grid, shape.stride, slot)
         return self.trace.input(source, Type("bool", ("B", shape.grid.tokens)))
 
-    def categories(self, data: str, field: str) -> Value:
-        """i64 [B]."""
-        return self.trace.input(CategoryInput(f"{data}_{field}", data, field), Type("i64", ("B",)))
+    def categories(self, data: AnyData, field: str) -> Value:
+        """i64 [B], of the samples that have the field."""
+        source = CategoryInput(f"{data.name}_{field}", data.name, field)
+        return self.trace.input(source, Type("i64", (_rows_having(data, field),)))
 
-    def tokens(self, data: str, field: str, encoder: EncoderDeclaration) -> Value:
-        """i64 [B, T], tokenised for a text encoder."""
-        source = TextInput(f"{data}_{field}", data, field, encoder.name)
-        return self.trace.input(source, Type("i64", ("B", text_encoder(encoder).context)))
+    def tokens(self, data: AnyData, field: str, encoder: EncoderDeclaration) -> Value:
+        """i64 [B, T], tokenised for a text encoder, of the samples that have the field."""
+        source = TextInput(f"{data.name}_{field}", data.name, field, encoder.name)
+        return self.trace.input(source, Type("i64", (_rows_having(data, field), text_encoder(encoder).context)))
+
+    def having(self, value: Value, data: AnyData, field: str) -> Value:
+        """The rows of `value` [B, ...] whose samples have a field."""
+        if data.is_whole(field) or not isinstance(data, Mixture):
+            return value
+        pattern = data.pattern
+        which = ranges_text(pattern.chosen([source.name for source in data.having(field)]))
+        return self.trace.one("rows", value, period=pattern.period, which=which)
 
     def partnered(self, value: Value, which: Which | None) -> Value:
         """The value that belongs to the image: its partner's for the second image of a mix."""
@@ -76,7 +86,8 @@ class PartsBuilder:
         taps: int = 0,
     ) -> Value:
         """Features [B, P + N, D] of an image encoder, or its last `taps` block outputs when `taps` is not 0."""
-        shape = image_encoder(encoder).shape()
+        _, _, height, width = image.type.dimensions
+        shape = image_encoder(encoder).shape_at((int(height), int(width)))
         self._declare(encoder)
         visible = shape.grid.tokens
         if mask is not None and mask.tokens == "drop":
@@ -110,6 +121,12 @@ class PartsBuilder:
         if word.projector is not None:
             widths = {"input_width": shape.width, "output_width": word.projected_width()}
             self.trace.module("projectors", encoder.name, word.projector, encoder.span, **widths, **_origin(encoder))
+
+
+def _rows_having(data: AnyData, field: str) -> str:
+    if not isinstance(data, Mixture):
+        return "B"
+    return batch_dimension(data.pattern.share([source.name for source in data.having(field)]))
 
 
 def image_encoder(encoder: EncoderDeclaration) -> ImageEncoder:

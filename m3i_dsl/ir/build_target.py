@@ -7,25 +7,29 @@ input, input representation, target representation, prediction, regularization, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, overload
 
 from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder, projector, text_encoder
 from m3i_dsl.ir.graph import Value
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.checks.shapes import predicted_width, target_grid
 from m3i_dsl.semantics.program import (
+    AnyData,
     EncoderDeclaration,
     InputReference,
     Objective,
     Target,
     TargetReference,
     View,
+    Which,
 )
 from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
+from m3i_dsl.vocabulary.regularizations.sharpening import Sharpening
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
 from m3i_dsl.vocabulary.representations.global_feature import GlobalFeature
+from m3i_dsl.vocabulary.representations.prototype_distribution import PrototypeDistribution
 
 Direction = Literal["forward", "backward"]
 """`backward` swaps the input view and the target view of a symmetric objective."""
@@ -49,6 +53,9 @@ class _Tokens:
 class TargetBuilder:
     """Writes the equations of one target.
 
+    Shares of prototypes are made of all views of a target together, before its first loss: a running mean moves once a
+    step, after every view was centred.
+
     Once a loss has been built, `input_representation` is z_x and `target_tokens` all tokens of a dense feature target,
     before they are matched or normalised.
     """
@@ -62,6 +69,8 @@ class TargetBuilder:
         self.name = f"{objective.name}_{target.name}"
         self.input_representation: Value | None = None
         self.target_tokens: Value | None = None
+        self.monitored = False
+        self._shares: dict[tuple[str, Which | None], Value] = {}
 
     @property
     def shape(self) -> FeatureShape:
@@ -69,23 +78,27 @@ class TargetBuilder:
 
     # --- the columns --------------------------------------------------------------------------------------------------
 
-    def loss(self, reference: TargetReference, direction: Direction) -> Value:
-        """The loss of this target on one of its data."""
-        input_, target_view = self._views(reference, direction)
+    def loss(self, reference: TargetReference, shown: InputReference, direction: Direction) -> Value:
+        """The loss of this target on one of its data, predicted from the input `shown`."""
+        input_, target_view = self._views(reference, shown, direction)
         tokens = self._input(input_, reference)
         wanted, wanted_count = self._wanted(tokens)
         target = self._target_representation(reference, target_view, wanted, wanted_count, tokens)
-        prediction = self._prediction(tokens, input_, target_view, wanted, wanted_count, target)
+        prediction = self._prediction(tokens, input_, target_view, wanted, wanted_count, target, reference)
         prediction, target = self._regularized(prediction, target)
         loss = self._distribution(prediction, target, reference)
+        if self.objective.several and self.monitored:
+            return loss  # one pair stands for all
+        self.monitored = True
         suffix = "" if reference.which in (None, "first") or len(self.target.data) == 1 else "/second"
         suffix += "/backward" if direction == "backward" else ""
         self.trace.output(f"representations/{self.role}/prediction{suffix}", prediction)
         self.trace.output(f"representations/{self.role}/target{suffix}", target)
         return loss
 
-    def _views(self, reference: TargetReference, direction: Direction) -> tuple[InputReference, View | None]:
-        input_ = self.objective.input_of(reference.which)
+    def _views(
+        self, reference: TargetReference, input_: InputReference, direction: Direction
+    ) -> tuple[InputReference, View | None]:
         if direction == "forward":
             return input_, reference.view
         other = next(r.view for target in self.objective.targets for r in target.data if r.view is not None)
@@ -154,6 +167,9 @@ class TargetBuilder:
                 case DenseFeature() | GlobalFeature():
                     assert view is not None and self.target.encoder is not None
                     target = self._feature(word, self.target.encoder, view, reference, tokens)
+                case PrototypeDistribution():
+                    assert view is not None
+                    return self._shares_of(word, view, reference.which)
                 case DensePixels():
                     assert view is not None
                     grid = self._target_grid()
@@ -181,8 +197,9 @@ class TargetBuilder:
         wanted: Value | None,
         wanted_count: int,
         target: Value,
+        reference: TargetReference,
     ) -> Value:
-        """zh = f_psi(z_x, t_x, t_y), with the shape of z_y."""
+        """zh = f_psi(z_x, t_x, t_y), with the shape of z_y: of the samples that have the target's field."""
         word = self.target.predictor.word
         form = self.target.representation.word.form
         with self.trace.at(self.target.predictor.span):
@@ -191,6 +208,7 @@ class TargetBuilder:
             if pooled:
                 mode = str(getattr(word, "pool", "mean"))
                 features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=mode)
+            features = self._having(features, reference)
             if self._projects():
                 features = self.parts.project(self.objective.encoder, features)
             self._predictor_module(features, target, wanted_count, tokens)
@@ -203,9 +221,12 @@ class TargetBuilder:
                 arguments = [features, tokens.hidden, wanted, tokens.source, *geometry]
                 kind = "queries"
             elif form != "dense" and word.pools:
-                arguments = [features, tokens.hidden, None, tokens.source, None, None]
+                hidden, source = (self._having(value, reference) for value in (tokens.hidden, tokens.source))
+                arguments = [features, hidden, None, source, None, None]
                 kind = "pooled"
-            prediction = self.trace.one("predict", *arguments, module=self.name, form=kind, needed=False)
+            # A predictor is run once on each input, whatever number of the target's data it is compared with.
+            call = self.trace.once if self.objective.several else self.trace.call
+            prediction = call("predict", *arguments, module=self.name, form=kind, needed=False)[0]
             if form == "dense" and not word.queries:
                 prediction = self.trace.one("patches", prediction, prefix=self.shape.prefix)
                 if wanted is not None:
@@ -225,7 +246,7 @@ class TargetBuilder:
             if any(placed.word.standardizes for placed in self.target.regularizations):
                 prediction = self.trace.one("normalize", prediction, by="batch")
                 target = self.trace.one("normalize", target, by="batch")
-            if any(placed.word.detaches for placed in self.target.regularizations):
+            if word.form != "prototypes" and any(placed.word.detaches for placed in self.target.regularizations):
                 target = self.trace.one("stop_gradient", target)
         return prediction, target
 
@@ -306,6 +327,42 @@ class TargetBuilder:
             features = self.trace.one("match", features, own, other)
         return self.parts.partnered(features, reference.which)
 
+    def _shares_of(self, word: PrototypeDistribution, view: View, which: Which | None) -> Value:
+        """z_y over prototypes [B, K]. The regularization sees the scores of all views of this target at once."""
+        if not self._shares:
+            directions: tuple[Direction, ...] = ("forward", "backward") if self.objective.symmetric else ("forward",)
+            compared: list[tuple[View | None, Which | None]] = [
+                (self._views(reference, shown, direction)[1], reference.which)
+                for direction in directions
+                for reference in self.target.data
+                for shown in self.objective.predictors_of(reference)
+            ]
+            seen: dict[tuple[str, Which | None], View] = {
+                (other.name, side): other for other, side in compared if other is not None
+            }
+            scores = {key: self._scores(word, other, key[1]) for key, other in seen.items()}
+            assigned = tuple(scores.values())
+            if any(placed.word.detaches for placed in self.target.regularizations):
+                with self.trace.at(self.target.settings["regularization"]):
+                    assigned = tuple(self.trace.one("stop_gradient", each) for each in assigned)
+            assigning = [placed for placed in self.target.regularizations if placed.word.assigns]
+            for index, placed in enumerate(sorted(assigning, key=lambda placed: isinstance(placed.word, Sharpening))):
+                name = f"{self.name}_{index}"
+                with self.trace.at(placed.span):
+                    width = int(assigned[0].type.dimensions[-1])
+                    self.trace.module("assignments", name, placed.word, placed.span, width=width)
+                    assigned = self.trace.call("assign", *assigned, module=name)
+            self._shares = dict(zip(scores, assigned, strict=True))
+        return self._shares[view.name, which]
+
+    def _scores(self, word: PrototypeDistribution, view: View, which: Which | None) -> Value:
+        """[B, K]: the projected feature of `view` against each prototype."""
+        encoder = self.target.encoder
+        assert encoder is not None
+        features = self.parts.encode(encoder, self.parts.view(view))
+        features = self.trace.one("pool", features, prefix=image_encoder(encoder).shape().prefix, mode=word.pool)
+        return self.parts.partnered(self.parts.project(encoder, features), which)
+
     def _projects(self) -> bool:
         """Whether the prediction starts from projected features: when z_y is projected, so is z_x."""
         return self.target.projected and projector(self.objective.encoder) is not None
@@ -324,7 +381,7 @@ class TargetBuilder:
             self.target.representation.span,
             input_width=0,
             output_width=width,
-            data=self._data(reference),
+            data=self._data(reference).name,
         )
         return self.trace.call("table", module=self.name)[0]
 
@@ -335,8 +392,19 @@ class TargetBuilder:
     def _bias(self) -> Value:
         return self.trace.call("table", module=self.name)[1]
 
-    def _data(self, reference: TargetReference) -> str:
-        return self.objective.input_of(reference.which).view.data.name
+    @overload
+    def _having(self, value: Value, reference: TargetReference) -> Value: ...
+    @overload
+    def _having(self, value: Value | None, reference: TargetReference) -> Value | None: ...
+    def _having(self, value: Value | None, reference: TargetReference) -> Value | None:
+        """The rows of a value [B, ...] whose samples have the field; views are of all."""
+        if value is None or reference.view is not None:
+            return value
+        with self.trace.at(reference.span):
+            return self.parts.having(value, self._data(reference), reference.field)
+
+    def _data(self, reference: TargetReference) -> AnyData:
+        return self.objective.input_of(reference.which).view.data
 
     def _text(self, reference: TargetReference) -> Value:
         encoder = self.target.encoder
@@ -379,5 +447,5 @@ def candidates_of(target: Target) -> str | None:
     if not target.distribution.word.contrasts:
         return None
     named = [p.word.candidates for p in target.regularizations if p.word.candidates is not None]
-    by_form = {"categories": "categories", "texts": "texts"}
+    by_form = {"categories": "categories", "texts": "texts", "prototypes": "prototypes"}
     return named[0] if named else by_form.get(target.representation.word.form, "samples")

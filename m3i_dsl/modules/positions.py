@@ -8,6 +8,7 @@ float64 geometry gives float64 positions); identity geometry gives exactly 0..G-
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from m3i_dsl.vocabulary.kinds import Grid
@@ -29,6 +30,23 @@ def sincos_2d(grid: Grid, width: int, dtype: torch.dtype, device: torch.device |
     columns = torch.arange(grid.columns, dtype=dtype, device=device).repeat(grid.rows)
     quarter = _quarter(width)
     return torch.cat([sincos(rows, quarter), sincos(columns, quarter)], dim=-1)
+
+
+def resampled(table: Tensor, grid: Grid, to: Grid) -> Tensor:
+    """[L', D]: a position embedding `table` [L, D] of `grid` at the places of `to`, by bicubic interpolation (DINO).
+
+    The interpolation is separable and linear, so it is two products with fixed matrices, whose backward gives the same
+    bits every time.
+    """
+    rows, columns = _bicubic(grid.rows, to.rows, table), _bicubic(grid.columns, to.columns, table)
+    cells = table.unflatten(0, (grid.rows, grid.columns))
+    return torch.einsum("pr,qc,rcd->pqd", rows, columns, cells).flatten(0, 1)
+
+
+def _bicubic(count: int, to: int, like: Tensor) -> Tensor:
+    """[to, count]: what resamples `count` values at `to` places, aligned at the outer edges."""
+    unit = torch.eye(count, dtype=like.dtype, device=like.device)
+    return F.interpolate(unit[None, None], size=(to, count), mode="bicubic", align_corners=False)[0, 0]
 
 
 def relative_positions(

@@ -8,17 +8,17 @@ elaborate_training.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from m3i_dsl.diagnostics import Diagnostics, Label, error
+from m3i_dsl.diagnostics import Diagnostics, Label, Severity, error
 from m3i_dsl.semantics.bind import Attempts, Binder
 from m3i_dsl.semantics.elaborate_objective import elaborate_objective
 from m3i_dsl.semantics.elaborate_training import elaborate_evaluations, elaborate_training
 from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder, elaborate_view
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
-from m3i_dsl.semantics.program import Data, EncoderDeclaration, Objective, Program, View
+from m3i_dsl.semantics.program import Data, EncoderDeclaration, Mixture, Objective, Program, View, ViewList
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.unread import unread
 from m3i_dsl.source import Span
@@ -57,18 +57,21 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics
     if diagnostics.has_errors or training is None or name is None:
         return None
     _same_names(objectives, diagnostics)
+    _same_identifiers(scope, diagnostics)
     _unused(scope, recipe, diagnostics)
+    _unused_of_lists(scope, objectives, diagnostics)
     program = Program(
         name=name.name.text,
         file=recipe.span.file,
         parameters=texts(parameters),
         data=scope.all("data", Data),
-        views=scope.all("view", View),
+        views=views_in(scope),
         encoders=scope.all("encoder", EncoderDeclaration),
         objectives=tuple(objectives),
         training=training,
         evaluations=tuple(evaluations),
         span=name.span,
+        mixtures=scope.all("data", Mixture),
     )
     return _without_unread_includes(program)
 
@@ -79,13 +82,15 @@ def _without_unread_includes(program: Program) -> Program:
     encoders |= {t.encoder.name for o in program.objectives for t in o.targets if t.encoder is not None}
     encoders |= {e.name for e in program.encoders.values() if not _included(e.span)}
     encoders |= {program.encoders[name].of or name for name in encoders}
-    views = {r.view.name for o in program.objectives for r in o.inputs}
-    views |= {r.view.name for o in program.objectives for t in o.targets for r in t.data if r.view is not None}
+    read = views_read(program.objectives)
+    views = {v.name for v in program.views.values() if v.declared_as in {r.declared_as for r in read.values()}}
     kept_encoders = {n: e for n, e in program.encoders.items() if n in encoders}
     kept_views = {n: v for n, v in program.views.items() if n in views or not _included(v.span)}
     data = {view.data.name for view in kept_views.values()}
+    mixtures = {n: m for n, m in program.mixtures.items() if n in data or not _included(m.span)}
+    data |= {source.name for mixture in mixtures.values() for source in mixture.sources}
     kept_data = {n: d for n, d in program.data.items() if n in data or not _included(d.span)}
-    return replace(program, encoders=kept_encoders, views=kept_views, data=kept_data)
+    return replace(program, encoders=kept_encoders, views=kept_views, data=kept_data, mixtures=mixtures)
 
 
 def _included(span: Span) -> bool:
@@ -173,6 +178,46 @@ def _same_names(objectives: list[Objective], diagnostics: Diagnostics) -> None:
                 diagnostics.add(error("M3I0121", message, target.span, secondary=labels, helps=helps))
             else:
                 found[spelled] = (f"{objective.name}.{target.name}", target.span)
+
+
+def views_in(scope: Scope) -> dict[str, View]:
+    """All sound views by name, those of a list one by one."""
+    found = scope.all("view", object).values()
+    views = [view for item in found for view in (item.views if isinstance(item, ViewList) else (item,))]
+    return {view.name: view for view in views if isinstance(view, View)}
+
+
+def views_read(objectives: Iterable[Objective]) -> dict[str, View]:
+    """The views that inputs and targets name."""
+    views = [r.view for o in objectives for r in o.inputs]
+    views += [r.view for o in objectives for t in o.targets for r in t.data if r.view is not None]
+    return {view.name: view for view in views}
+
+
+def _same_identifiers(scope: Scope, diagnostics: Diagnostics) -> None:
+    """A view of a list goes by `local_0` in a graph, which may be the name of another view."""
+    found: dict[str, View] = {}
+    for view in views_in(scope).values():
+        first = found.setdefault(view.identifier, view)
+        if first is not view:
+            message = f"views `{first.name}` and `{view.name}` would both be called `{view.identifier}`"
+            labels = (Label(first.span, "the first one"),)
+            helps = ("rename one of them",)
+            diagnostics.add(error("M3I0121", message, view.span, secondary=labels, helps=helps))
+
+
+def _unused_of_lists(scope: Scope, objectives: list[Objective], diagnostics: Diagnostics) -> None:
+    """Views of a list that nothing reads although it reads others."""
+    if diagnostics.has_errors:
+        return
+    read = views_read(objectives)
+    for found in scope.all("view", ViewList).values():
+        unused = [view.name for view in found.views if view.name not in read]
+        if unused and len(unused) < len(found.views) and not _included(found.span):
+            names = ", ".join(f"`{name}`" for name in unused)
+            message = f"view {names} is never used" if len(unused) == 1 else f"views {names} are never used"
+            helps = (f"name the whole list, `{found.name}`", "or declare fewer views")
+            diagnostics.add(error("M3I0806", message, found.count_span, helps=helps, severity=Severity.WARNING))
 
 
 def _unused(scope: Scope, recipe: ast.Recipe, diagnostics: Diagnostics) -> None:

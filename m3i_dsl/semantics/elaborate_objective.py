@@ -8,16 +8,17 @@ fixed`, `symmetric false`, `weight 1` (our choice). Sibling: references.py, what
 from __future__ import annotations
 
 from m3i_dsl.diagnostics import Label, error
-from m3i_dsl.semantics.bind import Attempts
+from m3i_dsl.semantics.bind import Attempts, Unbound
 from m3i_dsl.semantics.literals import PLAIN
 from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Placed, Target
-from m3i_dsl.semantics.references import input_of, sees_input, target_references
+from m3i_dsl.semantics.references import inputs_of, sees_input, target_references
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.settings import by_keyword, single
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Distribution, Predictor, Regularization, Representation, Weighting
 from m3i_dsl.vocabulary.predictors.decoder import Decoder
+from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.predictors.linear import Linear
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
@@ -40,7 +41,7 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
     def setting(name: str) -> ast.Value:
         return single(found, name, binder.diagnostics)
 
-    inputs, mix = attempts(lambda: input_of(setting("input"), scope)) or ((), None)
+    inputs, mix = attempts(lambda: inputs_of(_written(found, "input"), scope)) or ((), None)
     represent, encoder = attempts(lambda: _represent(setting("represent"), scope)) or (None, None)
     weighting: Placed[Weighting] = Placed(Fixed(), block.name.span, {})
     if "weighting" in found:
@@ -64,8 +65,15 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
         weighting=weighting,
         symmetric=symmetric,
         span=block.name.span,
-        settings={keyword: given.values[0].span for keyword, given in found.items()},
+        settings={keyword: given.values[0].span.to(given.values[-1].span) for keyword, given in found.items()},
     )
+
+
+def _written(found: dict[str, ast.Setting], keyword: str) -> ast.Setting:
+    """A setting that takes several values; that it is missing is reported already."""
+    if keyword not in found:
+        raise Unbound
+    return found[keyword]
 
 
 def _targets(
@@ -111,7 +119,7 @@ def _target(block: ast.Target, inputs: tuple[InputReference, ...], mixed: bool, 
     attempts.finish()
     assert representation is not None, "`attempts` would have failed"
     if predictor is None:
-        same_view = all(sees_input(reference, inputs) for reference in data)
+        same_view = all(sees_input(reference, inputs, mixed) for reference in data)
         predictor = Placed(_default_predictor(representation.word, same_view), block.name.span, {})
     return Target(
         name=block.name.text,
@@ -149,6 +157,8 @@ def _default_predictor(representation: Representation, same_view: bool) -> Predi
             return Decoder(position="absolute" if same_view else "relative")
         case "global":
             return Mlp()
+        case "prototypes":
+            return Identity(pool=getattr(representation, "pool", "mean"))
         case _:
             return Linear()
 

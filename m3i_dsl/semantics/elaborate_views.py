@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics.bind import Attempts
-from m3i_dsl.semantics.program import Data, EncoderDeclaration, Placed, View
+from m3i_dsl.semantics.elaborate_mixture import elaborate_mixture, mixture_term
+from m3i_dsl.semantics.literals import WHOLE
+from m3i_dsl.semantics.program import AnyData, Data, EncoderDeclaration, ListPlace, Placed, View, ViewList
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.syntax import ast
@@ -23,10 +27,14 @@ from m3i_dsl.vocabulary.kinds import (
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
 from m3i_dsl.vocabulary.transforms.pipeline import completed
+from m3i_dsl.vocabulary.word import Bounds
 
 
-def elaborate_data(declaration: ast.Data, scope: Scope) -> Data:
-    """A source bound to its word."""
+def elaborate_data(declaration: ast.Data, scope: Scope) -> AnyData:
+    """A source bound to its word, or a mixture of sources."""
+    mixed = mixture_term(declaration, scope)
+    if mixed is not None:
+        return elaborate_mixture(declaration, mixed, scope)
     source = scope.binder.word(declaration.value, Source, "source")
     try:
         source.word.check()
@@ -35,9 +43,10 @@ def elaborate_data(declaration: ast.Data, scope: Scope) -> Data:
     return Data(declaration.name.text, source, declaration.span)
 
 
-def elaborate_view(declaration: ast.View, scope: Scope) -> View:
+def elaborate_view(declaration: ast.View, scope: Scope) -> View | ViewList:
     """A view ends in `normalize`; one that does not say so gets ImageNet's (timm's default), which `resolve` prints."""
     attempts = Attempts()
+    count = attempts(lambda: _count(declaration, scope))
     data = attempts(lambda: _view_data(declaration, scope))
     value = declaration.value
     transforms = [
@@ -47,22 +56,45 @@ def elaborate_view(declaration: ast.View, scope: Scope) -> View:
     size = _size(declaration, transforms, scope)
     if not any(isinstance(transform.word, Normalize) for transform in transforms):
         transforms.append(Placed(Normalize(), value.span, {}))
-    return View(declaration.name.text, data, declaration.field.text, tuple(transforms), size, declaration.span)
+    name = declaration.name.text
+    view = View(name, data, declaration.field.text, tuple(transforms), size, declaration.span)
+    if declaration.count is None:
+        return view
+    views = (replace(view, name=f"{name}[{index}]", place=ListPlace(name, index, count)) for index in range(count))
+    return ViewList(name, tuple(views), declaration.span, declaration.count.span)
 
 
-def _view_data(declaration: ast.View, scope: Scope) -> Data:
-    data = scope.find("data", declaration.data, Data)
+def _count(declaration: ast.View, scope: Scope) -> int:
+    """How many views a list has: two or more."""
+    if declaration.count is None:
+        return 1
+    name = declaration.name.text
+    count = scope.binder.value(declaration.count, WHOLE, f"the number of views in `{name}`", Bounds(minimum=1))
+    if count == 1:
+        helps = (f"write `view {name} of ...`, or a larger number",)
+        scope.fail(error("M3I0203", "a list of one view is a view", declaration.count.span, helps=helps))
+    return int(count)
+
+
+def _view_data(declaration: ast.View, scope: Scope) -> AnyData:
+    data = scope.find("data", declaration.data, AnyData)
     fields, field = data.fields, declaration.field
     images = [name for name, modality in fields.items() if modality == "image"]
     if field.text not in fields:
         message = f"data `{data.name}` has no field `{field.text}`"
-        secondary = (Label(data.source.span, f"has {', '.join(f'`{name}`' for name in fields)}"),)
+        secondary = (Label(data.place, f"has {', '.join(f'`{name}`' for name in fields)}"),)
         helps, fix = help_for(field.text, images), fix_for(field.text, field.span, images)
         scope.fail(error("M3I0211", message, field.span, secondary=secondary, helps=helps, fix=fix))
     if fields[field.text] != "image":
         message = f"a view is of images, but `{data.name}.{field.text}` is {fields[field.text]}"
         helps = tuple(f"write `{data.name}.{name}`" for name in images[:1])
         scope.fail(error("M3I0210", message, field.span, helps=helps))
+    if not data.is_whole(field.text):
+        without = [source for source in data.sources if field.text not in source.fields]
+        message = f"a view is of every sample, but some of `{data.name}` have no `{field.text}`"
+        secondary = tuple(Label(source.place, f"`{source.name}` has none") for source in without)
+        helps = ("name an image that every source has", "or leave the sources without it out of the mixture")
+        scope.fail(error("M3I0323", message, field.span, secondary=secondary, helps=helps))
     return data
 
 

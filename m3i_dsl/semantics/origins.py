@@ -35,8 +35,8 @@ def defaults(program: Program) -> Iterator[Default]:
     for data in program.data.values():
         yield from _arguments(f"data {data.name}", data.source)
     for view in program.views.values():
-        for transform in view.transforms:
-            yield from _arguments(f"view {view.name}", transform)
+        for transform in view.transforms if view.place is None or view.place.index == 0 else ():
+            yield from _arguments(f"view {view.declared_as}", transform)
     for encoder in program.encoders.values():
         if encoder.of is None:
             yield from _arguments(f"encoder {encoder.name}", encoder.word)

@@ -7,11 +7,14 @@ arguments were written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Generic, Literal, TypeVar
 
 from m3i_dsl.diagnostics import Label
+from m3i_dsl.semantics.pattern import PAIR, Pattern
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import (
     Distribution,
@@ -82,8 +85,39 @@ class Placed(Generic[W_co]):
         return place_of(self.argument(name), self.definitions.get(name or ""), text)
 
 
+class AnyData:
+    """What views are of: one source, or a mixture of several."""
+
+    __slots__ = ()
+    name: str
+    span: Span
+
+    @property
+    def place(self) -> Span:
+        """Where its value is written."""
+        raise NotImplementedError
+
+    @property
+    def fields(self) -> dict[str, Modality]:
+        """The fields that some sample has, by name."""
+        raise NotImplementedError
+
+    @property
+    def sources(self) -> tuple[Data, ...]:
+        """Where its samples come from, in the order of the recipe."""
+        raise NotImplementedError
+
+    def having(self, name: str) -> tuple[Data, ...]:
+        """The sources whose samples have a field."""
+        return tuple(source for source in self.sources if name in source.fields)
+
+    def is_whole(self, name: str) -> bool:
+        """Whether every sample has a field."""
+        return len(self.having(name)) == len(self.sources)
+
+
 @dataclass(frozen=True, slots=True)
-class Data:
+class Data(AnyData):
     """`data digits = embedded("digits")`."""
 
     name: str
@@ -91,20 +125,109 @@ class Data:
     span: Span
 
     @property
+    def place(self) -> Span:
+        return self.source.span
+
+    @property
     def fields(self) -> dict[str, Modality]:
         return self.source.word.fields()
+
+    @property
+    def sources(self) -> tuple[Data, ...]:
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`laion: 80%` in a mixture: `part` of every batch is of this source. `written` is as the recipe has it."""
+
+    data: Data
+    part: Fraction
+    written: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture(AnyData):
+    """`data all = mixture(laion: 80%, imagenet: 20%)`: every batch has exactly these shares, whose parts sum to 1.
+
+    Its fields are those of its sources. The samples that have a field are those of the sources that have it, always the
+    same rows of a batch, so a target on the field is one of these rows.
+    """
+
+    name: str
+    shares: tuple[Share, ...]
+    value: Span
+    span: Span
+
+    @property
+    def place(self) -> Span:
+        return self.value
+
+    @property
+    def fields(self) -> dict[str, Modality]:
+        return {name: modality for source in self.sources for name, modality in source.fields.items()}
+
+    @property
+    def sources(self) -> tuple[Data, ...]:
+        return tuple(share.data for share in self.shares)
+
+    @property
+    def pattern(self) -> Pattern:
+        """Which rows of a batch are of which source."""
+        return Pattern.of({share.data.name: share.part for share in self.shares})
+
+
+def parts_of(data: AnyData, batch: int) -> tuple[tuple[Data, int], ...]:
+    """The sources of `data`, each with its rows of a batch."""
+    if isinstance(data, Mixture):
+        return tuple((share.data, int(share.part * batch)) for share in data.shares)
+    return tuple((source, batch) for source in data.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPlace:
+    """Which view of a list: `index` of the `count` views called `name`."""
+
+    name: str
+    index: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`view view1 of digits.image = crop(32px) | flip`; `size` is the (height, width) that it yields."""
+    """`view view1 of digits.image = crop(32px) | flip`; `size` is the (height, width) that it yields.
+
+    A view of a list is called `local[0]`, and `place` says where it is in it.
+    """
 
     name: str
-    data: Data
+    data: AnyData
     field: str
     transforms: tuple[Placed[Transform], ...]
     size: tuple[int, int]
     span: Span
+    place: ListPlace | None = None
+
+    @property
+    def identifier(self) -> str:
+        """The name with letters, digits and `_` only: `local_0`."""
+        return self.name if self.place is None else f"{self.place.name}_{self.place.index}"
+
+    @property
+    def declared_as(self) -> str:
+        """What the recipe declares it as: its own name, or that of its list."""
+        return self.name if self.place is None else self.place.name
+
+
+@dataclass(frozen=True, slots=True)
+class ViewList:
+    """`views local[8] of digits.image = crop(16px)`: views drawn independently, in the order of their numbers."""
+
+    name: str
+    views: tuple[View, ...]
+    span: Span
+    count_span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +319,17 @@ class Objective:
     settings: Mapping[str, Span]
 
     @property
+    def several(self) -> bool:
+        """Whether several views are encoded, each by itself, and each predicts the targets of the other views."""
+        return self.mix is None and len(self.inputs) > 1
+
+    def predictors_of(self, reference: TargetReference) -> tuple[InputReference, ...]:
+        """The inputs that predict a target: the one that shows its image, or all of several but the view itself."""
+        if not self.several:
+            return (self.input_of(reference.which),)
+        return tuple(shown for shown in self.inputs if shown.view is not reference.view)
+
+    @property
     def mask(self) -> Placed[MaskWord] | None:
         """The mask of a single input."""
         return self.inputs[0].mask if self.mix is None else None
@@ -232,7 +366,10 @@ class EvaluationDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A whole recipe. `parameters` are its `param`s by name, with the text of the value in force."""
+    """A whole recipe. `parameters` are its `param`s by name, with the text of the value in force.
+
+    `data` are its sources, also those that are only read as a part of one of the `mixtures`.
+    """
 
     name: str
     file: SourceFile
@@ -244,3 +381,19 @@ class Program:
     training: Training
     evaluations: tuple[EvaluationDeclaration, ...]
     span: Span
+    mixtures: Mapping[str, Mixture] = field(default_factory=dict[str, Mixture])
+
+    @property
+    def unit(self) -> int:
+        """Rows of a batch that stay together: processes and slices of a step have whole multiples of so many.
+
+        The pairs of a mix, and the period of a mixture.
+        """
+        pairs = PAIR if any(objective.mix is not None for objective in self.objectives) else 1
+        read = {i.view.data.name for objective in self.objectives for i in objective.inputs}
+        return math.lcm(pairs, *(m.pattern.period for m in self.mixtures.values() if m.name in read))
+
+    def possible_worlds(self) -> tuple[int, ...]:
+        """How many processes can share a batch, each with the same mixture of whole units."""
+        units, left = divmod(self.training.batch, self.unit)
+        return () if left else tuple(size for size in range(1, units + 1) if units % size == 0)

@@ -1,4 +1,4 @@
-"""What `input` and `data` name: views and fields, and which image of a mix.
+"""What `input` and `data` name: views, lists of views and fields, and which image of a mix.
 
 Takes: the value of a setting. Gives: references to views and fields of the recipe. Guarantees: every part of the
 value is read or reported.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import cast
 
 from m3i_dsl.diagnostics import Label, error
-from m3i_dsl.semantics.bind import Attempts, Unbound
-from m3i_dsl.semantics.program import Data, InputReference, Placed, TargetReference, View, Which
+from m3i_dsl.semantics.bind import Attempts, Unbound, index_span
+from m3i_dsl.semantics.literals import WHOLE
+from m3i_dsl.semantics.program import AnyData, InputReference, Placed, TargetReference, View, ViewList, Which
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.source import Span
@@ -18,21 +19,84 @@ from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Mask
 from m3i_dsl.vocabulary.masks.blocks import BlocksMask
 from m3i_dsl.vocabulary.mixes.mix import PatchMix
+from m3i_dsl.vocabulary.word import Bounds
 
 _WHICH: tuple[Which, Which] = ("first", "second")
 _EXPECTED = "an input is `VIEW`, `masked VIEW`, or `mix(...)`"
 
 
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+def views_named(term: ast.Term, name: ast.Name, scope: Scope) -> tuple[View, ...]:
+    """The view called `name`, all views of a list, or the one of a list whose number `term` gives."""
+    found = scope.find("view", name, object)
+    if isinstance(found, View):
+        if term.index is not None:
+            message = f"`{name.text}` is one view, not a list"
+            scope.fail(error("M3I0201", message, index_span(term), helps=(f"write `{name.text}`",)))
+        return (found,)
+    assert isinstance(found, ViewList)
+    if term.index is None:
+        return found.views
+    number = int(scope.binder.value(term.index, WHOLE, f"the number of a view of `{name.text}`", Bounds(minimum=0)))
+    if number >= len(found.views):
+        secondary = (Label(found.count_span, "the number of views"),)
+        message = f"`{name.text}` has no view {number}: it has {len(found.views)} views, counted from 0"
+        helps = (f"the last is `{name.text}[{len(found.views) - 1}]`",)
+        scope.fail(error("M3I0203", message, term.index.span, secondary=secondary, helps=helps))
+    return (found.views[number],)
+
+
+def one_view(term: ast.Term, name: ast.Name, scope: Scope, taker: str) -> View:
+    """The one view where a list cannot stand; `taker` says what takes it."""
+    view, *others = views_named(term, name, scope)
+    if others:
+        message = f"`{name.text}` is a list of {len(others) + 1} views, and {taker} takes one"
+        scope.fail(error("M3I0201", message, name.span, helps=(f"write `{name.text}[0]`",)))
+    return view
+
+
 # --- input ------------------------------------------------------------------------------------------------------------
 
 
-def input_of(value: ast.Value, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[PatchMix] | None]:
-    """The one input, or the first and the second of a mix."""
-    if not isinstance(value, ast.Term):
-        scope.fail(error("M3I0201", _EXPECTED, value.span))
-    if value.name != PatchMix.name:
-        reference = _input_reference(value, scope, in_mix=False)
-        return (reference,), None
+def inputs_of(setting: ast.Setting, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[PatchMix] | None]:
+    """The one input, the first and the second of a mix, or several views that are encoded each by itself."""
+    value, *others = setting.values
+    if not others and isinstance(value, ast.Term) and value.name == PatchMix.name:
+        return _mixed_inputs(value, scope)
+    attempts = Attempts()
+    references = [attempts(lambda v=value: _input_references(v, scope)) for value in setting.values]
+    attempts.finish()
+    inputs = tuple(reference for some in references for reference in some)
+    _check_several(inputs, scope)
+    return inputs, None
+
+
+def _check_several(inputs: tuple[InputReference, ...], scope: Scope) -> None:
+    """Several inputs are whole views of the same data, each named once."""
+    for index, reference in enumerate(inputs[1:], start=1):
+        if any(earlier.view is reference.view for earlier in inputs[:index]):
+            first = next(Label(i.span, "first named here") for i in inputs if i.view is reference.view)
+            message = f"`{reference.view.name}` is named twice"
+            helps = ("leave one out",)
+            scope.fail(error("M3I0125", message, reference.span, secondary=(first,), helps=helps))
+        if reference.view.data is not inputs[0].view.data:
+            message = (
+                f"`{reference.view.name}` is a view of `{reference.view.data.name}`, but `{inputs[0].view.name}` is of "
+                f"`{inputs[0].view.data.name}`"
+            )
+            secondary = (Label(inputs[0].span, "the first input"),)
+            helps = ("several inputs are of the same image",)
+            scope.fail(error("M3I0211", message, reference.span, secondary=secondary, helps=helps))
+    masked = next((reference for reference in inputs if reference.masked), None)
+    if masked is not None and len(inputs) > 1:
+        message = f"{len(inputs)} views are the input, and one of several is not masked"
+        helps = ("mask a single input", "or leave `masked` out")
+        scope.fail(error("M3I0321", message, masked.span, helps=helps))
+
+
+def _mixed_inputs(value: ast.Term, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[PatchMix]]:
     scope.binder.no_extras(value, "`mix`")
     arguments = value.arguments or ()
     positional = [argument for argument in arguments if argument.name is None]
@@ -56,7 +120,14 @@ def input_of(value: ast.Value, scope: Scope) -> tuple[tuple[InputReference, ...]
 
 
 def _input_reference(value: ast.Value, scope: Scope, *, in_mix: bool) -> InputReference:
-    """`[masked] VIEW [of first|second] [by MASK]`."""
+    """`[masked] VIEW [of first|second] [by MASK]`, of one view."""
+    one, *others = _input_references(value, scope, in_mix=in_mix)
+    assert not others, "a mix is of one view and another"
+    return one
+
+
+def _input_references(value: ast.Value, scope: Scope, *, in_mix: bool = False) -> tuple[InputReference, ...]:
+    """`[masked] VIEW [of first|second] [by MASK]`: one, or one for each view of a list."""
     if not isinstance(value, ast.Term):
         scope.fail(error("M3I0201", _EXPECTED, value.span))
     masked = len(value.words) > 1 and value.words[0].text == "masked"
@@ -65,13 +136,16 @@ def _input_reference(value: ast.Value, scope: Scope, *, in_mix: bool) -> InputRe
         helps = help_for(name.text, ("masked",))
         fix = fix_for(name.text, name.span, ("masked",))
         scope.fail(error("M3I0201", _EXPECTED, value.name_span, helps=helps, fix=fix))
-    scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False, by=False)
+    if value.name == PatchMix.name and not in_mix and not scope.has("view", value.name):
+        message = "a mix is the whole input, and stands alone"
+        scope.fail(error("M3I0321", message, value.name_span, helps=("leave the other inputs out",)))
+    scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False, by=False, index=False)
     attempts = Attempts()
-    view = attempts(lambda: scope.find("view", name, View))
+    views = attempts(lambda: (one_view(value, name, scope, "a mix"),) if in_mix else views_named(value, name, scope))
     which: Which | None = attempts(lambda: _which(value, scope, in_mix=in_mix))
     mask = attempts(lambda: _mask(value, name, masked, scope, in_mix=in_mix))
     attempts.finish()
-    return InputReference(view, which, masked, mask, value.span)
+    return tuple(InputReference(view, which, masked, mask, value.span) for view in views)
 
 
 def _mask(value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix: bool) -> Placed[Mask] | None:
@@ -111,21 +185,22 @@ def target_references(
         raise Unbound
     attempts = Attempts()
     values = found["data"].values
-    references = [attempts(lambda v=value: _target_reference(v, inputs, mixed, scope)) for value in values]
+    found_ = [attempts(lambda v=value: _target_references(v, inputs, mixed, scope)) for value in values]
     attempts.finish()
+    references = [reference for some in found_ for reference in some]
     for index, reference in enumerate(references):
         for earlier in references[:index]:
             if (earlier.view, earlier.field, earlier.which) == (reference.view, reference.field, reference.which):
                 first = Label(earlier.span, "first named here")
-                message = f"`{reference.span.text}` is named twice"
+                message = f"`{reference.span.text if reference.view is None else reference.view.name}` is named twice"
                 scope.fail(error("M3I0125", message, reference.span, secondary=(first,), helps=("leave one out",)))
     return tuple(references)
 
 
-def _target_reference(
+def _target_references(
     value: ast.Value, inputs: tuple[InputReference, ...], mixed: bool, scope: Scope
-) -> TargetReference:
-    """`VIEW [of first|second]` or `FIELD [of first|second]`; a field is one of the data that the input shows."""
+) -> tuple[TargetReference, ...]:
+    """`VIEW [of first|second]`, one for each view of a list, or `FIELD [of first|second]`, of the input's data."""
     if not isinstance(value, ast.Term):
         scope.fail(error("M3I0201", "target data is a view or a field", value.span))
     if len(value.words) != 1:
@@ -133,22 +208,26 @@ def _target_reference(
         message = "target data is a view or a field" + ("; only an input is masked" if masked else "")
         helps = (f"write `{value.words[-1].text}`",) if masked else ()
         scope.fail(error("M3I0201", message, value.name_span, helps=helps))
-    scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False)
+    is_view = scope.has("view", value.words[0].text)
+    scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False, index=not is_view)
     which = _which(value, scope, in_mix=mixed)
     name = value.words[0]
     data = next((i.view.data for i in inputs if i.which == which), inputs[0].view.data)
-    if not scope.has("view", name.text):
-        return _field_reference(value, name, which, data, scope)
-    view = scope.find("view", name, View)
+    if not is_view:
+        return (_field_reference(value, name, which, data, scope),)
+    views = views_named(value, name, scope)
+    view = views[0]
     if view.data is not data:
-        message = f"`{view.name}` is a view of `{view.data.name}`, but the input is of `{data.name}`"
+        message = f"`{view.declared_as}` is a view of `{view.data.name}`, but the input is of `{data.name}`"
         secondary = (Label(inputs[0].span, "the input"),)
         helps = ("input and target are of the same image",)
         scope.fail(error("M3I0211", message, name.span, secondary=secondary, helps=helps))
-    return TargetReference(view, view.field, "image", which, value.span)
+    return tuple(TargetReference(view, view.field, "image", which, value.span) for view in views)
 
 
-def _field_reference(value: ast.Term, name: ast.Name, which: Which | None, data: Data, scope: Scope) -> TargetReference:
+def _field_reference(
+    value: ast.Term, name: ast.Name, which: Which | None, data: AnyData, scope: Scope
+) -> TargetReference:
     fields = data.fields
     views = [view.name for view in scope.all("view", View).values() if view.data is data]
     if name.text not in fields:
@@ -156,7 +235,7 @@ def _field_reference(value: ast.Term, name: ast.Name, which: Which | None, data:
             raise Unbound
         legal = (*views, *(field for field, modality in fields.items() if modality != "image"))
         message = f"data `{data.name}` has no field `{name.text}`, and no view is called so"
-        secondary = (Label(data.source.span, f"has {', '.join(f'`{field}`' for field in fields)}"),)
+        secondary = (Label(data.place, f"has {', '.join(f'`{field}`' for field in fields)}"),)
         helps, fix = help_for(name.text, legal), fix_for(name.text, name.span, legal)
         scope.fail(error("M3I0211", message, name.span, secondary=secondary, helps=helps, fix=fix))
     if fields[name.text] == "image":
@@ -165,7 +244,9 @@ def _field_reference(value: ast.Term, name: ast.Name, which: Which | None, data:
     return TargetReference(None, name.text, fields[name.text], which, value.span)
 
 
-def sees_input(reference: TargetReference, inputs: tuple[InputReference, ...]) -> bool:
+def sees_input(reference: TargetReference, inputs: tuple[InputReference, ...], mixed: bool) -> bool:
     """Whether a target is of the very view that the input shows of its image, or of no view at all."""
-    shown = next((i.view for i in inputs if i.which == reference.which), inputs[0].view)
-    return reference.view is None or reference.view is shown
+    if reference.view is None or (len(inputs) > 1 and not mixed):
+        return reference.view is None  # each of several inputs predicts the other views
+    shown = [i.view for i in inputs if i.which == reference.which] or [i.view for i in inputs]
+    return reference.view is shown[0]

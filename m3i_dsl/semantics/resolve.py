@@ -6,7 +6,9 @@ what is trained is left to a default, so the text means the same under later ver
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from m3i_dsl.semantics.program import (
     EncoderDeclaration,
@@ -16,6 +18,7 @@ from m3i_dsl.semantics.program import (
     Program,
     Target,
     TargetReference,
+    View,
 )
 from m3i_dsl.vocabulary.values import duration_text, number_text, ramp_text, string_text
 from m3i_dsl.vocabulary.word import Word, argument_text
@@ -32,10 +35,16 @@ def _lines(program: Program) -> Iterator[str]:
     yield ""
     for data in program.data.values():
         yield f"data {data.name} = {data.source.word.text()}"
+    for mixture in program.mixtures.values():
+        shares = ", ".join(f"{share.data.name}: {share.written}" for share in mixture.shares)
+        yield f"data {mixture.name} = mixture({shares})"
     yield ""
     for view in program.views.values():
+        if view.place is not None and view.place.index > 0:
+            continue
         transforms = " | ".join(placed.word.text() for placed in view.transforms)
-        yield f"view {view.name} of {view.data.name}.{view.field} = {transforms}"
+        head = f"view {view.name}" if view.place is None else f"views {view.place.name}[{view.place.count}]"
+        yield f"{head} of {view.data.name}.{view.field} = {transforms}"
     yield ""
     for encoder in program.encoders.values():
         yield f"encoder {encoder.name} = {_encoder(encoder)}"
@@ -76,6 +85,8 @@ def _objective(objective: Objective) -> Iterator[str]:
 
 
 def _input(objective: Objective) -> str:
+    if objective.several:
+        return ", ".join(names_of(reference.view for reference in objective.inputs))
     if objective.mix is None:
         return _input_reference(objective.inputs[0])
     inputs = ", ".join(_input_reference(reference) for reference in objective.inputs)
@@ -98,7 +109,7 @@ def _input_reference(reference: InputReference) -> str:
 
 def _target(target: Target) -> Iterator[str]:
     yield f"target {target.name} {{"
-    yield f"data {', '.join(_target_reference(reference) for reference in target.data)}"
+    yield f"data {', '.join(data_of(target, _target_reference))}"
     of = f" of {target.encoder.name}" if target.encoder is not None else ""
     yield f"representation {target.representation.word.text()}{of}"
     yield f"predictor {target.predictor.word.text()}"
@@ -106,6 +117,32 @@ def _target(target: Target) -> Iterator[str]:
     yield f"distribution {target.distribution.word.text()}"
     yield f"weight {number_text(target.weight)}"
     yield "}"
+
+
+def data_of(target: Target, text: Callable[[TargetReference], str]) -> Iterator[str]:
+    """The references of a target's data: each by `text`, a whole list of views by its name."""
+    for which, references in itertools.groupby(target.data, key=lambda reference: reference.which):
+        for of_view, run in itertools.groupby(references, key=lambda reference: reference.view is not None):
+            if of_view:
+                names = names_of(reference.view for reference in run if reference.view is not None)
+                yield from (name if which is None else f"{name} of {which}" for name in names)
+            else:
+                yield from map(text, run)
+
+
+def names_of(views: Iterable[View]) -> Iterator[str]:
+    """The names of views, one for all where they are a whole list in its order."""
+    waiting = list(views)
+    while waiting:
+        first = waiting[0]
+        place = first.place
+        run = waiting[: place.count] if place is not None else []
+        if place is not None and [view.place for view in run] == [replace(place, index=i) for i in range(place.count)]:
+            yield place.name
+            waiting = waiting[place.count :]
+        else:
+            yield first.name
+            waiting = waiting[1:]
 
 
 def _target_reference(reference: TargetReference) -> str:

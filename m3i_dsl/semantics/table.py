@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 from m3i_dsl.semantics.program import Objective, Program, Target, TargetReference
+from m3i_dsl.semantics.resolve import data_of, names_of
 
 COLUMNS = (
     "input data x",
@@ -51,7 +52,7 @@ def row_of(objective: Objective, target: Target) -> Row:
     """The cells of one target."""
     return Row(
         input_data=_input_data(objective),
-        target_data=", ".join(_target_data(reference) for reference in target.data),
+        target_data=", ".join(data_of(target, _target_data)),
         input_representation=objective.represent.word.table,
         target_representation=target.representation.word.table,
         regularization=_regularization(target),
@@ -60,6 +61,8 @@ def row_of(objective: Objective, target: Target) -> Row:
 
 
 def _input_data(objective: Objective) -> str:
+    if objective.several:
+        return ", ".join(names_of(reference.view for reference in objective.inputs))
     cells = [f"{'masked ' if r.masked else ''}{r.view.name}" for r in objective.inputs]
     return cells[0] if objective.mix is None else f"mix({', '.join(cells)})"
 
@@ -105,7 +108,7 @@ _INSTANCE = {("stop gradient", "gaussian"), ("decorrelation", "gaussian"), ("neg
 def is_known(objective: Objective, target: Target) -> bool:
     """Whether the combination of a target is in a row of the table, whatever its views are called."""
     row = row_of(objective, target)
-    same = all(r.view is None or r.view is objective.input_of(r.which).view for r in target.data)
+    same = all(r.view is None or any(i.view is r.view for i in objective.predictors_of(r)) for r in target.data)
     masked = objective.mask is not None or objective.mix is not None
     # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
     regularization = row.regularization.removeprefix("stop gradient + ")

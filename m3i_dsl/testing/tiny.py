@@ -84,6 +84,8 @@ class _Shrinking:
         """Old and new pixels per token of the encoder that the objective at hand is of."""
         encoders = [declared.word.word for declared in program.encoders.values()]
         self._images = _image_sizes([word for word in encoders if isinstance(word, ImageEncoder)], side)
+        for objective in program.objectives:
+            self._other_sizes(objective)
 
     def program(self) -> Program:
         return self.part(self._program)
@@ -123,6 +125,17 @@ class _Shrinking:
         old, new = encoder.word.word, self.part(encoder).word.word
         assert isinstance(old, ImageEncoder) and isinstance(new, ImageEncoder)
         return old.shape().stride, new.shape().stride
+
+    def _other_sizes(self, objective: Objective) -> None:
+        """Views of another size than their encoder's get as many of its new tokens as there were, in proportion."""
+        word = objective.encoder.word.word
+        assert isinstance(word, ImageEncoder)
+        old = word.shape()
+        new = self.part(objective.encoder.word.word)
+        assert isinstance(new, ImageEncoder)
+        for size in sorted({size for shown in objective.inputs for size in shown.view.size} - set(self._images)):
+            tokens = size // old.stride * new.shape().grid.rows // old.grid.rows
+            self._images[size] = max(1, tokens) * new.shape().stride
 
     # --- words --------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 Takes: the call of `encoders`. Gives: `[B, P + N, D]`. Guarantees: with nothing hidden, exactly timm's
 `forward_features`; a dropped token is gone before the first block, so visible tokens cannot know of it, but for their
 own positions, which are added before. With `embed` "visible" it is gone before the patch embedding, equal to rounding.
+Images of another size than the model's get its position embedding resampled (DINO).
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from m3i_dsl.modules.encoders.masking import TokenMode, mask_token
-from m3i_dsl.modules.positions import sincos_2d
+from m3i_dsl.modules.positions import resampled, sincos_2d
 from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
-from m3i_dsl.vocabulary.kinds import FeatureShape
+from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
 
 Embed = Literal["all", "visible"]
 
@@ -31,6 +32,8 @@ class VitEncoder(nn.Module):
         self.model = model
         self.shape = shape
         self.mask_token = mask_token(shape.width, masks)
+        if isinstance(model.patch_embed, PatchEmbed):
+            model.patch_embed.strict_img_size = False  # the checker knows which sizes a recipe may ask for
         if sincos:
             _fix_positions(model, shape)
 
@@ -54,7 +57,8 @@ class VitEncoder(nn.Module):
             if self.mask_token is None:
                 raise ValueError("this encoder was built without a mask token")
             x = torch.where(hidden.unsqueeze(-1), self.mask_token.to(x.dtype), x)
-        x = cast(Tensor, cast(Any, model)._pos_embed(x))
+        size = image.shape[-2], image.shape[-1]
+        x = cast(Tensor, cast(Any, model)._pos_embed(x)) if size == self.shape.image else self._positioned(x, size)
         if hidden is not None and tokens == "drop":
             if visible is None or isolate is not None:
                 raise ValueError("dropping tokens needs the count of visible ones, and no second image")
@@ -91,6 +95,19 @@ class VitEncoder(nn.Module):
         if model.pos_embed is not None:
             prefix, table = model.pos_embed[0].split([model.pos_embed.shape[1] - grid.tokens, grid.tokens])
             x = x + F.embedding(chosen, table)
+            if len(prefix):
+                first = [torch.cat(first, dim=1) + prefix]
+        return cast(Tensor, model.pos_drop(torch.cat([*first, x], dim=1)))
+
+    def _positioned(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """[B, P + N, D]: patches [B, N, D] of images of another `size`, with positions and prefix tokens."""
+        model: Any = self.model
+        first = [token.expand(len(x), -1, -1) for token in (model.cls_token, model.reg_token) if token is not None]
+        if model.pos_embed is not None:
+            grid = self.shape.grid
+            prefix, table = model.pos_embed[0].split([model.pos_embed.shape[1] - grid.tokens, grid.tokens])
+            to = Grid(size[0] // self.shape.stride, size[1] // self.shape.stride)
+            x = x + resampled(table, grid, to)
             if len(prefix):
                 first = [torch.cat(first, dim=1) + prefix]
         return cast(Tensor, model.pos_drop(torch.cat([*first, x], dim=1)))

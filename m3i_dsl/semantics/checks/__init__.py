@@ -18,7 +18,10 @@ from m3i_dsl.semantics.checks.geometry import check_geometry
 from m3i_dsl.semantics.checks.gradient import check_gradient
 from m3i_dsl.semantics.checks.leak import check_leak
 from m3i_dsl.semantics.checks.lints import check_lints
+from m3i_dsl.semantics.checks.mixture import check_mixture
 from m3i_dsl.semantics.checks.modality import check_modality
+from m3i_dsl.semantics.checks.prototypes import check_prototypes
+from m3i_dsl.semantics.checks.several import check_several
 from m3i_dsl.semantics.checks.shapes import check_shapes
 from m3i_dsl.semantics.program import Program
 
@@ -28,9 +31,12 @@ ERRORS: tuple[Check, ...] = (
     check_modality,
     check_geometry,
     check_shapes,
+    check_several,
     check_collapse,
     check_family,
+    check_prototypes,
     check_batch,
+    check_mixture,
     check_gradient,
     check_leak,
     check_cost,

@@ -8,7 +8,16 @@ from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.checks.shapes import sizes_differ, target_grid
-from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target, TargetReference, View
+from m3i_dsl.semantics.program import (
+    EncoderDeclaration,
+    InputReference,
+    Objective,
+    Placed,
+    Program,
+    Target,
+    TargetReference,
+    View,
+)
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.source import Span
 from m3i_dsl.vocabulary.kinds import FeatureShape, ImageEncoder, Mask, WordError
@@ -36,8 +45,8 @@ def shape_of(encoder: EncoderDeclaration) -> FeatureShape:
 def _inputs(objective: Objective) -> Iterator[Diagnostic]:
     encoder = objective.encoder
     for reference in objective.inputs:
-        yield from _view_fits(reference.view, encoder, reference.span)
-    if objective.symmetric:
+        yield from _input_fits(reference.view, encoder, reference.span, objective)
+    if objective.symmetric and not objective.several:
         yield from _symmetric(objective)
     mask = objective.mask
     if mask is not None:
@@ -52,6 +61,29 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
             yield _about_encoder("M3I0216", message, mix.argument("attention"), encoder, "write `attention: joint`")
 
 
+def _input_fits(view: View, encoder: EncoderDeclaration, span: Span, objective: Objective) -> Iterator[Diagnostic]:
+    """One of several inputs may have another size than the encoder's own, if it can take it."""
+    if view.size == shape_of(encoder).image or not objective.several:
+        yield from _view_fits(view, encoder, span)
+        return
+    if view.place is not None and view.place.index > 0:
+        return  # said once for a list
+    word = encoder.word.word
+    assert isinstance(word, ImageEncoder)
+    try:
+        word.shape_at(view.size)
+    except WordError as fault:
+        height, width = view.size
+        sized = next((t for t in reversed(view.transforms) if "size" in t.arguments), None)
+        secondary = (
+            [] if sized is None else [Label(sized.argument("size"), f"`{view.declared_as}` is {height}x{width}")]
+        )
+        secondary.append(Label(encoder.word.span, "the encoder"))
+        message = f"`{encoder.name}` cannot take views of {height}x{width} px: {fault.message}"
+        helps = (fault.help,) if fault.help else ()
+        yield error("M3I0212", message, span, secondary=secondary, helps=helps)
+
+
 def _view_fits(view: View, encoder: EncoderDeclaration, span: Span) -> Iterator[Diagnostic]:
     height, width = shape_of(encoder).image
     if view.size == (height, width):
@@ -60,10 +92,10 @@ def _view_fits(view: View, encoder: EncoderDeclaration, span: Span) -> Iterator[
     place = (encoder.word.argument("image"), f"`{encoder.name}` takes {height}x{width}")
     secondary = [Label(*place)] if encoder.of is None else [Label(encoder.span, place[1])]
     if sized is not None:
-        secondary.insert(0, Label(sized.argument("size"), f"`{view.name}` is {view.size[0]}x{view.size[1]}"))
+        secondary.insert(0, Label(sized.argument("size"), f"`{view.declared_as}` is {view.size[0]}x{view.size[1]}"))
     yield error(
         "M3I0212",
-        f"`{encoder.name}` takes images of {height}x{width} px, but view `{view.name}` has "
+        f"`{encoder.name}` takes images of {height}x{width} px, but view `{view.declared_as}` has "
         f"{view.size[0]}x{view.size[1]} px",
         span,
         secondary=secondary,
@@ -133,9 +165,9 @@ def _symmetric(objective: Objective) -> Iterator[Diagnostic]:
 def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     shape = shape_of(objective.encoder)
     representation = target.representation.word
-    for reference in target.data:
-        if reference.view is None:
-            continue
+    for index, reference in enumerate(target.data):
+        if reference.view is None or any(reference.span == earlier.span for earlier in target.data[:index]):
+            continue  # one message for a list
         if target.encoder is not None and target.encoder.word.word.modality == "image":
             yield from _view_fits(reference.view, target.encoder, reference.span)
         elif any(side % shape.stride for side in reference.view.size):
@@ -147,7 +179,8 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             helps = (f"choose sizes that are multiples of {shape.stride}px",)
             yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
         if representation.form == "dense" and not sizes_differ(objective, target):
-            yield from _placed(objective, target, reference, reference.view)
+            for shown in objective.predictors_of(reference)[:1]:  # of several, none is of the target's own view
+                yield from _placed(objective, target, reference, shown)
     if isinstance(representation, DenseFeature) and target.encoder is not None:
         depth = shape_of(target.encoder).depth
         if representation.layers > max(1, depth):
@@ -161,10 +194,13 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")
 
 
-def _placed(objective: Objective, target: Target, reference: TargetReference, view: View) -> Iterator[Diagnostic]:
+def _placed(
+    objective: Objective, target: Target, reference: TargetReference, shown: InputReference
+) -> Iterator[Diagnostic]:
     """A dense prediction must know which target token it is for."""
     predictor = target.predictor
-    shown = objective.input_of(reference.which)
+    view = reference.view
+    assert view is not None
     same_view = view is shown.view
     word = target.representation.word
     matches = isinstance(word, DenseFeature) and word.match == "feature"

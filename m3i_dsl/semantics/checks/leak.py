@@ -17,7 +17,7 @@ def check_leak(program: Program) -> Iterator[Diagnostic]:
                 continue
             detached = any(placed.word.detaches for placed in target.regularizations)
             for reference in target.data:
-                if reference.view is not objective.input_of(reference.which).view:
+                if all(reference.view is not shown.view for shown in objective.predictors_of(reference)):
                     continue
                 if not masked:
                     yield error(

@@ -74,7 +74,7 @@ def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[Ta
     if not negatives or objective.mask is not None or objective.mix is not None:
         return
     for reference in target.data:
-        if reference.view is objective.input_of(reference.which).view:
+        if any(reference.view is shown.view for shown in objective.predictors_of(reference)):
             yield reference, negatives[0]
 
 

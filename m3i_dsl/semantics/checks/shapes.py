@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.program import Objective, Program, Target
+from m3i_dsl.semantics.program import Objective, Program, Target, View
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.vocabulary.kinds import Grid, ImageEncoder, Predictor, PredictorShape, WordError
 from m3i_dsl.vocabulary.predictors.identity import Identity
@@ -69,9 +69,20 @@ def sizes_differ(objective: Objective, target: Target) -> bool:
     assert isinstance(encoder, ImageEncoder)
     shape = encoder.shape()
     views = [reference.view for reference in target.data if reference.view is not None]
-    return any(reference.view.size != shape.image for reference in objective.inputs) or any(
+    return any(not _accepted(encoder, reference.view, objective) for reference in objective.inputs) or any(
         side % shape.stride for view in views for side in view.size
     )
+
+
+def _accepted(encoder: ImageEncoder, view: View, objective: Objective) -> bool:
+    """Whether the encoder takes the view: of its own size, or among several inputs of any that it can."""
+    if view.size == encoder.shape().image or not objective.several:
+        return view.size == encoder.shape().image
+    try:
+        encoder.shape_at(view.size)
+    except WordError:
+        return False
+    return True
 
 
 def _dimensions(grid: Grid | None, width: int) -> str:

@@ -1,6 +1,6 @@
 """`timm`: any timm model that yields a dense grid of features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -66,6 +66,24 @@ class Timm(ImageEncoder):
             stride=stride,
             image=(self.image, self.image),
         )
+
+    def shape_at(self, size: tuple[int, int]) -> FeatureShape:
+        """A plain ViT resamples its position embedding; a model of convolutions takes any whole number of strides."""
+        shape, entry = self.shape(), timm_model(self.model)
+        if size == shape.image:
+            return shape
+        if not self.embeds_visible() and entry.size != "free":
+            raise WordError(
+                f"`{self.model}` takes images of one size",
+                help=f"give the view {self.image}px, or choose a plain ViT, a ResNet, or a ConvNeXt",
+            )
+        height, width = size
+        if height % shape.stride or width % shape.stride:
+            raise WordError(
+                f"they are no whole number of tokens of {shape.stride}px",
+                help=f"use a multiple of {shape.stride}px",
+            )
+        return replace(shape, grid=Grid(height // shape.stride, width // shape.stride), image=size)
 
     def drops_tokens(self) -> bool:
         return timm_model(self.model).family == "vit"
