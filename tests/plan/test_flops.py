@@ -70,7 +70,7 @@ def test_the_calls_of_an_encoder_before_and_after_the_passes() -> None:
     assert by_name["image"].calls_after == 1
 
 
-RECIPES = ("supervised", "mae", "m3i", "moco_v3", "clip", "densecl", "siamese_im", "barlow_twins")
+RECIPES = ("supervised", "mae", "m3i", "moco_v3", "clip", "densecl", "siamese_im", "barlow_twins", "dino")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

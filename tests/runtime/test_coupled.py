@@ -29,6 +29,7 @@ def test_recipes_of_independent_samples(name: str) -> None:
         ("moco_v3", "`negative samples` compares each sample with the others of the batch"),
         ("barlow_twins", "`decorrelation` needs statistics of the batch"),
         ("byol", "normalises over the batch"),
+        ("dino", "`centering` needs statistics of the batch"),
     ],
 )
 def test_recipes_that_couple_the_batch_say_by_what_and_where(name: str, said: str) -> None:

@@ -37,7 +37,7 @@ def test_the_recipes_of_the_issue_are_there() -> None:
     names = {path.stem for path in RECIPES}
     assert len([path for path in RECIPES if path.parent.name == "table"]) == 14
     assert names >= {
-        *("mae", "simmim", "data2vec", "moco_v3", "byol", "barlow_twins", "densecl"),
+        *("mae", "simmim", "data2vec", "moco_v3", "byol", "barlow_twins", "densecl", "dino"),
         *("siamese_im", "clip", "supervised", "m3i", "m3i_no_mix", "m3i_digits"),
     }
 
