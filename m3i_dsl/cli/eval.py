@@ -124,10 +124,9 @@ def load_run(path: Path | None, device: str) -> TrainedRun:
     from m3i_dsl import driver
     from m3i_dsl.evaluation import errors
     from m3i_dsl.evaluation.trained_run import TrainedRun
-    from m3i_dsl.runtime.checkpoint import CheckpointStore
+    from m3i_dsl.runtime.checkpoints.store import CheckpointStore
     from m3i_dsl.runtime.options import device_named
     from m3i_dsl.runtime.run_folder import latest_path, read_identity
-    from m3i_dsl.runtime.state import load_module
 
     folder = latest_path(RUNS) if path is None else path
     identity = read_identity(folder)
@@ -142,8 +141,7 @@ def load_run(path: Path | None, device: str) -> TrainedRun:
         )
     # A run keeps its own copy of what it trains, so a recipe that was edited since does not matter to it.
     artifact, executable = driver.load_artifact(folder / "artifact", allow_stale=True, load_weights=False)
-    state = checkpoint.json("state.json")
-    load_module(executable.module, checkpoint.tensors("weights.safetensors"), state["aliases"])
+    checkpoint.read_weights(executable.module)
     chosen = device_named("auto" if device == "auto" else "cuda" if device == "cuda" else "cpu")
     executable.module.to(chosen)
     return TrainedRun(

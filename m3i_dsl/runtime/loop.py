@@ -20,7 +20,8 @@ import torch
 
 from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
-from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.checkpoints.snapshot import Restored, Snapshot
+from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.compiling import compile_blocks, compile_errors, eager
 from m3i_dsl.runtime.distributed.agreement import Vote, by_first, gathered
 from m3i_dsl.runtime.distributed.group import Processes
@@ -41,7 +42,6 @@ from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
 from m3i_dsl.runtime.signals import Interrupted, StopRequest
 from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
-from m3i_dsl.runtime.snapshot import Restored, Snapshot
 from m3i_dsl.runtime.state import seed_random, undisturbed
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
 
@@ -92,7 +92,7 @@ class Trainer:
         ]
         every = options.checkpoint_every
         self._save_period = None if every is None else max(1, self._steps(every))
-        self._store = CheckpointStore(run.checkpoints, options.keep)
+        self._store = CheckpointStore(run.checkpoints, options.keep, self._processes)
         self._saved_at = time.monotonic()
         self._monitor = CollapseMonitor()
         self._results: dict[str, float] = {}
@@ -129,6 +129,7 @@ class Trainer:
         targets = tuple(f"{o.name}.{t.name}" for o in self._graph.program.objectives for t in o.targets)
         with ExitStack() as stack:
             stack.enter_context(self._report)
+            stack.enter_context(self._store)
             self._report.start(
                 Plan(
                     self._graph.program.name,
@@ -215,6 +216,7 @@ class Trainer:
     def _boundary(self, done: int, output: StepOutput, verdict: int) -> bool:
         """What is due after `done` steps; `verdict` is the strongest wish of all. Returns whether to stop."""
         ending = done == self._last
+        self._store.poll()
         if ending or done % self._options.log_every == 0:
             self._log(done, output)
         evaluating = any(every.due(done) for every, _ in self._callbacks)
@@ -331,6 +333,7 @@ class Trainer:
         if not self._store.has(step):
             files = self._snapshot.files(step, metrics_bytes=self._report.position(), evaluations_due=False)
             self._store.save(step, files)
+        self._store.wait()
         kept = self._run.checkpoints / f"step-{step:06d}"
         raise RecipeError([non_finite(self._graph.program, step, culprit, kept)])
 
@@ -348,6 +351,7 @@ class Trainer:
         return restored
 
     def _outcome(self, done: int) -> Outcome:
+        self._store.wait()
         if done >= self._total and self._stop.signal is None:
             summary = {"schema": 1, "step": done, "results": self._results}
             write_json(self._run.summary, summary)

@@ -1,13 +1,13 @@
-"""What training carries from one step to the next, as tensors and JSON.
+"""The random numbers that a step draws, and running something without disturbing them.
 
-Takes: modules, optimizers and random number generators. Gives: tensors by name and plain values, and puts them back.
-Guarantees: nothing is pickled; what was put back continues with the same bits.
+Takes: the generators of torch, numpy and Python. Gives: their state as JSON, and puts it back. Guarantees: nothing is
+pickled; what was put back draws the same numbers.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,6 @@ import torch
 from torch import Tensor, nn
 
 Json = dict[str, Any]
-
-
-# --- random numbers ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,70 +92,3 @@ def _hex(tensor: Tensor) -> str:
 
 def _unhex(text: str) -> Tensor:
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-
-# --- modules ----------------------------------------------------------------------------------------------------------
-
-
-def module_tensors(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The state dict on the CPU, each tensor once; and, for those that are shared, other name -> first name."""
-    tensors: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    first: dict[int, str] = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        original = first.setdefault(id(tensor), name)
-        if original == name:
-            tensors[name] = tensor.detach().to("cpu").contiguous()
-        else:
-            aliases[name] = original
-    return tensors, aliases
-
-
-def load_module(module: nn.Module, tensors: Mapping[str, Tensor], aliases: Mapping[str, str]) -> None:
-    """Raises RuntimeError when a tensor is missing, left over, or of another shape or dtype."""
-    complete = dict(tensors) | {name: tensors[original] for name, original in aliases.items()}
-    for name, tensor in module.state_dict().items():
-        if name in complete and tensor.dtype != complete[name].dtype:
-            raise RuntimeError(f"{name} is {complete[name].dtype} in the checkpoint and {tensor.dtype} in the recipe")
-    module.load_state_dict(complete)
-
-
-# --- optimizers -------------------------------------------------------------------------------------------------------
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], Json]:
-    """The state dict of an optimizer: its tensors by path (`state/3/exp_avg`, `group/0/step`), and all else as JSON."""
-    state = optimizer.state_dict()
-    tensors: dict[str, Tensor] = {}
-
-    def plain(path: str, values: Mapping[str, Any]) -> Json:
-        kept: Json = {}
-        for key, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"{path}/{key}"] = value.detach().to("cpu").contiguous()
-            else:
-                kept[key] = {"tuple": list(value)} if isinstance(value, tuple) else value
-        return kept
-
-    states = {str(index): plain(f"state/{index}", values) for index, values in state["state"].items()}
-    groups = [plain(f"group/{index}", values) for index, values in enumerate(state["param_groups"])]
-    return tensors, {"state": states, "groups": groups}
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], saved: Json) -> None:
-    """Raises ValueError when groups or parameters are not the saved ones."""
-
-    def whole(path: str, values: Json) -> Json:
-        found: Json = {
-            key: tuple(value["tuple"]) if isinstance(value, dict) and "tuple" in value else value
-            for key, value in values.items()
-        }
-        prefix = f"{path}/"
-        return found | {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-    optimizer.load_state_dict(
-        {
-            "state": {int(index): whole(f"state/{index}", values) for index, values in saved["state"].items()},
-            "param_groups": [whole(f"group/{index}", values) for index, values in enumerate(saved["groups"])],
-        }
-    )

@@ -15,9 +15,10 @@ from m3i_dsl.cli import export as export_command
 from m3i_dsl.cli.main import main
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.trained_run import TrainedRun
-from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.checkpoints.content import Content
+from m3i_dsl.runtime.checkpoints.named import WEIGHTS, module_tensors
+from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.run_folder import Identity, RunFolder
-from m3i_dsl.runtime.state import module_tensors
 from m3i_dsl.source import SourceFile
 
 RECIPE = """m3i 1
@@ -138,9 +139,9 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
     folder = tmp_path / "plain-1"
     with RunFolder.create(folder, Identity("plain", "f" * 64, {})):
         pass
-    weights, aliases = module_tensors(done.executable.module)
-    files = {"weights.safetensors": weights, "state.json": {"aliases": aliases}}
-    CheckpointStore(folder / "checkpoints").save(12, files)
+    weights, _ = module_tensors(done.executable.module)
+    with CheckpointStore(folder / "checkpoints") as store:
+        store.save(12, Content({WEIGHTS + name: tensor for name, tensor in weights.items()}, {}))
 
     class Artifact:
         base = tmp_path

@@ -11,30 +11,48 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from m3i_dsl.runtime.checkpoint import CheckpointStore, verify
+from m3i_dsl.runtime.checkpoints.content import Content
+from m3i_dsl.runtime.checkpoints.folder import verify
+from m3i_dsl.runtime.checkpoints.reading import Checkpoint
+from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.run_folder import Identity, RunFolder
 from tests.runtime.test_loop import equal, weights
 from tests.runtime.tiny import IDENTITY, Silent, create, tiny_graph, trainer
 
+SHARD = "shard-00001-model-00001-of-00001.safetensors"
+MOMENTS = "shard-00001-model-00002-of-00002.safetensors"
+
+
+def content(step: int, size: int = 64, **plain: Any) -> Content:
+    return Content({"weights/w": torch.full((size,), float(step))}, {"step": step} | plain)
+
 
 def filled(folder: Path, *steps: int, keep: int = 9) -> CheckpointStore:
     store = CheckpointStore(folder, keep)
     for step in steps:
-        store.save(step, {"weights.safetensors": {"w": torch.full((64,), float(step))}, "state.json": {"step": step}})
+        store.save(step, content(step))
+    store.wait()
     return store
+
+
+def weight(checkpoint: Checkpoint, size: int = 64) -> Tensor:
+    place = torch.empty(size)
+    checkpoint.read({"weights/w": place})
+    return place
 
 
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     checkpoint, damaged = filled(tmp_path, 120).newest()
     assert checkpoint is not None and damaged == []
     assert (checkpoint.step, checkpoint.path.name) == (120, "step-000120")
-    assert torch.equal(checkpoint.tensors("weights.safetensors")["w"], torch.full((64,), 120.0))
-    assert checkpoint.json("state.json") == {"step": 120}
+    assert torch.equal(weight(checkpoint), torch.full((64,), 120.0))
+    assert checkpoint.plain() == {"step": 120}
     assert (tmp_path / "latest").read_text() == "step-000120\n"
     manifest = json.loads((checkpoint.path / "manifest.json").read_text())
-    assert manifest["files"].keys() == {"weights.safetensors", "state.json"}
+    assert manifest["files"].keys() == {SHARD, "state.json"}
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
@@ -44,7 +62,7 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
 def test_a_step_is_never_overwritten(tmp_path: Path) -> None:
     store = filled(tmp_path, 5)
     with pytest.raises(TrainingFault) as caught:
-        store.save(5, {"state.json": {}})
+        store.save(5, content(5))
     assert caught.value.code == "M3I0713"
     assert verify(tmp_path / "step-000005", 5) is None
 
@@ -65,8 +83,8 @@ def truncate(path: Path) -> None:
 
 
 DAMAGE: list[tuple[str, Callable[[Path], Any], str]] = [
-    ("weights.safetensors", flip, "`weights.safetensors` does not match its sha256"),
-    ("weights.safetensors", truncate, "`weights.safetensors` has"),
+    (SHARD, flip, f"`{SHARD}` does not match its sha256"),
+    (SHARD, truncate, f"`{SHARD}` has"),
     ("state.json", Path.unlink, "`state.json` is missing"),
     ("manifest.json", Path.unlink, "`manifest.json` is missing"),
     ("manifest.json", truncate, "`manifest.json` cannot be read"),
@@ -111,7 +129,7 @@ def test_a_manifest_of_another_step_is_noticed(tmp_path: Path) -> None:
 def test_nothing_valid_is_a_fault_that_names_all(tmp_path: Path) -> None:
     store = filled(tmp_path, 10, 20)
     for step in (10, 20):
-        flip(tmp_path / f"step-{step:06d}" / "weights.safetensors")
+        flip(tmp_path / f"step-{step:06d}" / SHARD)
     with pytest.raises(TrainingFault) as caught:
         store.newest()
     assert caught.value.code == "M3I0702"
@@ -122,21 +140,21 @@ def test_leftovers_of_a_killed_save_are_ignored_and_removed(tmp_path: Path) -> N
     store = filled(tmp_path, 10)
     half = tmp_path / "step-000020.tmp"
     half.mkdir()
-    (half / "weights.safetensors").write_bytes(b"half")
+    (half / SHARD).write_bytes(b"half")
     assert store.newest()[0] is not None
     filled(tmp_path, 20)
     assert not half.exists() and verify(tmp_path / "step-000020", 20) is None
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "state.json"])
-def test_a_full_disk_loses_nothing(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("large", [content(20, 100_000), content(20, text="x" * 400_000)], ids=["shard", "state"])
+def test_a_full_disk_loses_nothing(tmp_path: Path, large: Content) -> None:
     store = filled(tmp_path, 10)
-    big: Any = {"w": torch.zeros(100_000)} if name.endswith("safetensors") else {"text": "x" * 400_000}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # larger files cannot be written, as on a full disk
     try:
         with pytest.raises(TrainingFault) as caught:
-            store.save(20, {name: big})
+            store.save(20, large)
+            store.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.code == "M3I0706" and "step 20" in caught.value.message
@@ -163,14 +181,14 @@ def test_resuming_from_the_checkpoint_before_a_damaged_one_gives_the_same_weight
         trainer(run, max_steps=6).run()
     with RunFolder.open(tmp_path / "run") as run:
         trainer(run, max_steps=12).run(resume=True)
-    flip(tmp_path / "run/checkpoints/step-000012/optimizer.safetensors")
+    flip(tmp_path / "run/checkpoints/step-000012" / MOMENTS)
 
     resumed, display = tiny_graph(), Silent()
     with RunFolder.open(tmp_path / "run") as run:
         trainer(run, resumed, display=display, checkpoint_every=None, max_steps=12).run(resume=True)
         assert (run.checkpoints / "step-000012.damaged").is_dir()
         assert verify(run.checkpoints / "step-000012", 12) is None  # reached and written again
-    assert "optimizer.safetensors" in display.warned[0].message
+    assert MOMENTS in display.warned[0].message
     with RunFolder.open(tmp_path / "run") as run:
         trainer(run, resumed).run(resume=True)
     assert equal(weights(whole), weights(resumed))

@@ -14,7 +14,7 @@ from m3i_dsl.driver import Compiled
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.modules.blocks import Block
 from m3i_dsl.runtime import loop
-from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.compiling import Backend, compile_blocks, eager, transformer_blocks
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.loop import Trainer

@@ -24,7 +24,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
     name = (tmp_path / "whole/checkpoints/latest").read_text().strip()
-    for file in ("weights.safetensors", "optimizer.safetensors"):
+    for file in sorted(path.name for path in (tmp_path / "whole/checkpoints" / name).glob("*.safetensors")):
         whole, killed = (load_file(tmp_path / run / "checkpoints" / name / file) for run in ("whole", "killed"))
         assert whole.keys() == killed.keys()
         assert all(torch.equal(whole[key], killed[key]) for key in whole)
@@ -39,4 +39,6 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: 
     states = [
         json.loads((tmp_path / run / "checkpoints" / name / "state.json").read_text()) for run in ("whole", "killed")
     ]
-    assert states[0]["random"] == states[1]["random"]
+    for state in states:
+        del state["plain"]["metrics_bytes"]  # a start is a line of its own
+    assert states[0] == states[1]

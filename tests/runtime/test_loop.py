@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.checkpoints.content import Content
+from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.reporting.metrics import LASTING
 from m3i_dsl.runtime.run_folder import RunFolder
@@ -228,9 +229,9 @@ def test_checkpoints_come_as_asked_and_the_newest_are_kept(tmp_path: Path) -> No
     saved: list[int] = []
     real = CheckpointStore.save
 
-    def save(store: CheckpointStore, step: int, files: Any) -> Path:
+    def save(store: CheckpointStore, step: int, files: Content) -> None:
         saved.append(step)
-        return real(store, step, files)
+        real(store, step, files)
 
     with pytest.MonkeyPatch.context() as patch, create(tmp_path / "run") as run:
         patch.setattr(CheckpointStore, "save", save)

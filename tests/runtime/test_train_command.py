@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from m3i_dsl import driver
 from m3i_dsl.cli.main import main
@@ -65,8 +67,12 @@ def test_train_stop_and_resume(folder: Path, capsys: pytest.CaptureFixture[str])
 
     runs = [folder / "runs" / name for name in ("whole", "small-1")]
     name = (runs[0] / "checkpoints/latest").read_text().strip()
-    weights = [(run / "checkpoints" / name / "weights.safetensors").read_bytes() for run in runs]
-    assert weights[0] == weights[1]
+    shards = [sorted((run / "checkpoints" / name).glob("*.safetensors")) for run in runs]
+    assert [shard.name for shard in shards[0]] == [shard.name for shard in shards[1]] and len(shards[0]) == 2
+    for ours, theirs in zip(*shards, strict=True):
+        expected, found = load_file(ours), load_file(theirs)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(found[tensor], expected[tensor]) for tensor in expected)
     records = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
     losses = [[record["loss"] for record in run if record["event"] == "step"] for run in records]
     assert losses[0] == losses[1] and len(losses[0]) > 2

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from m3i_dsl.runtime.checkpoint import CheckpointStore
+from m3i_dsl.runtime.checkpoints.named import optimizer_tensors
+from m3i_dsl.runtime.checkpoints.snapshot import Snapshot
+from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.run_folder import Identity
 from m3i_dsl.runtime.schedule import LearningRate
-from m3i_dsl.runtime.snapshot import Snapshot
-from m3i_dsl.runtime.state import optimizer_tensors
 from m3i_dsl.runtime.step import TrainingStep
 from m3i_dsl.testing.case import Case
 from m3i_dsl.testing.outcome import Failed, Property
@@ -60,8 +60,11 @@ class _Run:
 
 
 def _check(case: Case) -> str:
-    with _random_numbers_kept(case.seed), tempfile.TemporaryDirectory() as folder:
-        store = CheckpointStore(Path(folder))
+    with (
+        _random_numbers_kept(case.seed),
+        tempfile.TemporaryDirectory() as folder,
+        CheckpointStore(Path(folder)) as store,
+    ):
         run = _Run(case, moved=False)
         for number in range(DONE):
             run.advance(case, number)
@@ -75,7 +78,7 @@ def _check(case: Case) -> str:
     ours, theirs = run.module.state_dict(), other.module.state_dict()
     for name, value in ours.items():
         _require_equal(f"`{name}`", theirs[name], value)
-    moments = optimizer_tensors(run.optimizer)[0], optimizer_tensors(other.optimizer)[0]
+    moments = optimizer_tensors(run.module, run.optimizer)[0], optimizer_tensors(other.module, other.optimizer)[0]
     for name, value in moments[0].items():
         _require_equal(f"`{name}` of the optimizer", moments[1][name], value)
     return f"{len(ours)} tensors and {len(moments[0])} moments equal after step {DONE + 1}"
