@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.assembly import Parts, assemble
 from m3i_dsl.cli.options import add_command, report
+from m3i_dsl.cli.reporting import add_log_to, check_installed, reporting_of
 from m3i_dsl.diagnostics import Diagnostic, RecipeError
 from m3i_dsl.vocabulary.values import Duration
 
@@ -41,6 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--threads", type=_count(1), metavar="N", help="threads that torch computes with on a CPU")
     parser.add_argument("--accumulate", type=_count(1), default=1, metavar="N", help="compute each batch in N parts")
     parser.add_argument("--log-every", type=_count(1), default=10, metavar="STEPS", help="default: 10")
+    add_log_to(parser)
     parser.add_argument(
         "--checkpoint-every",
         type=_duration,
@@ -94,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     from m3i_dsl.runtime.distributed.environment import place
     from m3i_dsl.runtime.faults import TrainingFault
 
+    check_installed(arguments)
     try:
         where = place()
         if where is None and arguments.nproc_per_node is not None:
@@ -132,13 +135,15 @@ def _process(arguments: argparse.Namespace, where: Place | None) -> int:
 
     from m3i_dsl.runtime.distributed.agreement import Elsewhere
     from m3i_dsl.runtime.distributed.group import processes
-    from m3i_dsl.runtime.distributed.launch import has_reader, note_outcome, outcome
+    from m3i_dsl.runtime.distributed.launch import enrol, has_reader, note_outcome, outcome
     from m3i_dsl.runtime.distributed.watchdog import FIRST
     from m3i_dsl.runtime.faults import HUNG, TrainingFault
     from m3i_dsl.runtime.options import device_named
 
-    if (known := outcome()) is not None:
-        return 0 if where is not None else known
+    if outcome() is not None:
+        return 0  # this run ended for good: its processes were started again in vain
+    if where is not None:
+        enrol(where.rank)
     device = device_named(arguments.device)
     if where is None:
         with processes(None, device, timedelta(seconds=arguments.timeout)) as alone:
@@ -171,6 +176,8 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
 
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
+    resume = _resumes(arguments, processes)
+    folder, parts = _continued(arguments, processes) if resume else _started(arguments, processes)
     options = TrainOptions(
         device=processes.device,
         accumulate=arguments.accumulate,
@@ -181,9 +188,8 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         compile=arguments.compile,
         shard=arguments.shard,
         timeout=arguments.timeout,
+        reporting=reporting_of(arguments, parts.executable, processes.device),
     )
-    resume = _resumes(arguments, processes)
-    folder, parts = _continued(arguments, processes) if resume else _started(arguments, processes)
     with folder:
         trainer = together(
             processes,

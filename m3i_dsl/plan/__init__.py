@@ -1,6 +1,6 @@
 """What a recipe takes, before a device is booked: FLOPs, memory, communication and the time of a step."""
 
-from m3i_dsl.plan.accelerators import ACCELERATORS, Accelerator, Constant, UnknownConstant
+from m3i_dsl.plan.accelerators import ACCELERATORS, Accelerator, Constant, UnknownConstant, peak_of
 from m3i_dsl.plan.make import Setting, WorldFault, flops_per_sample, plan_of
 from m3i_dsl.plan.schema import Plan
 
@@ -13,5 +13,6 @@ __all__ = [
     "UnknownConstant",
     "WorldFault",
     "flops_per_sample",
+    "peak_of",
     "plan_of",
 ]

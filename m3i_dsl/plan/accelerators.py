@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 _SHARE_OF_PEAK = 0.8
 """What a large matrix product reaches of the dense datasheet rate: 790 of 989 TFLOP/s on an H200."""
@@ -59,6 +61,11 @@ class Accelerator:
     decode_rate: Constant = _DECODE
     cores: Constant = _CORES
     image_bytes: Constant = _IMAGE
+    peak_bf16: float | None = None
+    """Dense FLOP/s of the datasheet, what an MFU is a share of; None where there is no datasheet."""
+    peak_fp32: float | None = None
+    driver_name: str = ""
+    """A regular expression of the whole name that the driver gives it."""
 
     def constants(self) -> dict[str, Constant]:
         """All constants by name."""
@@ -102,6 +109,7 @@ def _nvidia(
     bandwidth: float,
     nvlink: float,
     network: float,
+    driver_name: str,
     reached: str = "",
 ) -> Accelerator:
     """From datasheet numbers: dense TFLOP/s, GB, GB/s of memory, of NVLink and of the network in one direction."""
@@ -117,7 +125,21 @@ def _nvidia(
         node_bandwidth=Constant(nvlink * 1e9 / 1.5, "bytes/s", f"{sheet}, NVLink in one direction, two thirds of it"),
         network_bandwidth=Constant(network * 1e9 * 0.8, "bytes/s", "one InfiniBand port a device, 80% of it"),
         node_size=_ours(8, "devices", "the usual node"),
+        peak_bf16=bf16 * 1e12,
+        peak_fp32=fp32 * 1e12,
+        driver_name=driver_name,
     )
+
+
+def peak_of(device: str, precision: Literal["bf16", "fp32"]) -> float | None:
+    """Dense FLOP/s by datasheet of the device that the driver calls so; None for one that is not in the table.
+
+    A PCIe card, or a slice of a card, is another device than the SXM module of the same number.
+    """
+    for accelerator in ACCELERATORS.values():
+        if accelerator.driver_name and re.fullmatch(accelerator.driver_name, device):
+            return accelerator.peak_bf16 if precision == "bf16" else accelerator.peak_fp32
+    return None
 
 
 _REACHED = "what large bf16 matrix products are reported to reach (datasheet: 989, dense)"
@@ -125,14 +147,52 @@ _REACHED = "what large bf16 matrix products are reported to reach (datasheet: 98
 ACCELERATORS: Mapping[str, Accelerator] = {
     accelerator.name: accelerator
     for accelerator in (
-        _nvidia("b200", "B200", bf16=2250, fp32=75, memory=180, bandwidth=7700, nvlink=900, network=50),
         _nvidia(
-            "h200", "H200 SXM", bf16=989, fp32=67, memory=141, bandwidth=4800, nvlink=450, network=50, reached=_REACHED
+            "b200",
+            "B200",
+            bf16=2250,
+            fp32=75,
+            memory=180,
+            bandwidth=7700,
+            nvlink=900,
+            network=50,
+            driver_name="NVIDIA B200",
         ),
         _nvidia(
-            "h100", "H100 SXM", bf16=989, fp32=67, memory=80, bandwidth=3350, nvlink=450, network=50, reached=_REACHED
+            "h200",
+            "H200 SXM",
+            bf16=989,
+            fp32=67,
+            memory=141,
+            bandwidth=4800,
+            nvlink=450,
+            network=50,
+            driver_name="NVIDIA H200",
+            reached=_REACHED,
         ),
-        _nvidia("a100", "A100 SXM", bf16=312, fp32=19.5, memory=80, bandwidth=2039, nvlink=300, network=25),
+        _nvidia(
+            "h100",
+            "H100 SXM",
+            bf16=989,
+            fp32=67,
+            memory=80,
+            bandwidth=3350,
+            nvlink=450,
+            network=50,
+            driver_name="NVIDIA H100 80GB HBM3",
+            reached=_REACHED,
+        ),
+        _nvidia(
+            "a100",
+            "A100 SXM",
+            bf16=312,
+            fp32=19.5,
+            memory=80,
+            bandwidth=2039,
+            nvlink=300,
+            network=25,
+            driver_name=r"NVIDIA A100-SXM4-[48]0GB",
+        ),
         Accelerator(
             name="cpu",
             title="CPU",
