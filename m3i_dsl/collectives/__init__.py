@@ -6,8 +6,9 @@ backward is its adjoint, gradients are averaged over processes; then they are th
 one process every function returns what it is given.
 """
 
+from m3i_dsl.collectives.draw import drawn
 from m3i_dsl.collectives.gather import gather, offset, own
 from m3i_dsl.collectives.reduce import largest, mean, total
 from m3i_dsl.collectives.world import World, alone, world
 
-__all__ = ["World", "alone", "gather", "largest", "mean", "offset", "own", "total", "world"]
+__all__ = ["World", "alone", "drawn", "gather", "largest", "mean", "offset", "own", "total", "world"]

@@ -13,11 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m3i_dsl.modules.batch_norm import GlobalBatchNorm1d
+
 Norm = Literal["layer", "batch"]
 
 
-class ChannelBatchNorm(nn.BatchNorm1d):
-    """Batch norm over every axis but the last: of [B, D], or of [B, N, D] over all B * N tokens (SiameseIM)."""
+class ChannelBatchNorm(GlobalBatchNorm1d):
+    """Batch norm over every axis but the last: of [B, D], or of [B, N, D] over all B * N tokens (SiameseIM).
+
+    B is the global batch.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.flatten(0, -2)).reshape(input.shape)

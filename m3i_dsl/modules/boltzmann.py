@@ -2,7 +2,8 @@
 
 Takes: predictions and what the candidates are made of: the class table, the texts or the samples of the batch, a queue.
 Gives: the mean cross-entropy over rows. Guarantees: logits in float32 at least; every candidate counts once; nothing is
-normalised here (l2 is the representation's business).
+normalised here (l2 is the representation's business). The batch is the global one: own rows choose among candidates
+gathered from all processes, with gradient.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from m3i_dsl.collectives import gather, offset, own, world
 from m3i_dsl.modules.chunked import chunked_cross_entropy
 from m3i_dsl.modules.clamp import projected_clamp
 from m3i_dsl.modules.normalize import l2
@@ -102,29 +104,34 @@ class TextBoltzmann(nn.Module):
 
         Row i is to find its own caption or, if `partnered`, that of its partner in the mix.
         """
-        first_B = first_occurrences(tokens)
-        labels_B = partner(first_B) if partnered else first_B
-        rows_B = torch.arange(len(first_B), device=first_B.device)
-        first_1B = (first_B == rows_B).unsqueeze(0)
+        # G rows in the global batch, B of them here
+        first_G = first_occurrences(gather(tokens))
+        labels_G = partner(first_G) if partnered else first_G
+        first_1G = (first_G == torch.arange(len(first_G), device=first_G.device)).unsqueeze(0)
+        labels_B, rows_B = own(labels_G), _own_rows(tokens)
         with without_autocast(prediction):
-            prediction, texts = wide(prediction), wide(texts)
-            if len(rows_B) ** 2 > LARGEST_WHOLE:
-                return self._chunked(prediction, texts, labels_B, first_1B)
-            logits_BB = self.temperature(prediction @ texts.T)
-        loss = cross_entropy(logits_BB, labels_B, first_1B, self.label_smoothing)
-        if not self.symmetric:
-            return loss
-        per_text_BB = logits_BB.T[labels_B]
-        candidates_BB = _images_for(labels_B)(slice(None))
-        return (loss + cross_entropy(per_text_BB, rows_B, candidates_BB, self.label_smoothing)) / 2
+            prediction, texts_GE = wide(prediction), gather(wide(texts))
+            if len(rows_B) * len(first_G) > LARGEST_WHOLE:
+                return self._chunked(prediction, texts_GE, labels_G, first_1G)
+            logits_BG = self.temperature(prediction @ texts_GE.T)
+            loss = cross_entropy(logits_BG, labels_B, first_1G, self.label_smoothing)
+            if not self.symmetric:
+                return loss
+            if len(rows_B) == len(first_G):
+                per_text_BG = logits_BG.T[labels_B]
+            else:
+                per_text_BG = self.temperature(texts_GE[labels_B] @ gather(prediction).T)
+        candidates_BG = _images_for(labels_G, rows_B[:1])(slice(0, len(rows_B)))
+        return (loss + cross_entropy(per_text_BG, rows_B, candidates_BG, self.label_smoothing)) / 2
 
-    def _chunked(self, prediction: Tensor, texts: Tensor, labels_B: Tensor, first_1B: Tensor) -> Tensor:
+    def _chunked(self, prediction: Tensor, texts_GE: Tensor, labels_G: Tensor, first_1G: Tensor) -> Tensor:
         inverse, smoothing = self.temperature.inverse(), self.label_smoothing
-        loss = chunked_cross_entropy(prediction, texts, labels_B, inverse, first_1B, smoothing)
+        labels_B, rows_B = own(labels_G), _own_rows(prediction)
+        loss = chunked_cross_entropy(prediction, texts_GE, labels_B, inverse, first_1G, smoothing)
         if not self.symmetric:
             return loss
-        rows_B, others = torch.arange(len(labels_B), device=labels_B.device), _images_for(labels_B)
-        back = chunked_cross_entropy(texts[labels_B], prediction, rows_B, inverse, others, smoothing)
+        others = _images_for(labels_G, rows_B[:1])
+        back = chunked_cross_entropy(texts_GE[labels_B], gather(prediction), rows_B, inverse, others, smoothing)
         return (loss + back) / 2
 
 
@@ -172,21 +179,21 @@ class SampleBoltzmann(nn.Module):
     def _one_way(self, prediction: Tensor, target: Tensor) -> Tensor:
         if prediction.dim() == 3:
             return self._dense(prediction, target)
-        rows_B = torch.arange(len(target), device=target.device)
-        columns = len(target) if self.queue is None else 1 + len(self.queue.keys)
+        columns = world().size * len(target) if self.queue is None else 1 + len(self.queue.keys)
         if len(target) * columns > LARGEST_WHOLE:
-            return self._chunked(prediction, target, rows_B)
+            return self._chunked(prediction, target)
+        rows_B = _own_rows(target)
         if self.queue is None:
-            logits_BB = self.temperature(prediction @ target.T)
-            return cross_entropy(logits_BB, rows_B, None, self.label_smoothing)
+            logits_BG = self.temperature(prediction @ gather(target).T)
+            return cross_entropy(logits_BG, rows_B, None, self.label_smoothing)
         own_B1 = (prediction * target).sum(dim=-1, keepdim=True)
         logits_BA = self.temperature(torch.cat([own_B1, prediction @ self._past(prediction).T], dim=1))
         return cross_entropy(logits_BA, torch.zeros_like(rows_B), None, self.label_smoothing)
 
-    def _chunked(self, prediction: Tensor, target: Tensor, rows_B: Tensor) -> Tensor:
-        inverse, smoothing = self.temperature.inverse(), self.label_smoothing
+    def _chunked(self, prediction: Tensor, target: Tensor) -> Tensor:
+        inverse, smoothing, rows_B = self.temperature.inverse(), self.label_smoothing, _own_rows(target)
         if self.queue is None:
-            return chunked_cross_entropy(prediction, target, rows_B, inverse, None, smoothing)
+            return chunked_cross_entropy(prediction, gather(target), rows_B, inverse, None, smoothing)
         # No copy of the keys as in `_past`: gradients are made in the forward pass, before the queue changes.
         past, first_B = self.queue.keys.to(prediction.dtype), torch.zeros_like(rows_B)
         return chunked_cross_entropy(prediction, past, first_B, inverse, None, smoothing, own=target)
@@ -195,24 +202,25 @@ class SampleBoltzmann(nn.Module):
         batch, queries, width = target_BQD.shape
         if self.queue is None:
             strided_T = strided(queries, self.tokens_per_image, target_BQD.device)
-            negatives_AD = target_BQD[:, strided_T].reshape(-1, width)
+            negatives_AD = gather(target_BQD[:, strided_T]).reshape(-1, width)
         else:
             strided_T = strided(queries, 0, target_BQD.device)
             negatives_AD = self._past(target_BQD)
         block = max(1, LARGEST_BLOCK // (queries * len(negatives_AD)))
+        first = offset(batch)
         if block >= batch:
-            return self._dense_sum(prediction_BQD, target_BQD, negatives_AD, strided_T, 0) / (batch * queries)
+            return self._dense_sum(prediction_BQD, target_BQD, negatives_AD, strided_T, first) / (batch * queries)
         sums: list[Tensor] = []
         for start in range(0, batch, block):
             rows = slice(start, start + block)
-            chunk = (prediction_BQD[rows], target_BQD[rows], negatives_AD, strided_T, start)
+            chunk = (prediction_BQD[rows], target_BQD[rows], negatives_AD, strided_T, first + start)
             sums.append(checkpoint(self._dense_sum, *chunk, use_reentrant=False))  # type: ignore[arg-type]  # untyped
         return torch.stack(sums).sum() / (batch * queries)
 
     def _dense_sum(
         self, prediction_BQD: Tensor, target_BQD: Tensor, negatives_AD: Tensor, strided_T: Tensor, start: int
     ) -> Tensor:
-        """The sum of the cross-entropies of some images, the first of which is image `start` of the batch."""
+        """The sum of the cross-entropies of some images, the first of which is image `start` of the global batch."""
         batch, queries, _ = prediction_BQD.shape
         own_BQ1 = (prediction_BQD * target_BQD).sum(dim=-1, keepdim=True)
         logits_BQA = self.temperature(torch.cat([own_BQ1, prediction_BQD @ negatives_AD.T], dim=-1))
@@ -262,13 +270,21 @@ def cross_entropy(logits: Tensor, labels: Tensor, candidates: Tensor | None, lab
     return loss.mean()
 
 
-def _images_for(labels_B: Tensor) -> Callable[[slice], Tensor]:
-    """Which images the text of each row chooses from: its own, and none of the others that have the same text."""
+def _own_rows(x: Tensor) -> Tensor:
+    """i64 [B]: the places in the global batch of the rows of this process, of which `x` has one each."""
+    return offset(len(x)) + torch.arange(len(x), device=x.device)
+
+
+def _images_for(labels_G: Tensor, first_1: Tensor) -> Callable[[slice], Tensor]:
+    """Which images the text of each row chooses from: its own, and none of the others that have the same text.
+
+    Rows are counted from row `first_1` i64 [1] of the global batch.
+    """
 
     def candidates(rows: slice) -> Tensor:
-        columns_B = torch.arange(len(labels_B), device=labels_B.device)
-        own = columns_B[rows].unsqueeze(1) == columns_B
-        return own | (labels_B[rows].unsqueeze(1) != labels_B)
+        rows_N = first_1 + torch.arange(rows.start, rows.stop, device=labels_G.device)
+        itself = rows_N.unsqueeze(1) == torch.arange(len(labels_G), device=labels_G.device)
+        return itself | (labels_G[rows_N].unsqueeze(1) != labels_G)
 
     return candidates
 

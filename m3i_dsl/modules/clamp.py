@@ -2,7 +2,8 @@
 
 Takes: a parameter and bounds. Gives: the clamped value. Guarantees: inside the bounds the gradient is exact; outside,
 the part of it that would push the parameter further out is zero and the part that leads back in is kept. (A plain clamp
-stops every gradient, so a parameter that once left would stay out.)
+stops every gradient, so a parameter that once left would stay out.) What leads in or out is asked of the gradient of
+all processes, for a step follows their mean.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from m3i_dsl.collectives import total
 
 
 class _ProjectedClamp(torch.autograd.Function):
@@ -29,7 +32,8 @@ class _ProjectedClamp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,) = ctx.saved_tensors
         # A step moves x by -grad: a positive gradient leads down, a negative one up.
-        outward = ((x > ctx.high) & (grad < 0)) | ((x < ctx.low) & (grad > 0))
+        step = total(grad)
+        outward = ((x > ctx.high) & (step < 0)) | ((x < ctx.low) & (step > 0))
         return grad.masked_fill(outward, 0.0), None, None
 
 

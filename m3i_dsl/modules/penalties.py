@@ -1,34 +1,36 @@
 """Terms added to a loss so that representations do not collapse.
 
-Takes: predictions and targets of a batch. Gives: scalars. Guarantees: float32 at least and
-autocast off, for the sums are long.
+Takes: predictions and targets of a batch. Gives: scalars. Guarantees: float32 at least and autocast off, for the sums
+are long; second moments are those of the global batch, with gradient where the loss means one.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from m3i_dsl.collectives import mean
 from m3i_dsl.modules.precision import wide, without_autocast
 
 
 def unigrad(prediction: Tensor, target: Tensor) -> Tensor:
     """mean over rows of zh^T C zh / d, for `prediction` [..., d] and `target` [..., d].
 
-    C = mean of t t^T over the target's rows, uncentred and without gradient (Tao et al. 2022; SiameseIM adds it with
-    weight 0.02). It is the diagonal of P C P^T, computed row by row, so that no rows x rows matrix is made.
+    C = mean of t t^T over the target's rows in the global batch, uncentred and without gradient (Tao et al. 2022;
+    SiameseIM adds it with weight 0.02). It is the diagonal of P C P^T, computed row by row, so that no rows x rows
+    matrix is made.
     """
     with without_autocast(prediction):
         prediction_ND = wide(prediction).flatten(0, -2)
         target_ND = wide(target.detach()).flatten(0, -2)
-        moment_DD = target_ND.T @ target_ND / target_ND.shape[0]
+        moment_DD = mean(target_ND.T @ target_ND / target_ND.shape[0])
         return ((prediction_ND @ moment_DD) * prediction_ND).sum(dim=-1).mean() / prediction.shape[-1]
 
 
 def correlation(first: Tensor, second: Tensor) -> Tensor:
-    """[E, E]: z1^T z2 / rows for standardized `first` and `second` [..., E]."""
+    """[E, E]: z1^T z2 / rows for standardized `first` and `second` [..., E], over the global batch, with gradient."""
     with without_autocast(first):
         first_NE, second_NE = wide(first).flatten(0, -2), wide(second).flatten(0, -2)
-        return first_NE.T @ second_NE / first_NE.shape[0]
+        return mean(first_NE.T @ second_NE / first_NE.shape[0])
 
 
 def invariance_of(correlation: Tensor) -> Tensor:

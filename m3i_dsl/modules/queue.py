@@ -1,7 +1,8 @@
 """A first-in first-out queue of past keys: more negatives than a batch holds (MoCo, He et al. 2020).
 
-Takes: keys `[B, width]` of each step. Gives: the last `size` keys. Guarantees: the start content is a function of
-`seed`; it is part of the state dict; `push` never makes the device wait. Not pure: it must see each step once.
+Takes: keys of each step, `[B, width]` over all processes. Gives: the last `size` keys, the same on all processes.
+Guarantees: the start content is a function of `seed`; it is part of the state dict; `push` never makes the device wait.
+Not pure: it must see each step once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from m3i_dsl.collectives import gather
 
 
 class Queue(nn.Module):
@@ -26,10 +29,14 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """Replaces the oldest rows by `keys` [B, width], as given. Raises ValueError unless B divides the size."""
+        """Replaces the oldest rows by `keys`, as given: this process's rows of [B, width], in the order of the batch.
+
+        Raises ValueError unless B divides the size.
+        """
+        keys = gather(keys.detach())
         size, count = self.keys.shape[0], keys.shape[0]
         if size % count:
             raise ValueError(f"a queue of {size} keys cannot take batches of {count}: the batch must divide the queue")
         rows = self.pointer + torch.arange(count, device=keys.device)
-        self.keys.index_copy_(0, rows, keys.detach().to(self.keys.dtype))
+        self.keys.index_copy_(0, rows, keys.to(self.keys.dtype))
         self.pointer.copy_((self.pointer + count) % size)

@@ -2,8 +2,8 @@
 
 Takes: K scalar losses and the input representation z_x that they share. Gives: the total to differentiate and the
 weights `[K]`, detached, for the log. Guarantees: all four have the same call, `forward(losses, shared)`, and multiply
-each target's term by the weight that the recipe gives it; statistics are buffers, updated in training mode only. The
-rules are ours to choose: the paper's is not published.
+each target's term by the weight that the recipe gives it; statistics are buffers, updated in training mode only, and
+those of the global batch. The rules are ours to choose: the paper's is not published.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from m3i_dsl.collectives import mean, total, world
 from m3i_dsl.modules.clamp import projected_clamp
 
 Family = Literal["gaussian", "boltzmann"]
@@ -85,12 +86,12 @@ class LossNorm(nn.Module):
 
     def forward(self, losses: Sequence[Tensor], shared: Tensor) -> tuple[Tensor, Tensor]:
         stacked = torch.stack(list(losses))
-        scales = _given((1 / self.smoothed(stacked.detach()).clamp(min=EPSILON)).unbind(), self.weights)
+        scales = _given((1 / self.smoothed(mean(stacked.detach())).clamp(min=EPSILON)).unbind(), self.weights)
         return (scales * stacked).sum(), scales
 
 
 class GradNorm(nn.Module):
-    """mean_j |g_j| / |g_k|, g_k the gradient of L_k at z_x: equal pull on the shared features.
+    """mean_j |g_j| / |g_k|, g_k the gradient of L_k at z_x, of the global batch: equal pull on the shared features.
 
     Smoothed with factor 0.9 and scaled to sum to K, then times the given weights. Without gradient (in evaluation) the
     smoothed scales are used as they are. Every loss must depend on `shared`, else RuntimeError from autograd.
@@ -110,6 +111,9 @@ class GradNorm(nn.Module):
 
 def _balance(losses: Sequence[Tensor], shared: Tensor) -> Tensor:
     norms = torch.stack([torch.autograd.grad(loss, shared, retain_graph=True)[0].norm() for loss in losses])
+    if (size := world().size) > 1:
+        # At own rows, a loss of W processes has W times the gradient of its mean over them (m3i_dsl/collectives).
+        norms = total(norms.square()).sqrt() / size
     return norms.mean() / (norms + EPSILON)
 
 

@@ -1,8 +1,9 @@
 """From the word `timm` to an adapter around a timm model, and its weights.
 
 Takes: the word, its catalogue entry and its shape. Gives: the adapter of its family. Guarantees: no dropout or
-stochastic depth that the recipe does not ask for; parameters outside of the features (heads) do not require a gradient,
-and stay, so that the model's state dict is timm's own.
+stochastic depth that the recipe does not ask for; batch norms and random numbers are those of the global batch;
+parameters outside of the features (heads) do not require a gradient, and stay, so that the model's state dict is timm's
+own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from m3i_dsl.modules.encoders.generic import GenericEncoder
 from m3i_dsl.modules.encoders.hierarchical import ConvNextEncoder, SwinEncoder
 from m3i_dsl.modules.encoders.vit import VitEncoder
+from m3i_dsl.modules.over_processes import over_all_processes
 from m3i_dsl.vocabulary.encoders.catalogue import TimmModel
 from m3i_dsl.vocabulary.kinds import FeatureShape, WordError
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool) -> nn.Module:
     """The adapter with random weights, drawn from torch's generator; with a mask token if `masks`."""
-    model = _create(word, entry, pretrained=False)
+    model = over_all_processes(_create(word, entry, pretrained=False))
     for name, parameter in model.named_parameters():
         if name in entry.unused or name.split(".")[0] in entry.unused:
             parameter.requires_grad_(False)

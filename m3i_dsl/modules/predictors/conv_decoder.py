@@ -11,6 +11,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from m3i_dsl.collectives import drawn
 from m3i_dsl.modules.blocks import initialise
 from m3i_dsl.modules.normalize import layer
 from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
@@ -54,7 +55,7 @@ class ConvDecoder(nn.Module):
             return tokens
         batch, visible, width = tokens.shape
         holes = hidden.shape[1] - visible
-        noise = torch.randn(batch, holes, width, dtype=tokens.dtype, device=tokens.device) * self.noise
+        noise = drawn(tokens, (batch, holes, width), Tensor.normal_) * self.noise
         order = torch.cat([chosen_positions(~hidden, visible), chosen_positions(hidden, holes)], dim=1)
         place = torch.argsort(order, dim=1).unsqueeze(-1).expand(-1, -1, width)
         return torch.gather(torch.cat([tokens, noise], dim=1), 1, place)
