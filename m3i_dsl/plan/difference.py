@@ -7,11 +7,10 @@ recipes have none; times are not compared, for they follow from what is.
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from m3i_dsl.artifact.difference import changed_lines
 from m3i_dsl.plan.schema import Model, Plan
 
 Kind = Literal["words", "targets", "encoders", "parameters", "FLOPs a sample", "bytes of a device", "training"]
@@ -31,7 +30,10 @@ class Difference(Model):
 def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple[Difference, ...]:
     """Everything that changed from `old` to `new`, words first."""
     return (
-        *_words(old_recipe, new_recipe),
+        *(
+            Difference(kind="words", where=line.where, before=line.before, after=line.after)
+            for line in changed_lines(old_recipe, new_recipe)
+        ),
         *_named("targets", _targets(old), _targets(new)),
         *_named("encoders", _encoders(old), _encoders(new)),
         *_named("parameters", _parameters(old), _parameters(new)),
@@ -39,41 +41,6 @@ def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple
         *_named("bytes of a device", _memory(old), _memory(new)),
         *_named("training", _training(old), _training(new)),
     )
-
-
-def _words(old: str, new: str) -> Iterator[Difference]:
-    """Lines of the canonical text, each with the blocks that it stands in."""
-    before, after = list(_lines(old)), list(_lines(new))
-    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
-    for tag, i, j, k, m in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        gone, come = before[i:j], after[k:m]
-        for index in range(max(len(gone), len(come))):
-            old_line = gone[index] if index < len(gone) else None
-            new_line = come[index] if index < len(come) else None
-            if old_line is not None and new_line is not None and old_line[0] != new_line[0]:
-                yield Difference(kind="words", where=old_line[0], before=old_line[1], after=None)
-                yield Difference(kind="words", where=new_line[0], before=None, after=new_line[1])
-                continue
-            where = (old_line or new_line or ("", ""))[0]
-            before_text, after_text = old_line and old_line[1], new_line and new_line[1]
-            yield Difference(kind="words", where=where, before=before_text, after=after_text)
-
-
-def _lines(recipe: str) -> Iterator[tuple[str, str]]:
-    """(the blocks around it, a line without its indentation and alignment) of each line with words."""
-    blocks: list[str] = []
-    for line in recipe.splitlines():
-        text = re.sub(r"\s+", " ", line.partition("#")[0]).strip()
-        if not text:
-            continue
-        if text == "}":
-            blocks.pop()
-            continue
-        yield " > ".join(blocks) or "recipe", text.removesuffix("{").strip()
-        if text.endswith("{"):
-            blocks.append(text.removesuffix("{").strip())
 
 
 def _named(kind: Kind, old: Mapping[str, Cell], new: Mapping[str, Cell]) -> Iterator[Difference]:

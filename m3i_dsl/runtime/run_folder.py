@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from m3i_dsl.runtime.faults import (
 
 _IDENTITY = "run.json"
 _LATEST = "latest"
+_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,21 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process trains in the folder now, on this machine or another that shares it. Changes nothing."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _fields(identity: Identity) -> dict[str, Any]:
     return {"recipe": identity.recipe, "fingerprint": identity.fingerprint, "versions": identity.versions}
 
@@ -219,7 +236,7 @@ def _lock(path: Path) -> int:
     """Holds `path/lock`; the system lets go of it when the process ends, however it ends."""
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock_at_once(descriptor)
     except BlockingIOError:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
@@ -232,6 +249,16 @@ def _lock(path: Path) -> int:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
     _held.add(descriptor)
     return descriptor
+
+
+def _lock_at_once(descriptor: int) -> None:
+    """Raises BlockingIOError when it is taken, and not by one who only looks (`is_held`), which takes no time."""
+    for _ in range(_LOOKS):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _release(descriptor: int) -> None:

@@ -8,7 +8,6 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 import torch.distributed as dist
 
