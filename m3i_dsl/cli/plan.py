@@ -104,12 +104,12 @@ def _accelerator(arguments: argparse.Namespace) -> Accelerator:
 
 @dataclass(slots=True)
 class _Counts:
-    """Numbers of samples and categories by the data's name: opened, given or recorded."""
+    """Numbers of samples and names of categories by the source's name: opened, given or recorded."""
 
     given: int | None = None
-    recorded: Mapping[str, int] | None = None
+    recorded: Mapping[str, tuple[str, ...]] | None = None
     samples: dict[str, int] = field(default_factory=dict[str, int])
-    categories: dict[str, int] = field(default_factory=dict[str, int])
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 def _plan(
@@ -120,23 +120,24 @@ def _plan(
     from m3i_dsl import driver
     from m3i_dsl.artifact.lock import DataLock, Lock
     from m3i_dsl.plan import Setting, WorldFault, plan_of
+    from m3i_dsl.semantics.categories import categories_of
 
     plain, graph = driver.graphs(program)
     needed = {str(m.get("data")) for m in graph.modules if m.section == "representations" and m.get("data")}
+    needed |= {source.name for m in program.mixtures.values() if m.name in needed for source in m.sources}
     for name in program.data:
         _count(program, name, base, counts, needed=name in needed)
+    named = counts.categories
     lock = Lock(
-        data={
-            name: DataLock(samples=0, categories=tuple(map(str, range(number))), fingerprint="")
-            for name, number in counts.categories.items()
-        },
-        files={},
+        data={name: DataLock(samples=0, categories=found, fingerprint="") for name, found in named.items()}, files={}
     )
+    categories = {name: len(found) for name, found in named.items()}
+    categories |= {mixture.name: len(categories_of(mixture, named)) for mixture in program.mixtures.values()}
     with torch.device("meta"):
         executable = driver.lower_graph(program, graph, lock, base, load_weights=False)
     setting = Setting(arguments.world, accelerator, "fsdp" if arguments.fsdp else "ddp", counts.samples)
     try:
-        return plan_of(executable, plain, counts.categories, setting)
+        return plan_of(executable, plain, categories, setting)
     except WorldFault as fault:
         raise CliError(f"--world {arguments.world}: {fault}") from None
 
@@ -145,9 +146,9 @@ def _count(program: Program, name: str, base: Path, counts: _Counts, *, needed: 
     from m3i_dsl.vocabulary.kinds import WordError
 
     if counts.recorded is not None:
-        counts.categories[name] = counts.recorded.get(name, 0)
+        counts.categories[name] = counts.recorded.get(name, ())
     elif counts.given is not None:
-        counts.categories[name] = counts.given
+        counts.categories[name] = tuple(f"{name} {number}" for number in range(counts.given))
     else:
         try:
             found = program.data[name].source.word.describe(base)
@@ -156,7 +157,7 @@ def _count(program: Program, name: str, base: Path, counts: _Counts, *, needed: 
                 why = f"data `{name}` cannot be opened: {fault.message}"
                 raise CliError(f"{why}; its categories are a part of the model: give `--categories N`") from None
             return
-        counts.samples[name], counts.categories[name] = found.samples, len(found.categories)
+        counts.samples[name], counts.categories[name] = found.samples, found.categories
 
 
 def _against(
@@ -171,7 +172,7 @@ def _against(
 
     artifact = load(folder, allow_stale=True)
     old = driver.check_file(SourceFile(str(folder / RECIPE), artifact.recipe)).required()
-    recorded = {name: len(data.categories) for name, data in artifact.lock.data.items()}
+    recorded = {name: data.categories for name, data in artifact.lock.data.items()}
     old_plan = _plan(old, artifact.base, _Counts(recorded=recorded), accelerator, arguments)
     found = differences(driver.resolve(old), old_plan, driver.resolve(program), plan)
     if arguments.json:

@@ -1,7 +1,8 @@
 """The rows of a batch that one of several processes makes.
 
 Takes: the program, the batch and how many processes there are. Gives: the rows of each. Guarantees: all have equally
-many, in the order of the ranks, and both images of a mixed pair are with the same process.
+many, in the order of the ranks, both images of a mixed pair are with the same process, and so is a whole number of
+periods of a mixture, so that all have the same composition.
 """
 
 from __future__ import annotations
@@ -21,13 +22,11 @@ def rows_of(batch: int, rank: int, world: int) -> range:
 def check_share(program: Program, world: int) -> None:
     """Raises RecipeError (M3I0520) when `world` processes cannot share the batch equally."""
     batch = program.training.batch
-    pairs = any(objective.mix is not None for objective in program.objectives)
-    if _fits(batch, world, pairs):
+    if program.can_share(world):
         return
-    what = "pairs of samples that are mixed" if pairs and batch % world == 0 else "samples"
-    fitting = [str(size) for size in range(1, batch + 1) if _fits(batch, size, pairs)]
-    near = round(batch / world) or 1
-    other = max(1, near // 2) * 2 * world if pairs else near * world
+    what = program.unit_name if batch % world == 0 else "samples"
+    fitting = [str(size) for size in program.possible_shares()]
+    other = max(1, batch // (world * program.unit)) * program.unit * world
     raise RecipeError(
         [
             error(
@@ -42,6 +41,3 @@ def check_share(program: Program, world: int) -> None:
         ]
     )
 
-
-def _fits(batch: int, world: int, pairs: bool) -> bool:
-    return batch % world == 0 and not (pairs and (batch // world) % 2)

@@ -28,6 +28,7 @@ from m3i_dsl.evaluation.result import TRAINED, UNTRAINED, Comparison
 from m3i_dsl.evaluation.trained_run import TrainedRun, built_encoder, measured_encoder, view_of
 from m3i_dsl.ir.inputs import MaskInput, ViewInput
 from m3i_dsl.modules.tokens import blend, partner
+from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import Objective, Target
 from m3i_dsl.semantics.table import COLUMNS, rows
 from m3i_dsl.vocabulary.kinds import ImageEncoder
@@ -92,12 +93,13 @@ def report_data(
 def _facts(run: TrainedRun, evaluation: Evaluation, encoder: str, speed: float) -> dict[str, str]:
     program, training = run.program, run.program.training
     view = view_of(program, encoder)
+    data = evaluated_data(view.data) or view.data
     word = program.encoders[encoder].word.word
     module = built_encoder(run.executable, encoder)
     count = sum(parameter.numel() for parameter in module.parameters())
     kind = getattr(word, "model", word.name)
     facts = {
-        "data": f"{view.data.name}: {len(evaluation.train.labels)} training and {len(evaluation.test.labels)} test "
+        "data": f"{data.name}: {len(evaluation.train.labels)} training and {len(evaluation.test.labels)} test "
         f"images in {len(evaluation.categories)} categories",
         "encoder": f"{encoder}: {kind}, {count / 1e6:.2f} M parameters, images of {view.size[0]} x {view.size[1]}",
         "training": f"{duration_text(training.length)}, batch {training.batch}, {training.precision}, "

@@ -26,6 +26,7 @@ from m3i_dsl.lower.executable import Executable, unwrapped
 from m3i_dsl.lower.parts import Group
 from m3i_dsl.modules.encoders.timm import model_arguments
 from m3i_dsl.runtime.options import Callback
+from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import Objective, Program, Target, View
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model
 from m3i_dsl.vocabulary.encoders.timm import Timm
@@ -152,22 +153,21 @@ def view_of(program: Program, encoder: str) -> View:
 
 
 def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None, batch: int = 256) -> Evaluation:
-    """The splits of the data that the encoder was trained on, ready to measure on.
+    """The splits of the data that the encoder was trained on (of a mixture: `evaluated_data`), ready to measure on.
 
     `limit` takes so many samples of each split, spread evenly. Raises EvaluationError: M3I0750 when the data has no
     categories or no held-out split, M3I0756 when the splits do not fit into memory; WordError of the source.
     """
     program = run.program
     view = view_of(program, encoder)
-    source = view.data.source.word
-    category = next((name for name, modality in view.data.fields.items() if modality == "category"), None)
-    if category is None or not run.categories.get(view.data.name):
+    data = evaluated_data(view.data)
+    if data is None or not run.categories.get(data.name):
         raise errors.EvaluationError(
             errors.NO_LABELLED_SPLIT,
             f"data `{view.data.name}` has no categories to evaluate on",
             help="evaluate on data with a category field, or leave `evaluate` out",
         )
-    opened = source.open(run.base)
+    opened = data.source.word.open(run.base)
     _check_size(view, min(len(opened), limit or len(opened)) * 2)
     splits = [
         labelled(part, size=view.size, normalize=normalization(view), limit=limit, device=run.device)
@@ -177,7 +177,7 @@ def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None, ba
     return Evaluation(
         train=train,
         test=test,
-        categories=run.categories[view.data.name],
+        categories=run.categories[data.name],
         untrained=lambda: subject_of(_on(run.untrained(), run.device), encoder, run.base),
         device=run.device,
         batch=batch,

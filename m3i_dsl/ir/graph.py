@@ -16,10 +16,19 @@ DType = Literal["f32", "i64", "bool"]
 """f32 stands for the float type of the run (bf16 autocast, float64 in tests)."""
 
 Dimension = int | str
-"""A size, or `B` (batch), `2B` (two batches in one) or `C` (categories, bound by the lock)."""
+"""A size, or `B` (batch), `2B` (two batches in one), `4B/5` (a part of it) or `C` (categories, bound by the lock)."""
 
 Attribute = int | float | str | bool
-Section = Literal["encoders", "projectors", "predictors", "representations", "likelihoods", "penalties", "weightings"]
+Section = Literal[
+    "encoders",
+    "projectors",
+    "predictors",
+    "representations",
+    "assignments",
+    "likelihoods",
+    "penalties",
+    "weightings",
+]
 """The groups of modules; each holds words of one kind."""
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
+from m3i_dsl.ir.dimensions import batch_dimension, batches_in, ranges_of
 from m3i_dsl.ir.graph import Attribute, Dimension, Module, Section, Type
 from m3i_dsl.vocabulary.word import PURE, Effect
 
@@ -127,6 +129,15 @@ def _match(types: Types, attributes: Attributes, module: Module | None) -> tuple
     return (Type("f32", (batch, _present(types, 1).dimensions[1], width)),)
 
 
+def _assign(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    assert module is not None
+    views = tuple(_present(types, index) for index in range(len(types)))
+    for view in views:
+        if view.dimensions[-1] != module.attribute("width"):
+            raise ShapeFault(f"there are {module.attribute('width')} prototypes, found scores {view}")
+    return views
+
+
 def _predict(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
     features = _present(types, 0)
@@ -161,6 +172,19 @@ def _correlation(types: Types, attributes: Attributes, module: Module | None) ->
     return (Type("f32", (width, width)),)
 
 
+def _rows(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    whole, period = _present(types, 0), _integer(attributes["period"])
+    ranges = ranges_of(str(attributes["which"]))
+    ends = [0, *(end for range_ in ranges for end in range_), period]
+    if not ranges or ends != sorted(ends):
+        raise ShapeFault(f"`{attributes['which']}` are no ascending rows of {period}")
+    part = Fraction(sum(end - first for first, end in ranges), period)
+    batches = batches_in(whole.dimensions[0])
+    if batches is None:
+        raise ShapeFault(f"{whole} is no batch")
+    return (replace(whole, dimensions=(batch_dimension(batches * part), *whole.dimensions[1:])),)
+
+
 def _concat(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     first = _present(types, 0)
     if any(other != first for other in types):
@@ -178,6 +202,7 @@ def _split(types: Types, attributes: Attributes, module: Module | None) -> tuple
 _ALL = (
     Operation("partner", ("x",), (), _same, effects=frozenset({Effect.BATCH_COUPLED})),
     Operation("blend", ("first", "second", "hidden"), ("rows", "columns"), _blend),
+    Operation("rows", ("x",), ("period", "which"), _rows),
     Operation("invert", ("mask",), (), _same),
     Operation(
         "encode",
@@ -204,6 +229,7 @@ _ALL = (
         _predict,
         "predictors",
     ),
+    Operation("assign", ("scores",), ("module",), _assign, "assignments"),
     Operation("stop_gradient", ("x",), (), _same),
     Operation(
         "likelihood",

@@ -26,4 +26,6 @@ def interleaved(parts: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
     """[B, ...] of `parts` [B_k, ...]: `counts[k]` rows of each in turn, over and over."""
     if len(parts) == 1:
         return parts[0]
-    return torch.cat([part.unflatten(0, (-1, count)) for part, count in zip(parts, counts, strict=True)], 1).flatten(0, 1)
+    return torch.cat([part.unflatten(0, (-1, count)) for part, count in zip(parts, counts, strict=True)], 1).flatten(
+        0, 1
+    )

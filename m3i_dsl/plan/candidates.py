@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
+from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.graph import Equation, Graph, Module
 from m3i_dsl.modules.boltzmann import LARGEST_BLOCK, LARGEST_WHOLE
 from m3i_dsl.modules.chunked import rows_of_chunk
@@ -24,7 +26,8 @@ class CandidateSet:
 
     `rows` choices for each sample, in `directions` (2 when candidates choose among predictions too), among `fixed`
     candidates and `per_sample` more of each sample of the batch, all of `width` numbers. `queue` of the fixed ones are
-    past keys. `gathered` tensors [batch, per_sample, width] come from all devices; `gradient`: theirs go back.
+    past keys. `gathered` tensors [batch, per_sample, width] come from all devices; `gradient`: theirs go back. Only the
+    `share` of the samples that has the target's field chooses and is chosen among.
     """
 
     target: str
@@ -37,14 +40,19 @@ class CandidateSet:
     queue: int
     gathered: int
     gradient: bool
+    share: Fraction = Fraction(1)
+
+    def choices(self, samples: int) -> int:
+        """Rows of the logits that `samples` samples have."""
+        return int(samples * self.share) * self.rows
 
     def columns(self, batch: int) -> int:
         """Candidates of one choice when the whole batch has `batch` samples."""
-        return self.fixed + self.per_sample * batch
+        return self.fixed + self.per_sample * int(batch * self.share)
 
     def logits(self, samples: int, batch: int) -> int:
         """Bytes of all logits of `samples` samples of a whole batch of `batch`."""
-        return FULL * samples * self.rows * self.columns(batch) * self.directions
+        return FULL * self.choices(samples) * self.columns(batch) * self.directions
 
     def held(self, samples: int, batch: int) -> int:
         """Bytes of them in memory at a time: large losses go through them in blocks, one direction at a time."""
@@ -52,8 +60,9 @@ class CandidateSet:
             return self.logits(samples, batch)
         if self.rows == 1:
             columns = self.columns(batch)
-            whole = samples * columns <= LARGEST_WHOLE
-            return self.logits(samples, batch) if whole else FULL * columns * min(samples, rows_of_chunk(columns))
+            rows = self.choices(samples)
+            whole = rows * columns <= LARGEST_WHOLE
+            return self.logits(samples, batch) if whole else FULL * columns * min(rows, rows_of_chunk(columns))
         return min(self.logits(samples, batch), FULL * max(LARGEST_BLOCK, self.rows * self.columns(batch)))
 
     @property
@@ -62,7 +71,7 @@ class CandidateSet:
 
     def gather_bytes(self, batch: int, *, bf16: bool) -> int:
         """Bytes gathered, and scattered back, for a whole batch of `batch`."""
-        rows = batch * self.per_sample
+        rows = int(batch * self.share) * self.per_sample
         return bytes_of_gather(rows, self.width, self.gathered, bf16=bf16, gradient=self.gradient)
 
 
@@ -111,4 +120,5 @@ def _set_of(
         queue=queue,
         gathered=0 if per_sample == 0 else 2 if symmetric else 1,
         gradient=symmetric or (moves and not detached),
+        share=batches_in(dimensions[0]) or Fraction(1),
     )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.graph import Type
 from m3i_dsl.lower.executable import Executable
 
@@ -61,5 +62,6 @@ def _like(tensor: Tensor) -> Tensor:
 
 
 def _example(type_: Type, batch: int) -> Tensor:
-    shape = [batch if dimension == "B" else cast(int, dimension) for dimension in type_.dimensions]
+    sizes = [(dimension, batches_in(dimension)) for dimension in type_.dimensions]
+    shape = [cast(int, dimension) if part is None else int(part * batch) for dimension, part in sizes]
     return torch.empty(shape, dtype=_DTYPES[type_.dtype])

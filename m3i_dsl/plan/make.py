@@ -7,9 +7,11 @@ training runs; everything else comes from plan/model.py.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
@@ -39,7 +41,7 @@ from m3i_dsl.plan.schema import (
     TrainingPlan,
 )
 from m3i_dsl.runtime.schedule import steps_of
-from m3i_dsl.semantics.program import EncoderDeclaration, Program
+from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Program, parts_of
 from m3i_dsl.semantics.table import row_of
 from m3i_dsl.vocabulary.sources.embedded import Embedded
 
@@ -89,7 +91,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
     times = step_times(mine, world, setting.accelerator, setting.strategy)
     alone = step_times(load(1), 1, setting.accelerator, setting.strategy)
     rate = setting.accelerator.value("matmul_bf16" if bf16 else "matmul_fp32")
-    training = _training(program, setting, times)
+    training = _training(executable, setting, times)
     return Plan(
         recipe=program.name,
         world=world,
@@ -154,9 +156,8 @@ def local_batch(program: Program, world: int) -> int:
     batch = program.training.batch
     if batch % world:
         raise WorldFault(f"a batch of {batch} cannot be divided over {world} devices")
-    paired = any(objective.mix is not None for objective in program.objectives)
-    if paired and (batch // world) % 2:
-        raise WorldFault(f"{batch // world} samples a device, of a batch of {batch}, cannot be paired for the mix")
+    if not program.can_share(world):
+        raise WorldFault(f"{batch // world} samples a device, of a batch of {batch}, are no whole {program.unit_name}")
     return batch // world
 
 
@@ -257,6 +258,7 @@ def _candidates(sets: Iterable[CandidateSet], local: int, batch: int, *, bf16: b
             target=candidates.target,
             candidates=candidates.candidates,
             rows_a_sample=candidates.rows,
+            rows=candidates.choices(local),
             columns=candidates.columns(batch),
             directions=candidates.directions,
             logits=candidates.logits(local, batch),
@@ -266,22 +268,34 @@ def _candidates(sets: Iterable[CandidateSet], local: int, batch: int, *, bf16: b
         )
 
 
-def _viewed(program: Program, executable: Executable) -> set[str]:
-    views = {i.view for i in executable.inputs if isinstance(i, ViewInput)}
-    return {program.views[view].data.name for view in views}
+def _viewed(program: Program, executable: Executable) -> list[AnyData]:
+    return [program.views[i.view].data for i in executable.inputs if isinstance(i, ViewInput)]
 
 
 def _images(program: Program, executable: Executable) -> int:
-    """Images decoded for each sample: one of each data whose views a step reads, unless it lies in memory decoded."""
-    return sum(not isinstance(program.data[n].source.word, Embedded) for n in _viewed(program, executable))
+    """Images decoded for each sample, rounded up: those of each data whose views a step reads, unless it lies in memory
+    decoded.
+    """
+    viewed = {view.name: view for view in _viewed(program, executable)}.values()
+    parts = [
+        Fraction(rows, program.training.batch)
+        for data in viewed
+        for source, rows in parts_of(data, program.training.batch)
+        if not isinstance(source.source.word, Embedded)
+    ]
+    return math.ceil(sum(parts))
 
 
-def _training(program: Program, setting: Setting, times: Times) -> TrainingPlan:
+def _training(executable: Executable, setting: Setting, times: Times) -> TrainingPlan:
+    program = executable.program
     length, batch = program.training.length, program.training.batch
-    samples = min(setting.samples.values()) if setting.samples else None
-    if length.unit == "epochs" and samples is None:
+    parts = {source.name: rows for data in _viewed(program, executable) for source, rows in parts_of(data, batch)}
+    known = setting.samples or {}
+    if length.unit == "epochs" and not parts.keys() <= known.keys():
         return TrainingPlan(steps=None, hours=None, device_hours=None)
-    steps = steps_of(length, steps_per_epoch=(samples or 0) // batch, batch=batch)
+    # An epoch ends when every source has been seen: see data/stream.py.
+    epoch = max((known.get(name, 0) // rows for name, rows in parts.items()), default=0)
+    steps = steps_of(length, steps_per_epoch=epoch, batch=batch)
     hours = steps * times.step / 3600
     return TrainingPlan(steps=steps, hours=hours, device_hours=hours * setting.world)
 

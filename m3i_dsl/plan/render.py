@@ -201,7 +201,7 @@ def _candidates(page: _Page, plan: Plan) -> None:
     rows = [
         (
             candidates.target,
-            f"{plan.local_batch * candidates.rows_a_sample:,} x {candidates.columns:,} {candidates.candidates}",
+            f"{candidates.rows:,} x {candidates.columns:,} {candidates.candidates}",
             "both ways" if candidates.directions == 2 else "one way",
             size(candidates.logits)
             + (f", {size(candidates.held)} at a time" if candidates.held < candidates.logits else ""),

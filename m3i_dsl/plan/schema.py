@@ -106,6 +106,7 @@ class CandidatePlan(Model):
     target: str
     candidates: str
     rows_a_sample: Counted
+    rows: Counted
     columns: Counted
     directions: Counted
     logits: Counted

@@ -1,8 +1,8 @@
 """Gradient accumulation: the global batch in equal slices, one after the other.
 
 Takes: a batch and a number of slices. Gives: the slices. Guarantees: refused when it would change what the recipe
-means, that is, when a word couples the samples of a batch, or when the slices would be unequal or would part a mixed
-pair.
+means, that is, when a word couples the samples of a batch, or when the slices would be unequal, would part a mixed pair
+or have other shares of a mixture.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]
         for description, span in coupled
     ]
     batch = program.training.batch
-    pairs = any(objective.mix is not None for objective in program.objectives)
-    if batch % slices or (pairs and (batch // slices) % 2):
-        part = "pairs of samples that are mixed" if pairs and batch % slices == 0 else "samples"
+    if not program.can_share(slices):
+        part = program.unit_name if batch % slices == 0 else "samples"
         found.append(
             error(
                 ACCUMULATION_UNEVEN,
                 f"a batch of {batch} cannot be cut into {slices} equal slices of {part}",
                 program.training.settings.get("batch", program.training.span),
-                helps=(f"`--accumulate` can be {_choices(batch, pairs)} for this batch",),
+                helps=(f"`--accumulate` can be {_choices(program)} for this batch",),
             )
         )
     if found:
@@ -53,7 +52,7 @@ def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]
 
 
 def sliced(batch: Batch, slices: int) -> Iterator[Batch]:
-    """`slices` equal parts of the batch, in order. Every tensor has the batch as its first dimension."""
+    """`slices` equal parts of the batch, in order. Every tensor has the batch as its first dimension, or a fixed share of it."""
     if slices == 1:
         yield batch
         return
@@ -62,6 +61,6 @@ def sliced(batch: Batch, slices: int) -> Iterator[Batch]:
         yield {name: part[index] for name, part in parts.items()}
 
 
-def _choices(batch: int, pairs: bool) -> str:
-    fitting = [n for n in range(2, batch + 1) if batch % n == 0 and not (pairs and (batch // n) % 2)]
+def _choices(program: Program) -> str:
+    fitting = program.possible_shares()[1:]
     return ", ".join(map(str, fitting[:8])) if fitting else "1 only"

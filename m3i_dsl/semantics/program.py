@@ -393,7 +393,19 @@ class Program:
         read = {i.view.data.name for objective in self.objectives for i in objective.inputs}
         return math.lcm(pairs, *(m.pattern.period for m in self.mixtures.values() if m.name in read))
 
-    def possible_worlds(self) -> tuple[int, ...]:
-        """How many processes can share a batch, each with the same mixture of whole units."""
-        units, left = divmod(self.training.batch, self.unit)
-        return () if left else tuple(size for size in range(1, units + 1) if units % size == 0)
+    @property
+    def unit_name(self) -> str:
+        """Several units, in a message."""
+        if self.unit == 1:
+            return "samples"
+        return (
+            "pairs of samples that are mixed" if self.unit == PAIR else f"periods of {self.unit} samples of the mixture"
+        )
+
+    def can_share(self, count: int) -> bool:
+        """Whether `count` processes, or slices of a step, can have equally many whole units of a batch."""
+        return self.training.batch % (count * self.unit) == 0
+
+    def possible_shares(self) -> tuple[int, ...]:
+        """How many processes or slices can share a batch."""
+        return tuple(count for count in range(1, self.training.batch // self.unit + 1) if self.can_share(count))

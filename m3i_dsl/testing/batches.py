@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.vocabulary.draws import Draws, key_of
@@ -53,7 +54,7 @@ def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str
 
 
 def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:
-    batch = executable.program.training.batch
+    batch = _rows(executable, input_)
     own = _generator(input_.name, number)
     match input_:
         case ViewInput():
@@ -75,6 +76,12 @@ def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:
             return torch.from_numpy(encoder.tokenize(texts, Path()))
         case CategoryInput():
             return (torch.arange(batch) + number) % CATEGORIES
+
+
+def _rows(executable: Executable, input_: BatchInput) -> int:
+    """The batch, or the part of it that has the field."""
+    value = next(i.value for i in executable.graph.inputs if i.source == input_)
+    return int((batches_in(value.type.dimensions[0]) or 1) * executable.program.training.batch)
 
 
 def _generator(name: str, number: int) -> torch.Generator:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from fractions import Fraction
 from typing import Any, TypeVar, cast
 
 from m3i_dsl.semantics.checks import ERRORS
-from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Program, Training, View
+from m3i_dsl.semantics.program import Data, EncoderDeclaration, Mixture, Objective, Program, View
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model
 from m3i_dsl.vocabulary.encoders.timm import Timm
@@ -61,7 +62,7 @@ def tiny(program: Program) -> Program:
                 return small
         except WordError:
             continue
-    return replace(program, training=_training(program.training))
+    return _with_batch(program)
 
 
 def _faults(program: Program) -> set[str]:
@@ -69,8 +70,17 @@ def _faults(program: Program) -> set[str]:
     return {diagnostic.code for check in ERRORS for diagnostic in check(program)}
 
 
-def _training(training: Training) -> Training:
-    return replace(training, batch=BATCH)
+def _with_batch(program: Program) -> Program:
+    """With the smallest batch from `BATCH` on that two slices can share."""
+    two = 2 * program.unit
+    return replace(program, training=replace(program.training, batch=-(-BATCH // two) * two))
+
+
+def _even(mixture: Mixture, sources: tuple[Data, ...]) -> Mixture:
+    """The same sources in equal shares: the shortest pattern."""
+    part = Fraction(1, len(sources))
+    shares = (replace(s, data=data, part=part, written="1") for s, data in zip(mixture.shares, sources, strict=True))
+    return replace(mixture, shares=tuple(shares))
 
 
 class _Shrinking:
@@ -88,7 +98,7 @@ class _Shrinking:
             self._other_sizes(objective)
 
     def program(self) -> Program:
-        return self.part(self._program)
+        return _with_batch(self.part(self._program))
 
     def part(self, value: T) -> T:
         """`value` with small sizes, whatever it is."""
@@ -110,8 +120,8 @@ class _Shrinking:
                 return value
 
     def _dataclass(self, value: Any) -> Any:
-        if isinstance(value, Training):
-            return _training(value)
+        if isinstance(value, Mixture):
+            return _even(value, self.part(value.sources))
         if isinstance(value, Objective):
             self._cell = self._cells(value.encoder)
         changed = {item.name: self.part(getattr(value, item.name)) for item in fields(value)}

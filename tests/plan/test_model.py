@@ -106,7 +106,7 @@ def test_a_plan_divides_the_batch_over_devices() -> None:
     assert plan.flops == of.plan().flops
     with pytest.raises(WorldFault, match="cannot be divided over 24 devices"):
         of.plan(world=24)
-    with pytest.raises(WorldFault, match="cannot be paired"):
+    with pytest.raises(WorldFault, match="no whole pairs"):
         of.plan(world=128)
 
 

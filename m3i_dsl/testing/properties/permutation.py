@@ -1,12 +1,13 @@
 """Permutation equivariance: the order of the samples in a batch means nothing.
 
-Permuting the samples (the pairs, where images are mixed) permutes every representation and leaves every loss.
+Permuting the samples (the pairs, where images are mixed; the periods of a mixture) permutes every representation and leaves every loss.
 """
 
 from __future__ import annotations
 
 import torch
 
+from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.effects import module_effects
 from m3i_dsl.testing.captured import Captured
 from m3i_dsl.testing.case import Case
@@ -21,23 +22,23 @@ ABSOLUTE = 1e-11
 def _check(case: Case) -> str:
     require_determined(case)
     batch = case.batch()
-    pairs = any(objective.mix is not None for objective in case.program.objectives)
-    order = _order(case.program.training.batch, pairs, case.seed)
+    program = case.program
+    cycle = _cycle(program.training.batch // program.unit, case.seed)
+    what = program.unit_name
     executable = case.copy()
     one = Captured(executable, batch)
-    other = Captured(case.copy(), {name: value[order] for name, value in batch.items()})
+    other = Captured(case.copy(), {name: _permuted(value, cycle) for name, value in batch.items()})
     compared = 0
     for name, value in executable.graph.outputs:
         expected = one.output(name)
-        if value.type.dimensions[:1] == ("B",):
-            expected = expected[order]
+        if value.type.dimensions and batches_in(value.type.dimensions[0]) is not None:
+            expected = _permuted(expected, cycle)
         try:
             agree(f"`{name}`", other.output(name), expected, ABSOLUTE * (1 + float(expected.detach().abs().max())))
         except Disagreement as fault:
-            what = "pairs of samples" if pairs else "samples"
             raise Failed(f"permuting the {what} of a batch changes {fault}", case.program.span) from None
         compared += 1
-    return f"{compared} outputs, {'pairs' if pairs else 'samples'} permuted"
+    return f"{compared} outputs, {what} permuted"
 
 
 def require_determined(case: Case) -> None:
@@ -47,14 +48,17 @@ def require_determined(case: Case) -> None:
             raise NotApplicable(f"`{module.word.name}` draws random numbers ({module.place})")
 
 
-def _order(batch: int, pairs: bool, seed: int) -> torch.Tensor:
-    """A permutation that moves every sample."""
-    generator = torch.Generator().manual_seed(seed)
-    blocks = torch.arange(batch).view(-1, 2) if pairs else torch.arange(batch).view(-1, 1)
-    cycle = torch.randperm(len(blocks), generator=generator)
+def _cycle(units: int, seed: int) -> torch.Tensor:
+    """A permutation that moves every unit of a batch."""
+    cycle = torch.randperm(units, generator=torch.Generator().manual_seed(seed))
     order = torch.empty_like(cycle)
     order[cycle] = cycle.roll(1)
-    return blocks[order].flatten()
+    return order
+
+
+def _permuted(value: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """`value` [B, ...], or a fixed part of a batch, with its units in another order."""
+    return value.unflatten(0, (len(order), -1))[order].flatten(0, 1)
 
 
 PERMUTATION = Property("permutation", "the order of the samples in a batch means nothing", _check)

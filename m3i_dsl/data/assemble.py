@@ -1,0 +1,108 @@
+"""From decoded rows to the inputs of a step.
+
+Takes: the rows of each source, on the device. Gives: the tensors of the graph's inputs. Guarantees: each row depends on
+its own sample and on (seed, epoch, sample, slot) only; the rows of a mixture stand in the order of its pattern, and an
+input of a field that some sources lack has the rows of the others.
+
+The images of a mixture may be stored in different sizes, so each source is augmented by itself. Its slots begin with its
+name, for sample 5 of one source is to be drawn otherwise than sample 5 of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from m3i_dsl.data.loader import Part
+from m3i_dsl.data.transfer import on_device
+from m3i_dsl.data.views import render_view
+from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.modules.rows import interleaved
+from m3i_dsl.semantics.program import AnyData, Data, Mixture, Program
+from m3i_dsl.vocabulary.draws import Draws
+
+Source = tuple[str, str]
+"""(data, source): a source as it is read for a `data`, which is itself or a mixture."""
+
+Parts = Mapping[Source, Part]
+
+
+class Assembler:
+    """Makes the `inputs` of steps of `program`. `labels` has the place of each source's categories in a mixture's."""
+
+    def __init__(
+        self,
+        program: Program,
+        inputs: Sequence[BatchInput],
+        labels: Mapping[Source, Sequence[int]],
+        device: torch.device,
+    ) -> None:
+        self.program, self.inputs, self.device = program, tuple(inputs), device
+        self._labels = {source: torch.tensor(places, device=device) for source, places in labels.items()}
+
+    def __call__(self, parts: Parts) -> dict[str, Tensor]:
+        """The tensors by input name."""
+        images = {
+            source: part.images.permute(0, 3, 1, 2).contiguous()
+            for source, part in parts.items()
+            if part.images is not None
+        }
+        views: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in dict.fromkeys(i.view for i in self.inputs if isinstance(i, ViewInput | GeometryInput)):
+            views[name] = self._view(name, parts, images)
+        return {i.name: self._input(i, parts, views) for i in self.inputs}
+
+    def _view(self, name: str, parts: Parts, images: Mapping[Source, Tensor]) -> tuple[Tensor, Tensor]:
+        view = self.program.views[name]
+        shown = {
+            source: render_view(view, images[source], parts[source].sizes, self._draws(source, parts[source], name))
+            for source in sources_of(view.data, view.field)
+        }
+        pixels, geometry = (
+            self._rows(view.data, view.field, lambda source, of=of: shown[source][of]) for of in range(2)
+        )
+        return pixels, geometry
+
+    def _input(self, input_: BatchInput, parts: Parts, views: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+        match input_:
+            case ViewInput(view=view):
+                return views[view][0]
+            case GeometryInput(view=view):
+                return views[view][1]
+            case MaskInput(view=name):
+                view = self.program.views[name]
+                return self._rows(view.data, view.field, lambda source: self._mask(input_, source, parts[source]))
+            case TextInput(name=name, data=data, field=field):
+                return self._rows(self._data(data), field, lambda source: parts[source].tokens[name])
+            case CategoryInput(data=data, field=field):
+                return self._rows(self._data(data), field, lambda source: self._categories(source, parts[source]))
+
+    def _rows(self, data: AnyData, field: str, of: Callable[[Source], Tensor]) -> Tensor:
+        """The rows of all sources that have a field, in the order of the batch."""
+        found = [of(source) for source in sources_of(data, field)]
+        if not isinstance(data, Mixture):
+            return found[0]
+        counts = {run.source: run.rows for run in data.pattern.runs}
+        return interleaved(found, [counts[source] for _, source in sources_of(data, field)])
+
+    def _mask(self, input_: MaskInput, source: Source, part: Part) -> Tensor:
+        hidden = input_.mask.sample(self._draws(source, part, input_.slot), input_.grid, input_.stride)
+        return on_device(hidden, self.device)
+
+    def _categories(self, source: Source, part: Part) -> Tensor:
+        assert part.categories is not None, "a category input asks for the field"
+        return self._labels[source][part.categories] if source in self._labels else part.categories
+
+    def _data(self, name: str) -> Data | Mixture:
+        return self.program.mixtures[name] if name in self.program.mixtures else self.program.data[name]
+
+    def _draws(self, source: Source, part: Part, slot: str) -> Draws:
+        data, name = source
+        return Draws(self.program.training.seed, part.epoch, part.samples, slot if data == name else f"{name}/{slot}")
+
+
+def sources_of(data: AnyData, field: str) -> list[Source]:
+    """The sources of `data` that have a field."""
+    return [(data.name, source.name) for source in data.having(field)]
