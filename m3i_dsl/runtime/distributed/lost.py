@@ -7,6 +7,7 @@ a program and not of a machine.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator
 
 import torch.distributed as dist
@@ -31,9 +32,14 @@ def connected(processes: Processes, where: Callable[[], str]) -> Generator[None]
         raise TrainingFault(
             HUNG,
             f"rank {processes.rank} has lost another process while {where()}",
-            notes=(str(problem).split("\n")[0],),
+            notes=(_first_sentence(problem),),
             helps=("look for the rank that ended first: its message, or the kernel log of its machine",),
         ) from problem
+
+
+def _first_sentence(problem: RuntimeError) -> str:
+    """Without the place in torch's own source that gloo puts in front."""
+    return re.sub(r"^\[[^\]]*\]\s*", "", str(problem).split("\n")[0]).split(". ")[0]
 
 
 def _is_lost(problem: RuntimeError) -> bool:
