@@ -4,8 +4,8 @@ Takes: the rows of each source, on the device. Gives: the tensors of the graph's
 its own sample and on (seed, epoch, sample, slot) only; the rows of a mixture stand in the order of its pattern, and an
 input of a field that some sources lack has the rows of the others.
 
-The images of a mixture may be stored in different sizes, so each source is augmented by itself. Its slots begin with its
-name, for sample 5 of one source is to be drawn otherwise than sample 5 of another.
+The images of a mixture may be stored in different sizes, so each source is augmented by itself. Its slots begin with
+its name, for sample 5 of one source is to be drawn otherwise than sample 5 of another.
 """
 
 from __future__ import annotations

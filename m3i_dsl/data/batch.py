@@ -31,8 +31,8 @@ class Batch(Mapping[str, Tensor]):
     """What the graph is given at `step`, by placeholder; as a mapping it is its `inputs`.
 
     `samples` int64 [B] are the samples in the batch, of the largest data that is used, in row order (a broken one is
-    already replaced); those of a mixture are numbered on from source to source; `wait` the seconds that were spent waiting for decoded data; `broken` what was skipped on
-    the way.
+    already replaced); those of a mixture are numbered on from source to source. `wait` is the seconds that were spent
+    waiting for decoded data; `broken` what was skipped on the way.
     """
 
     step: int

@@ -91,6 +91,14 @@ class _Builder:
     # --- from data to encoders ----------------------------------------------------------------------------------------
 
     def data(self, name: str) -> str:
+        """A source, or a mixture with an arrow from each of its sources, labelled with its share."""
+        if name in self.program.mixtures:
+            mixture = self.program.mixtures[name]
+            about = mixture.text()
+            id_ = self.node(f"data {name}", "mixture", "data", "", name, (), about=about, span=mixture.span)
+            for share in mixture.shares:
+                self.edge(self.data(share.data.name), id_, label=labels.share(share.part))
+            return id_
         data = self.program.data[name]
         word = data.source.word
         about = word.text()
@@ -108,10 +116,13 @@ class _Builder:
 
     def field(self, objective: Objective, reference: TargetReference) -> str:
         """A field that is no image, of the data that the input shows."""
-        data = objective.input_of(reference.which).view.data.name
-        about = f"{data}.{reference.field}"
-        id_ = self.node(f"field {data}.{reference.field}", "field", "data", "", reference.field, about=about)
-        self.edge(self.data(data), id_)
+        data = objective.input_of(reference.which).view.data
+        about = f"{data.name}.{reference.field}"
+        id_ = self.node(f"field {about}", "field", "data", "", reference.field, about=about)
+        # A field that some samples have comes from the sources that have it.
+        sources = (data,) if data.is_whole(reference.field) else data.having(reference.field)
+        for source in sources:
+            self.edge(self.data(source.name), id_)
         return id_
 
     def inputs(self, objective: Objective) -> dict[str, tuple[int, int]]:

@@ -6,6 +6,8 @@ a word that is not known here shows its name alone, and all of its arguments are
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Target, TargetReference, View
 from m3i_dsl.semantics.resolve import data_of
 from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
@@ -29,6 +31,11 @@ def source(word: Source) -> tuple[str, ...]:
         return (word.name,)
     last = first.rstrip("/").rpartition("/")[2]
     return (word.name, last if len(last) <= LONGEST else f"{last[: LONGEST - 3]}...")
+
+
+def share(part: Fraction) -> str:
+    """`80%`, to a tenth of a percent, of a part of a mixture."""
+    return f"{float(round(100 * part, 1)):g}%"
 
 
 def view(view: View, count: int = 1) -> tuple[str, ...]:

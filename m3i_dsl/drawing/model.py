@@ -11,6 +11,7 @@ from typing import Literal
 
 Kind = Literal[
     "data",
+    "mixture",
     "view",
     "field",
     "mask",
@@ -34,6 +35,7 @@ EdgeKind = Literal["flow", "average", "copy"]
 
 COLUMNS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("data", ("data",)),
+    ("mixture", ("mixture",)),
     ("views", ("view", "field")),
     ("input", ("mask", "mix")),
     ("encoders", ("call",)),

@@ -1,8 +1,8 @@
 """Rows of a batch that follow a pattern, and batches put together by one.
 
-Takes: tensors [B, ...] and ranges of a period that divides B. Gives: the rows of these ranges, or the batch that is made
-of such rows. Guarantees: shapes and places are known beforehand, so nothing is read from the data and torch.compile sees
-slices; the same for every slice of whole periods.
+Takes: tensors [B, ...] and ranges of a period that divides B. Gives: the rows of these ranges, or the batch that is
+made of such rows. Guarantees: shapes and places are known beforehand, so nothing is read from the data and
+torch.compile sees slices; the same for every slice of whole periods.
 """
 
 from __future__ import annotations
@@ -26,6 +26,5 @@ def interleaved(parts: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
     """[B, ...] of `parts` [B_k, ...]: `counts[k]` rows of each in turn, over and over."""
     if len(parts) == 1:
         return parts[0]
-    return torch.cat([part.unflatten(0, (-1, count)) for part, count in zip(parts, counts, strict=True)], 1).flatten(
-        0, 1
-    )
+    periods = [part.unflatten(0, (-1, count)) for part, count in zip(parts, counts, strict=True)]
+    return torch.cat(periods, dim=1).flatten(0, 1)

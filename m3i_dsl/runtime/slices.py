@@ -52,7 +52,10 @@ def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]
 
 
 def sliced(batch: Batch, slices: int) -> Iterator[Batch]:
-    """`slices` equal parts of the batch, in order. Every tensor has the batch as its first dimension, or a fixed share of it."""
+    """`slices` equal parts of the batch, in order.
+
+    The first dimension of every tensor is the batch, or a fixed share of it.
+    """
     if slices == 1:
         yield batch
         return

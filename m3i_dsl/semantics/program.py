@@ -172,6 +172,10 @@ class Mixture(AnyData):
     def sources(self) -> tuple[Data, ...]:
         return tuple(share.data for share in self.shares)
 
+    def text(self) -> str:
+        """Its value as a recipe writes it."""
+        return f"mixture({', '.join(f'{share.data.name}: {share.written}' for share in self.shares)})"
+
     @property
     def pattern(self) -> Pattern:
         """Which rows of a batch are of which source."""

@@ -36,8 +36,7 @@ def _lines(program: Program) -> Iterator[str]:
     for data in program.data.values():
         yield f"data {data.name} = {data.source.word.text()}"
     for mixture in program.mixtures.values():
-        shares = ", ".join(f"{share.data.name}: {share.written}" for share in mixture.shares)
-        yield f"data {mixture.name} = mixture({shares})"
+        yield f"data {mixture.name} = {mixture.text()}"
     yield ""
     for view in program.views.values():
         if view.place is not None and view.place.index > 0:

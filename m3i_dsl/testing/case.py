@@ -84,7 +84,8 @@ def case_of(program: Program, *, seed: int = 0, edit: Edit | None = None) -> Cas
 
 def lowered(program: Program, graph: Graph) -> Executable:
     """The executable of a graph of a tiny program."""
-    return lower(program, graph, categories=dict.fromkeys((*program.data, *program.mixtures), CATEGORIES), base=Path(), load_weights=False)
+    categories = dict.fromkeys((*program.data, *program.mixtures), CATEGORIES)
+    return lower(program, graph, categories=categories, base=Path(), load_weights=False)
 
 
 def step(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Permutation equivariance: the order of the samples in a batch means nothing.
 
-Permuting the samples (the pairs, where images are mixed; the periods of a mixture) permutes every representation and leaves every loss.
+Permuting the samples (the pairs, where images are mixed; the periods of a mixture) permutes every representation and
+leaves every loss.
 """
 
 from __future__ import annotations
