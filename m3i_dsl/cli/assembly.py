@@ -46,7 +46,13 @@ def assemble(folder: Path, run_path: Path, processes: Processes, workers: int, *
     artifact, executable = driver.load_artifact(folder, allow_stale=allow_stale)
     try:
         stream = Stream(
-            executable.program, executable.inputs, base=artifact.base, device=processes.device, workers=workers
+            executable.program,
+            executable.inputs,
+            base=artifact.base,
+            device=processes.device,
+            workers=workers,
+            rank=processes.rank,
+            world=processes.size,
         )
     except SourceFault as fault:
         raise RecipeError([_at_source(executable.program, fault)]) from fault

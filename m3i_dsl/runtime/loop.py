@@ -23,8 +23,11 @@ from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoints.snapshot import Restored, Snapshot
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.compiling import compile_blocks, compile_errors, eager
-from m3i_dsl.runtime.distributed.agreement import Vote, by_first, gathered
+from m3i_dsl.runtime.distributed.agreement import Vote, by_first, gathered, together
 from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.distributed.launch import began
+from m3i_dsl.runtime.distributed.lost import connected
+from m3i_dsl.runtime.distributed.watchdog import Watchdog
 from m3i_dsl.runtime.distributed.wrapping import parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
@@ -39,6 +42,7 @@ from m3i_dsl.runtime.reporting.configuration import configuration_of
 from m3i_dsl.runtime.reporting.reporter import Measured, Reporter
 from m3i_dsl.runtime.reporting.resources import name_of
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
+from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
 from m3i_dsl.runtime.signals import Interrupted, StopRequest
 from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
@@ -112,6 +116,7 @@ class Trainer:
         )
         self._optimizer = training.optimizer.word.build(module, training.batch)
         self._averages = MovingAverages(graph.averages, self._total)
+        self._scalars = Scalars(module, self._total, self._steps)
         self._rate = LearningRate(self._steps(training.warmup), self._total, training.schedule.word)
         deferred = options.device.type != "cpu" and can_skip(self._optimizer)
         self._guard = Guard(module, options.device, deferred=deferred, shared=self._processes.size > 1)
@@ -149,7 +154,10 @@ class Trainer:
             for remark in (self._precision.remark, self._compilation.remark, *restored.remarks):
                 if remark is not None:
                     self._report.say(remark)
-            self._stop = stack.enter_context(StopRequest())
+            self._stop = stack.enter_context(StopRequest(patient=self._processes.size > 1))
+            self._watchdog = stack.enter_context(Watchdog(self._processes, self._options.timeout))
+            began(self._processes.rank)
+            stack.enter_context(connected(self._processes, lambda: self._watchdog.where))
             if restored.evaluations_due:
                 self._evaluate(restored.step)
                 if self._stop_after_evaluation(restored.step):
@@ -167,22 +175,27 @@ class Trainer:
             self._rate,
             self._guard,
             self._precision,
+            scalars=self._scalars,
             clip=self._graph.program.training.clip,
             slices=self._options.accumulate,
         )
         self._saved_at = time.monotonic()
         self._report.throughput.restart()
         done = first
+        self._watchdog.at(f"reading the batch of step {done + 1}")
         with closing(self._report.throughput.timed(self._stream.batches(first, self._last))) as batches:
             try:
                 for batch in batches:
                     if isinstance(batch, StreamBatch):
                         self._skipped(batch)
+                    self._watchdog.at(f"computing step {done + 1}")
                     self._vote.ask(self._wish(done + 1))
                     output = self._computed(step_once, done, batch)
                     done += 1
+                    self._watchdog.stepped(f"at the boundary after step {done}")
                     if self._boundary(done, output, self._vote.answer(self._wish(done))):
                         break
+                    self._watchdog.at(f"reading the batch of step {done + 1}")
             except NonFiniteStep as problem:
                 failed = problem.step
             except torch.OutOfMemoryError as problem:
@@ -298,7 +311,12 @@ class Trainer:
                 except Interrupted:
                     return None
 
-            with self._report.throughput.paused(), undisturbed(self._graph.module, self._options.device), eager():
+            with (
+                self._report.throughput.paused(),
+                self._watchdog.untimed(f"evaluating after step {done}"),
+                undisturbed(self._graph.module, self._options.device),
+                eager(),
+            ):
                 results = by_first(self._processes, measured) if whole else measured()
             if results is None:
                 return
@@ -315,12 +333,14 @@ class Trainer:
     def _save(self, done: int, *, evaluations_due: bool) -> None:
         self._guard.poll()
         files = self._snapshot.files(done, metrics_bytes=self._report.position(), evaluations_due=evaluations_due)
-        self._store.save(done, files)
+        with self._watchdog.untimed(f"saving after step {done}"):
+            self._store.save(done, files)
         self._saved_at = time.monotonic()
 
     def _fail(self, step: int) -> NoReturn:
         """Finds out why step `step` was not finite, keeps the state before it, and raises."""
         self._guard.rewind(step)
+        self._scalars.set(step)
         self._optimizer.zero_grad(set_to_none=True)
         batch = next(iter(self._stream.batches(step, step + 1)))
         slices = sliced(batch, self._options.accumulate)
@@ -335,7 +355,12 @@ class Trainer:
             self._store.save(step, files)
         self._store.wait()
         kept = self._run.checkpoints / f"step-{step:06d}"
-        raise RecipeError([non_finite(self._graph.program, step, culprit, kept)])
+
+        def tell() -> NoReturn:
+            raise RecipeError([non_finite(self._graph.program, step, culprit, kept)])
+
+        together(self._processes, tell)
+        raise AssertionError("unreachable: every process has raised")
 
     # --- beginning and end --------------------------------------------------------------------------------------------
 
@@ -354,7 +379,8 @@ class Trainer:
         self._store.wait()
         if done >= self._total and self._stop.signal is None:
             summary = {"schema": 1, "step": done, "results": self._results}
-            write_json(self._run.summary, summary)
+            if self._processes.first:
+                write_json(self._run.summary, summary)
             self._report.end(done, "finished", "all steps and evaluations")
             return Outcome("finished", done, self._run.path, results=self._results)
         if self._stop.signal is not None:
