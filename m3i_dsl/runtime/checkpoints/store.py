@@ -115,10 +115,10 @@ class CheckpointStore(AbstractContextManager["CheckpointStore"]):
     ) -> None:
         try:
             self.close()
-        except TrainingFault as fault:
+        except Exception as problem:
             if error is None:
                 raise
-            error.add_note(fault.message)
+            error.add_note(f"the checkpoint that was being written: {problem}")
 
     def has(self, step: int) -> bool:
         """Whether a step is published or about to be."""
