@@ -91,13 +91,13 @@ class _Builder:
     # --- from data to encoders ----------------------------------------------------------------------------------------
 
     def data(self, name: str) -> str:
-        """A source, or a mixture with an arrow from each of its sources, labelled with its share."""
+        """A source, or a mixture with an arrow from each of its sources."""
         if name in self.program.mixtures:
             mixture = self.program.mixtures[name]
-            about = mixture.text()
-            id_ = self.node(f"data {name}", "mixture", "data", "", name, (), about=about, span=mixture.span)
-            for share in mixture.shares:
-                self.edge(self.data(share.data.name), id_, label=labels.share(share.part))
+            about, shares = mixture.text(), labels.mixture(mixture)
+            id_ = self.node(f"data {name}", "mixture", "data", "", name, shares, about=about, span=mixture.span)
+            for source in mixture.sources:
+                self.edge(self.data(source.name), id_)
             return id_
         data = self.program.data[name]
         word = data.source.word

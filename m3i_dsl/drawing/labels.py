@@ -6,9 +6,7 @@ a word that is not known here shows its name alone, and all of its arguments are
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Target, TargetReference, View
+from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Mixture, Objective, Target, TargetReference, View
 from m3i_dsl.semantics.resolve import data_of
 from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
 from m3i_dsl.vocabulary.encoders.timm import Timm
@@ -33,9 +31,9 @@ def source(word: Source) -> tuple[str, ...]:
     return (word.name, last if len(last) <= LONGEST else f"{last[: LONGEST - 3]}...")
 
 
-def share(part: Fraction) -> str:
-    """`80%`, to a tenth of a percent, of a part of a mixture."""
-    return f"{float(round(100 * part, 1)):g}%"
+def mixture(data: Mixture) -> tuple[str, ...]:
+    """Each source with its share, to a tenth of a percent."""
+    return tuple(f"{share.data.name} {float(round(100 * share.part, 1)):g}%" for share in data.shares)
 
 
 def view(view: View, count: int = 1) -> tuple[str, ...]:

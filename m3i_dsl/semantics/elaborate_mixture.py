@@ -1,7 +1,7 @@
 """Elaboration of `data all = mixture(laion: 80%, imagenet: 20%)`.
 
-Takes: a `data` declaration. Gives: a `Mixture`. Guarantees: its shares are exact fractions that sum to 1, of two sources
-or more, each named once; a field that several sources have is of one sort.
+Takes: a `data` declaration. Gives: a `Mixture`. Guarantees: its shares are exact fractions that sum to 1, of two
+sources or more, each named once; a field that several sources have is of one sort.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _view_data(declaration: ast.View, scope: Scope) -> AnyData:
         message = f"a view is of every sample, but some of `{data.name}` have no `{field.text}`"
         secondary = tuple(Label(source.place, f"`{source.name}` has none") for source in without)
         helps = ("name an image that every source has", "or leave the sources without it out of the mixture")
-        scope.fail(error("M3I0323", message, field.span, secondary=secondary, helps=helps))
+        scope.fail(error("M3I0211", message, field.span, secondary=secondary, helps=helps))
     return data
 
 

@@ -2,8 +2,8 @@
 
 Takes: the sources with their shares of a batch. Gives: `Pattern`: a run of rows for each source, repeated over the
 batch. Guarantees: a pure function of the shares; every whole period has the shares exactly, so every slice of whole
-periods has them too, whichever process or worker makes it; runs are whole pairs, so that rows 2k and 2k + 1, which a mix
-puts together, are of one source, and a recipe sees the same samples with and without a mix.
+periods has them too, whichever process or worker makes it; runs are whole pairs, so that rows 2k and 2k + 1, which a
+mix puts together, are of one source, and a recipe sees the same samples with and without a mix.
 """
 
 from __future__ import annotations
