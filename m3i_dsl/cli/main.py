@@ -33,6 +33,7 @@ COMMANDS = (
     "plan",
     "test",
     "train",
+    "runs",
     "eval",
     "export",
 )

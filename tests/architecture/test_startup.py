@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": ["explain", "M3I0602"],
     "vocab": ["vocab"],
     "opt": ["opt", "recipes/m3i.m3i"],
+    "runs": ["runs"],
 }
 
 _PROGRAM = """

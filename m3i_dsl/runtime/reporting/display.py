@@ -13,7 +13,7 @@ from typing import TextIO
 
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Display, Plan, Progress
-from m3i_dsl.runtime.reporting.text import duration
+from m3i_dsl.runtime.reporting.text import duration, times
 
 
 class PlainDisplay:
@@ -132,8 +132,3 @@ def rates(progress: Progress) -> list[tuple[str, str]]:
 def _rate(name: str, value: str) -> str:
     """A unit stands behind its number, a name in front of it."""
     return f"{value} {name}" if name == "images/s" else f"{name} {value}"
-
-
-def times(count: int) -> str:
-    """`once`, `2 times`."""
-    return "once" if count == 1 else f"{count} times"

@@ -19,8 +19,8 @@ from rich.text import Text
 
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Plan, Progress
-from m3i_dsl.runtime.reporting.display import Clock, rates, times
-from m3i_dsl.runtime.reporting.text import duration, sparkline
+from m3i_dsl.runtime.reporting.display import Clock, rates
+from m3i_dsl.runtime.reporting.text import duration, sparkline, times
 from m3i_dsl.runtime.reporting.waiting import LIMIT
 
 _HISTORY = 4096

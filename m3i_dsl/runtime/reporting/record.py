@@ -101,7 +101,7 @@ def read_run(path: Path, *, curves: bool = True) -> RunRecord:
     steps = [record for record in records if record["event"] == "step"]
     state, reason = _state(records, running=running, complete=(path / "summary.json").is_file())
     begun: Mapping[str, Any] = starts[-1] if starts else {}
-    last = records[-1] if records else {"step": 0, "epoch": 0.0}
+    last: Mapping[str, Any] = records[-1] if records else {"step": 0, "epoch": 0.0}
     losses, evaluations = _losses(steps), _evaluations(records)
     written = (metrics if metrics.is_file() else path / "run.json").stat().st_mtime
     automatic = sum(start["restarts"] > 0 for start in starts[1:])

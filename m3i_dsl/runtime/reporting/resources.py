@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from m3i_dsl.runtime.reporting.text import size
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -56,11 +58,6 @@ def memory_of(device: torch.device) -> Memory:
 def name_of(device: torch.device) -> str:
     """`NVIDIA H100 80GB HBM3`, `CPU`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
-
-
-def size(count: int) -> str:
-    """`1.4 GiB`, `312 MiB`."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def _resident() -> int:

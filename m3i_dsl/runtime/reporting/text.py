@@ -1,6 +1,7 @@
 """Numbers as a person reads them.
 
-Takes: seconds and series. Gives: short text. Guarantees: no import of torch, so that `m3ic runs` answers at once.
+Takes: seconds, bytes and series. Gives: short text. Guarantees: torch is not imported, so
+that `m3ic runs` answers at once.
 """
 
 from __future__ import annotations
@@ -32,3 +33,13 @@ def sparkline(values: Sequence[float], width: int = 16) -> str:
     low, high = min(means), max(means)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(_BARS[round((value - low) * scale)] for value in means)
+
+
+def size(count: int) -> str:
+    """Bytes: `1.4 GiB`, `312 MiB`."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def times(count: int) -> str:
+    """`once`, `2 times`."""
+    return "once" if count == 1 else f"{count} times"
