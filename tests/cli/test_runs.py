@@ -282,7 +282,7 @@ def test_no_run_yet(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_a_changed_line_only_what_changed_is_shown() -> None:
-    old = 'encoder image = timm(model: "vit", image: 16px, patch: 4px, width: 16, depth: 1)'
+    old = 'encoder image = timm(model: "vit", image: 16px, patch: 4px, width: 16, depth: 1, heads: 2)'
     assert shortened(old, old.replace("16,", "32,")) == (
         'encoder image = timm(model: "vit", ... width: 16, ...',
         'encoder image = timm(model: "vit", ... width: 32, ...',
