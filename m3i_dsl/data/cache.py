@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ STRIPES = 256
 """Lock files: two keys may share one and then wait for each other, which costs time only."""
 
 
+_held = threading.local()
+"""The lock that this thread holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """The files below `folder`, `limit` bytes of them at most, but for the one asked for last."""
@@ -41,11 +46,10 @@ class Cache:
 
         Raises what `make` raises, and WordError when the folder has no room or cannot be written.
         """
-        name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-        target = self.folder / f"{name}{suffix}"
+        target = self._target(key, suffix)
         if _touched(target):
             return target
-        with self._writing(), self._locked(name[:2]):
+        with self._writing(), self._locked(target.name[:2]):
             if _touched(target):  # another process made it meanwhile
                 return target
             part = target.with_name(f"{target.name}.part{os.getpid()}")
@@ -56,6 +60,14 @@ class Cache:
                 part.unlink(missing_ok=True)
         self._shrink(target)
         return target
+
+    def found(self, key: str, suffix: str) -> Path | None:
+        """The file of `key` if it is there."""
+        target = self._target(key, suffix)
+        return target if _touched(target) else None
+
+    def _target(self, key: str, suffix: str) -> Path:
+        return self.folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}{suffix}"
 
     def _shrink(self, keep: Path) -> None:
         """Drops the files that were used longest ago until the rest fits."""
@@ -78,11 +90,17 @@ class Cache:
     @contextlib.contextmanager
     def _locked(self, name: str) -> Generator[None]:
         """Alone among all processes that use this folder."""
+        if getattr(_held, "name", None) is not None:
+            raise AssertionError(f"`{name}` is wanted while `{_held.name}` is held: two processes could wait for ever")
         folder = self.folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / name).open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed, also by the death of the process
-            yield
+            _held.name = name
+            try:
+                yield
+            finally:
+                _held.name = None
 
     @contextlib.contextmanager
     def _writing(self) -> Generator[None]:

@@ -2,13 +2,15 @@
 
 Takes: the sources in use with their orders, and steps. Gives: for each step the decoded chunks of its batch, in row
 order. Guarantees: what a chunk holds is a function of the step and its rows alone; a broken sample is replaced by the
-next one in the order, so the batch keeps its size; torch's global random state is not touched.
+next one in the order, so the batch keeps its size; torch's global random state is not touched; a worker that dies ends
+the iteration with `WorkerDied`, at once or within seconds.
 """
 
 from __future__ import annotations
 
 import atexit
 import signal
+import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from m3i_dsl.data.batch import Broken
 from m3i_dsl.data.order import Order
 from m3i_dsl.data.sources import SourceFault
-from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, TextEncoder
+from m3i_dsl.semantics.pattern import Pattern
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, TextEncoder, WordError
 from m3i_dsl.vocabulary.kinds import Dataset as Source
 
 CHUNK = 64
@@ -34,18 +37,27 @@ BATCHES_AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One source in use: the fields that are needed, and the token inputs by name with the encoders that tokenise."""
+    """One source in use: the fields that are needed, and the token inputs by name with the encoders that tokenise.
+
+    `batch` rows of every batch are of it: all, or those that the `pattern` of a mixture gives it.
+    """
 
     data: str
     source: Source
     order: Order
     fields: frozenset[str]
     tokens: tuple[tuple[str, TextEncoder], ...]
+    batch: int
+    pattern: Pattern | None = None
+
+    def own(self, row: int) -> int:
+        """How many of the first `row` rows of a batch are of this source."""
+        return row if self.pattern is None else self.pattern.own(self.data, row)
 
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """The decoded rows of one source in a chunk, R of them.
+    """The decoded rows of one source in a chunk, R of them; none when a chunk is of other sources of a mixture.
 
     `samples` int64 [R] on the host; `images` uint8 [R, H, W, 3], `sizes` int64 [R, 2] as stored, `categories` int64
     [R] and `tokens` int64 [R, T] by input name, where asked for.
@@ -73,10 +85,11 @@ Chunk = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A source that has no readable sample left, told across processes."""
+    """A source that cannot be read any more, told across processes."""
 
     data: str
-    reason: str
+    message: str
+    help: str | None
 
 
 Rows = tuple[int, int, int]
@@ -85,6 +98,10 @@ Rows = tuple[int, int, int]
 
 class Unusable(Exception):
     """Every sample of a source is broken."""
+
+
+class WorkerDied(Exception):
+    """A process that decodes is gone, by a signal or for want of memory."""
 
 
 class Decoder(Dataset[Chunk | Failed]):
@@ -100,13 +117,17 @@ class Decoder(Dataset[Chunk | Failed]):
             try:
                 parts.append(self._part(feed, rows))
             except Unusable as fault:
-                return Failed(feed.data, str(fault))
+                return Failed(feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}")
+            except WordError as fault:
+                return Failed(feed.data, fault.message, fault.help)
         return tuple(parts)
 
     def _part(self, feed: Feed, rows: Rows) -> Part:
         step, first, end = rows
-        positions = feed.order.batch_positions(step, self.batch)[first:end]
-        epochs, ids = feed.order.at(positions)
+        whole = feed.order.batch_positions(step, feed.batch)
+        positions = whole[feed.own(first) : feed.own(end)]
+        epochs, ids = feed.order.at(positions if len(positions) else whole[:1])
+        ids = ids[: len(positions)]
         broken: list[Broken] = []
         read = [
             self._read(feed, int(position), int(sample), broken)
@@ -119,16 +140,22 @@ class Decoder(Dataset[Chunk | Failed]):
         return Part(
             samples=np.array([identity for identity, _ in read], dtype=np.int64),
             epoch=int(epochs[0]),
-            images=torch.from_numpy(np.stack(images)) if images else None,
-            sizes=np.array([sample.size for sample in samples if sample.size is not None], dtype=np.int64),
+            # In a worker this writes into shared memory, the only copy on the way to the training process.
+            images=default_collate([torch.from_numpy(image) for image in images]) if images else None,
+            sizes=np.array([s.size for s in samples if s.size is not None], dtype=np.int64).reshape(-1, 2),
             categories=torch.tensor(categories, dtype=torch.int64) if categories else None,
-            tokens={name: torch.from_numpy(encoder.tokenize(texts, self.base)) for name, encoder in feed.tokens},
+            tokens={name: self._tokens(encoder, texts) for name, encoder in feed.tokens},
             broken=tuple(broken),
         )
 
+    def _tokens(self, encoder: TextEncoder, texts: list[str]) -> torch.Tensor:
+        if not texts:
+            return torch.empty(0, encoder.context, dtype=torch.int64)
+        return torch.from_numpy(encoder.tokenize(texts, self.base))
+
     def _read(self, feed: Feed, position: int, sample: int, broken: list[Broken]) -> tuple[int, Sample]:
         """The sample, or the first one after it that can be read; what was skipped is added to `broken`."""
-        substitutes = feed.order.substitutes(position, self.batch)
+        substitutes = feed.order.substitutes(position, feed.batch)
         while True:
             try:
                 return sample, feed.source.read(sample, feed.fields)
@@ -158,13 +185,40 @@ def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) 
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # seeds workers from here, not from the global state that dropout draws from
     )
+    on_death = signal.getsignal(signal.SIGCHLD)
     decoded = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        # Torch would raise wherever the training process happens to be, such as within a checkpoint.
+        signal.signal(signal.SIGCHLD, on_death or signal.SIG_DFL)
     _running.add(decoded)
     try:
         for _ in range(start, stop):
-            yield [_whole(next(decoded)) for _ in range(per_batch)]
+            yield [_whole(_next(decoded)) for _ in range(per_batch)]
     finally:
         _end_workers(decoded)
+
+
+def _next(decoded: Any) -> Chunk | Failed:
+    """The next chunk. Raises WorkerDied."""
+    dead = [worker for worker in decoded._workers if not worker.is_alive()]
+    # Workers that have delivered all their chunks end by themselves, with 0.
+    if any(worker.exitcode for worker in dead):
+        raise WorkerDied(_deaths(dead))
+    try:
+        return next(decoded)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise WorkerDied(_deaths([w for w in decoded._workers if not w.is_alive()]) or str(error)) from error
+
+
+def _deaths(workers: list[Any]) -> str:
+    found: list[str] = []
+    for worker in workers:
+        code = worker.exitcode or 0
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        found.append(f"process {worker.pid}: {how}")
+    return ", ".join(found)
 
 
 _running: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -186,7 +240,7 @@ def _end_all_workers() -> None:
 
 def _whole(chunk: Chunk | Failed) -> Chunk:
     if isinstance(chunk, Failed):
-        raise SourceFault(chunk.data, f"no sample of data `{chunk.data}` can be read", help=f"such as {chunk.reason}")
+        raise SourceFault(chunk.data, chunk.message, help=chunk.help)
     return chunk
 
 

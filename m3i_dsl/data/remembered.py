@@ -1,12 +1,18 @@
 """Samples kept in memory once they are decoded.
 
-Takes: a dataset and a limit. Gives: the same samples. Guarantees: at most `limit` bytes of images are kept, so small
-data is decoded once and large data costs no memory; broken samples are tried again.
+Takes: a dataset and a limit. Gives: the same samples. Guarantees: at most `limit` bytes are kept, and nothing of data
+that is many times larger, so small data is decoded once and large data costs no memory; broken samples are tried again.
 """
 
 from __future__ import annotations
 
 from m3i_dsl.vocabulary.kinds import Dataset, Sample
+
+SAMPLE_BYTES = 600
+"""What a sample costs beside its image and text: the objects around them."""
+
+WORTH_KEEPING = 4
+"""Data of so many times the limit would be found in memory too seldom."""
 
 
 class Remembered(Dataset):
@@ -24,7 +30,9 @@ class Remembered(Dataset):
         if (kept := self._samples.get(index)) is not None:
             return kept
         sample = self._dataset.read(index, fields)
-        size = sample.image.nbytes if sample.image is not None else 0
+        size = SAMPLE_BYTES + (sample.image.nbytes if sample.image is not None else 0) + len(sample.text or "")
+        if not self._samples and size * len(self._dataset) > WORTH_KEEPING * self._room:
+            self._room = 0
         if size <= self._room:
             self._room -= size
             self._samples[index] = sample

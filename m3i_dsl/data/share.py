@@ -40,4 +40,3 @@ def check_share(program: Program, world: int) -> None:
             )
         ]
     )
-

@@ -4,7 +4,8 @@ Takes: the typed program and the inputs of its graph. Gives: for each step the t
 Guarantees: only sources and fields that an input needs are opened and decoded; a batch has the same bits whatever the
 number of workers, the prefetch and the step at which the stream was entered; the stream itself has no state to save.
 
-Sources of different sizes run through epochs of their own; an epoch of training is one of the largest source in use.
+Sources of different sizes run through epochs of their own, and so does each source of a mixture, which has its rows of
+every batch.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from m3i_dsl.data.assemble import Assembler, Parts
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
-from m3i_dsl.data.loader import Chunk, Decoder, Feed, Part, chunks
+from m3i_dsl.data.limits import BrokenLimit, worker_died
+from m3i_dsl.data.loader import Chunk, Decoder, Feed, Part, WorkerDied, chunks
+from m3i_dsl.data.reading import Reading, labels_of, readings_of
 from m3i_dsl.data.remembered import Remembered
+from m3i_dsl.data.sample_log import SampleLog, log_path
 from m3i_dsl.data.sharded_order import order_of
 from m3i_dsl.data.share import check_share, rows_of
 from m3i_dsl.data.sources import check_batch, open_sources
 from m3i_dsl.data.transfer import on_device
-from m3i_dsl.data.views import render_view
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, TextInput
+from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import Program
-from m3i_dsl.vocabulary.draws import Draws
+from m3i_dsl.vocabulary.draws import key_of
 from m3i_dsl.vocabulary.kinds import Dataset, TextEncoder
 
 MEMORY = 256 * 2**20
@@ -47,33 +53,42 @@ class Stream:
         workers: int = 0,
         rank: int = 0,
         world: int = 1,
+        max_broken: float = 1.0,
+        sample_log: Path | None = None,
     ) -> None:
         """Opens the sources; paths are relative to `base`. Raises SourceFault, and RecipeError (M3I0520).
 
         Without workers decoding happens in this process, when a batch is asked for. Of `world` processes that of
-        `rank` makes only its own rows of every batch, the same ones as in the batch of a single process.
+        `rank` makes only its own rows of every batch, the same ones as in the batch of a single process. `max_broken`
+        is the share of broken samples among those met that ends the stream; `sample_log` a file that gets the samples
+        of each batch (one for each of several processes, with the rank as suffix).
         """
         check_share(program, world)
         self.program, self.inputs, self.workers = program, tuple(inputs), workers
         self.device = torch.device(device)
         self.broken = BrokenLog()
         self.batch = program.training.batch
-        needs = fields_needed(program, inputs)
-        self.sources: dict[str, Dataset] = open_sources(program, needs, base)
-        for name, source in self.sources.items():
-            check_batch(name, len(source), self.batch)
-        self.orders = {
-            name: order_of(program.training.seed, len(source), source.shards(), self.batch)
-            for name, source in self.sources.items()
-        }
-        self.largest = max(self.sources, key=lambda name: len(self.sources[name]))
-        feeds = tuple(self._feed(name, fields) for name, fields in needs.items())
+        readings = readings_of(program, inputs)
+        self.sources: dict[str, Dataset] = open_sources(program, dict.fromkeys(r.source for r in readings), base)
+        for reading in readings:
+            check_batch(reading.source, len(self.sources[reading.source]), reading.batch)
+        feeds = tuple(self._feed(reading) for reading in readings)
+        self._readings = readings
+        self._assembler = Assembler(program, inputs, labels_of(program, inputs, base), self.device)
         self._decoder = Decoder(feeds, self.batch, rows_of(self.batch, rank, world), base)
+        self._limit = BrokenLimit(max_broken)
+        self._log = None
+        if sample_log is not None:
+            self._log = SampleLog(log_path(sample_log, rank, world), self._decoder.rows.start)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches of the largest source; its last `samples mod batch` samples of each epoch are dropped."""
-        return self.orders[self.largest].steps_per_epoch(self.batch)
+        """Steps after which every source has been seen once, but for what is left of it over whole batches.
+
+        Of one source, or several that are read side by side, those of the largest; of a mixture those of the source
+        with the most samples for its share.
+        """
+        return max(feed.order.steps_per_epoch(feed.batch) for feed in self._decoder.feeds)
 
     def batch_at(self, step: int) -> Batch:
         """The batch of one step, decoded in this process."""
@@ -87,76 +102,55 @@ class Stream:
     def _batches(self, decoded: Iterator[list[Chunk]], start: int) -> Iterator[Batch]:
         for step in itertools.count(start):
             asked = time.perf_counter()
-            ready = next(decoded, None)
+            try:
+                ready = next(decoded, None)
+            except WorkerDied as death:
+                raise worker_died(self.program, death) from death
             if ready is None:
                 return
-            yield self._assembled(step, ready, time.perf_counter() - asked)
+            batch = self._assembled(step, ready, time.perf_counter() - asked)
+            self._limit.check(self.program, self.broken, batch)
+            if self._log is not None:
+                self._log.write(batch)
+            yield batch
 
-    def _feed(self, name: str, fields: frozenset[str]) -> Feed:
+    def _feed(self, reading: Reading) -> Feed:
         tokens: list[tuple[str, TextEncoder]] = []
         for input_ in self.inputs:
-            if isinstance(input_, TextInput) and input_.data == name:
+            if isinstance(input_, TextInput) and input_.data == reading.data and input_.field in reading.fields:
                 encoder = self.program.encoders[input_.encoder].word.word
                 assert isinstance(encoder, TextEncoder)
                 tokens.append((input_.name, encoder))
-        source = Remembered(self.sources[name], fields, MEMORY // (max(1, self.workers) * len(self.sources)))
-        return Feed(name, source, self.orders[name], fields, tuple(tokens))
+        dataset, seed = self.sources[reading.source], self.program.training.seed
+        if reading.pattern is not None:
+            # Sources of equal size are not to go in step: they may be of the same images.
+            seed = key_of(f"{seed}\0{reading.data}\0{reading.source}")
+        order = order_of(seed, len(dataset), dataset.shards(), reading.batch)
+        source = Remembered(dataset, reading.fields, MEMORY // (max(1, self.workers) * len(self.sources)))
+        return Feed(reading.source, source, order, reading.fields, tuple(tokens), reading.batch, reading.pattern)
 
     def _assembled(self, step: int, ready: list[Chunk], wait: float) -> Batch:
-        feeds = [feed.data for feed in self._decoder.feeds]
-        parts = {name: _joined([chunk[place] for chunk in ready], self.device) for place, name in enumerate(feeds)}
+        parts = {
+            (reading.data, reading.source): _joined([chunk[place] for chunk in ready], self.device)
+            for place, reading in enumerate(self._readings)
+        }
         broken = tuple(fault for part in parts.values() for fault in part.broken)
         new: tuple[Broken, ...] = tuple(fault for fault in broken if self.broken.add(fault))
-        main = parts[self.largest]
-        return Batch(step, main.epoch, main.samples, self._inputs(parts), wait, new)
+        return Batch(step, step // self.steps_per_epoch, self._samples(parts), self._assembler(parts), wait, new)
 
-    def _inputs(self, parts: dict[str, Part]) -> dict[str, torch.Tensor]:
-        images = {
-            name: part.images.permute(0, 3, 1, 2).contiguous()
-            for name, part in parts.items()
-            if part.images is not None
-        }
-        views: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-        for name in dict.fromkeys(i.view for i in self.inputs if isinstance(i, ViewInput | GeometryInput)):
-            view = self.program.views[name]
-            part = parts[view.data.name]
-            views[name] = render_view(view, images[view.data.name], part.sizes, self._draws(part, name))
-        return {i.name: self._input(i, parts, views) for i in self.inputs}
-
-    def _input(
-        self, input_: BatchInput, parts: dict[str, Part], views: dict[str, tuple[torch.Tensor, torch.Tensor]]
-    ) -> torch.Tensor:
-        match input_:
-            case ViewInput(view=view):
-                return views[view][0]
-            case GeometryInput(view=view):
-                return views[view][1]
-            case MaskInput():
-                part = parts[self.program.views[input_.view].data.name]
-                hidden = input_.mask.sample(self._draws(part, input_.slot), input_.grid, input_.stride)
-                return on_device(hidden, self.device)
-            case TextInput(name=name, data=data):
-                return parts[data].tokens[name]
-            case CategoryInput(data=data):
-                categories = parts[data].categories
-                assert categories is not None
-                return categories
-
-    def _draws(self, part: Part, slot: str) -> Draws:
-        return Draws(self.program.training.seed, part.epoch, part.samples, slot)
-
-
-def fields_needed(program: Program, inputs: Sequence[BatchInput]) -> dict[str, frozenset[str]]:
-    """The fields of each source that some input needs, by data name, in the order of the inputs."""
-    needs: dict[str, set[str]] = {}
-    for input_ in inputs:
-        match input_:
-            case TextInput(data=data, field=field) | CategoryInput(data=data, field=field):
-                needs.setdefault(data, set()).add(field)
-            case ViewInput(view=name) | GeometryInput(view=name) | MaskInput(view=name):
-                view = program.views[name]
-                needs.setdefault(view.data.name, set()).add(view.field)
-    return {name: frozenset(fields) for name, fields in needs.items()}
+    def _samples(self, parts: Parts) -> NDArray[np.int64]:
+        """The samples of the data with the most, numbered on through the sources of a mixture."""
+        sizes: dict[str, int] = {}
+        numbered: dict[str, list[torch.Tensor]] = {}
+        counts: dict[str, list[int]] = {}
+        for reading in self._readings:
+            before = sizes.get(reading.data, 0)
+            part = parts[reading.data, reading.source]
+            numbered.setdefault(reading.data, []).append(torch.from_numpy(part.samples + before))
+            counts.setdefault(reading.data, []).append(reading.rows)
+            sizes[reading.data] = before + len(self.sources[reading.source])
+        main = max(sizes, key=lambda name: sizes[name])
+        return interleaved(numbered[main], counts[main]).numpy()
 
 
 def _joined(parts: list[Part], device: torch.device) -> Part:

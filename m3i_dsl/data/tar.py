@@ -59,7 +59,8 @@ class TarImages(StoredImages):
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         image, size = self.image(index) if "image" in fields else (None, None)
         named = self.word.prompt is not None and "text" in fields
-        category = self._category(index) if "category" in fields or named else None
+        wanted = self.word.category is not None and ("category" in fields or named)
+        category = self._category(index) if wanted else None
         text = None
         if named and category is not None and self.word.prompt is not None:
             text = filled(self.word.prompt, self.names[category])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,10 @@ class OpenShard:
 
     def __init__(self, path: Path) -> None:
         """Raises DamagedShard, OSError."""
-        self.file = path.open("rb", buffering=0)
-        try:
-            self.index: TarIndex = index_of(path)
-        except BaseException:
-            self.file.close()
-            raise
+        # Opened before the index is looked for, which a shard that leaves the cache meanwhile then cannot disturb.
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.close = weakref.finalize(self, os.close, self._file)
+        self.index: TarIndex = index_of(path)
 
     def member(self, sample: int, kind: str) -> bytes:
         """Raises NoMember, OSError."""
@@ -64,7 +63,7 @@ class OpenShard:
         offset, size = (-1, -1) if found is None else found[sample].tolist()
         if offset < 0:
             raise NoMember(f"it has no `.{kind}`")
-        stored = os.pread(self.file.fileno(), size, offset)
+        stored = os.pread(self._file, size, offset)
         if len(stored) != size:
             raise NoMember(f"its `.{kind}` is cut off")
         return stored
@@ -82,9 +81,6 @@ class OpenShard:
                 raise NoMember(f"its `.{kind}` has no `{path}`")
             value = value[field]
         return value
-
-    def close(self) -> None:
-        self.file.close()
 
 
 def label_of(value: Any) -> int | str:
@@ -183,9 +179,18 @@ def _kept(word: Tar, shards: Sequence[Place]) -> Contents:
             [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, status, strict=True)],
         ]
     )
-    path = user_cache().file(key, ".contents", lambda target: _write(target, _found(word, shards, paths)))
-    value = json.loads(path.read_text())
-    return Contents(np.array(value["counts"], dtype=np.int64), tuple(value["names"]))
+    kept = user_cache().found(key, ".contents")
+    if kept is not None:
+        value = json.loads(kept.read_text())
+        return Contents(np.array(value["counts"], dtype=np.int64), tuple(value["names"]))
+    found = _found(word, shards, paths)
+    text = json.dumps({"counts": found.counts.tolist(), "names": found.names})
+
+    def write(target: Path) -> None:
+        target.write_text(text)
+
+    user_cache().file(key, ".contents", write)
+    return found
 
 
 def _here(place: Place) -> Path:
@@ -193,10 +198,6 @@ def _here(place: Place) -> Path:
         return place.local()
     except OSError as error:
         raise WordError(f"shard `{place.name}` cannot be fetched: {error}", argument="path") from error
-
-
-def _write(target: Path, found: Contents) -> None:
-    target.write_text(json.dumps({"counts": found.counts.tolist(), "names": found.names}))
 
 
 def _found(word: Tar, shards: Sequence[Place], paths: Sequence[Path]) -> Contents:
