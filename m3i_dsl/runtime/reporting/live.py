@@ -21,7 +21,7 @@ from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Plan, Progress
 from m3i_dsl.runtime.reporting.display import Clock, rates
 from m3i_dsl.runtime.reporting.text import duration, sparkline, times
-from m3i_dsl.runtime.reporting.waiting import LIMIT
+from m3i_dsl.runtime.reporting.waiting import limit_for
 
 _HISTORY = 4096
 """How many values are kept for a course; older ones are thinned out by half."""
@@ -86,7 +86,7 @@ class LiveDisplay:
             return Group()
         parts: list[RenderableType] = [_headline(self._plan), self._bar(self._plan)]
         if self._progress is not None:
-            parts += [_rates(self._progress), self._losses(self._progress)]
+            parts += [_rates(self._plan, self._progress), self._losses(self._progress)]
         if shown := self._monitor_table():
             parts.append(shown)
         if self._evaluations:
@@ -98,7 +98,7 @@ class LiveDisplay:
         step = self._progress.step if self._progress else plan.first
         table = Table.grid(padding=(0, 3))
         table.add_row(
-            ProgressBar(total=plan.total, completed=step, width=32),
+            ProgressBar(total=plan.total, completed=step, width=32, complete_style=_COURSE),
             _fact("", f"{step / plan.total:.0%}"),
             _fact("step", f"{step}/{plan.total}"),
             _fact("epoch", f"{step / plan.steps_per_epoch:.1f}/{plan.total / plan.steps_per_epoch:.4g}"),
@@ -155,8 +155,8 @@ def _table() -> Table:
 
 
 def _headline(plan: Plan) -> Text:
-    text = Text(plan.recipe, style="bold")
     devices = plan.device if plan.world == 1 else f"{plan.world} x {plan.device}"
+    text = Text.assemble((plan.recipe, "bold"))
     text.append(f"   {plan.total} steps of {plan.batch} on {devices}", style="dim")
     if plan.first:
         text.append(f", from step {plan.first}", style="dim")
@@ -165,10 +165,10 @@ def _headline(plan: Plan) -> Text:
     return text
 
 
-def _rates(progress: Progress) -> Text:
+def _rates(plan: Plan, progress: Progress) -> Text:
     text = Text()
     for name, value in rates(progress):
-        waits = name == "data wait" and progress.data_wait > LIMIT
+        waits = name == "data wait" and progress.data_wait > limit_for(plan.device)
         text.append_text(_fact(name, value, style="yellow" if waits else "")).append("   ")
     return text.append_text(_fact("learning rate", f"{progress.learning_rate:.2e}"))
 

@@ -24,12 +24,12 @@ from m3i_dsl.runtime.interfaces import Display, Plan, Progress
 from m3i_dsl.runtime.reporting.across import Gathered, Peers, gathered
 from m3i_dsl.runtime.reporting.display import Silent, display_for
 from m3i_dsl.runtime.reporting.metrics import MetricsLog, scalars
-from m3i_dsl.runtime.reporting.resources import Memory, memory_of
+from m3i_dsl.runtime.reporting.resources import Memory, memory_of, name_of
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.reporting.sinks.fan import Fan, chosen
 from m3i_dsl.runtime.reporting.sinks.model import Description, Status
 from m3i_dsl.runtime.reporting.throughput import Throughput
-from m3i_dsl.runtime.reporting.waiting import DataWaitMonitor
+from m3i_dsl.runtime.reporting.waiting import DataWaitMonitor, limit_for
 from m3i_dsl.runtime.run_folder import RunFolder
 
 
@@ -69,7 +69,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._said: list[str] = []
         self._ended: tuple[Status, str] | None = None
         self._step = 0
-        self._waiting = DataWaitMonitor(settings.workers)
+        self._waiting = DataWaitMonitor(settings.workers, limit_for(name_of(device)))
         self.throughput = Throughput(batch)
 
     # --- beginning and end --------------------------------------------------------------------------------------------
