@@ -5,6 +5,7 @@ used.
 import json
 import resource
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from m3i_dsl.runtime.checkpoints.reading import Checkpoint
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.run_folder import Identity, RunFolder
+from m3i_dsl.vocabulary.values import Duration
 from tests.runtime.test_loop import equal, weights
-from tests.runtime.tiny import IDENTITY, Silent, create, tiny_graph, trainer
+from tests.runtime.tiny import IDENTITY, Silent, TinyStream, create, tiny_graph, trainer
 
 SHARD = "shard-00001-model-00001-of-00001.safetensors"
 MOMENTS = "shard-00001-model-00002-of-00002.safetensors"
@@ -161,6 +163,48 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, large: Content) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-000010"]
     checkpoint, damaged = store.newest()
     assert checkpoint is not None and checkpoint.step == 10 and damaged == []
+
+
+def test_a_save_that_fails_is_a_fault_at_the_next_boundary(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_the_disk(step: int) -> None:
+        if step == 6:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+        if step > 6:
+            time.sleep(0.1)  # for the thread to notice
+
+    stream = TinyStream(before=fill_the_disk)
+    try:
+        with create(tmp_path / "run") as run, pytest.raises(TrainingFault) as caught:
+            trainer(run, stream=stream, checkpoint_every=Duration(7, "steps"), log_every=100).run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "M3I0706" and "step 7" in caught.value.message
+    assert max(stream.asked) < 14, "long before the next save"
+
+
+def test_training_waits_for_the_copy_only_and_host_memory_stays_flat(tmp_path: Path) -> None:
+    weights, before = torch.zeros(1_000_000), 0
+    with CheckpointStore(tmp_path) as store:
+        for step in range(50):
+            weights.fill_(step)
+            store.save(step, Content({"weights/w": weights}, {}))
+            weights.fill_(-1)  # training goes on
+            store.poll()
+            if step == 9:
+                store.wait()
+                before = resident()
+        checkpoint, _ = store.newest()
+        after = resident()
+        assert checkpoint is not None
+        assert torch.equal(weight(checkpoint, 1_000_000), torch.full((1_000_000,), 49.0))
+    assert after - before < 16_000_000, "40 saves keep less than a tenth of what they have copied"
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_a_folder_that_cannot_be_made_is_a_fault(tmp_path: Path) -> None:
