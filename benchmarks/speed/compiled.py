@@ -22,6 +22,7 @@ from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.graph import Graph
 from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.lower.executable import Executable, lower
+from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
@@ -116,7 +117,7 @@ class CompiledStep:
         self.precision = precision_for(training.precision, torch.device(device))
         where = torch.device(device)
         self.step = TrainingStep(
-            self.module,
+            alone(self.module, where),
             self.optimizer,
             self.averages,
             LearningRate(0, STEPS, training.schedule.word),

@@ -26,6 +26,7 @@ class Size:
     hidden: int = 4096
     projection: int = 256
     correlated: int = 2048
+    prototypes: int = 4096
     text_width: int = 256
     text_layers: int = 6
     text_heads: int = 4
@@ -66,6 +67,7 @@ SIZES: Mapping[str, Size] = {
         hidden=64,
         projection=32,
         correlated=48,
+        prototypes=64,
         text_width=32,
         text_layers=1,
         text_heads=2,

@@ -55,9 +55,10 @@ def test_recipe_trains(
     assert len(losses) >= 20
     assert all(math.isfinite(loss) for loss in losses)
     start, end = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
-    if "queue:" in path.read_text(
-        encoding="utf-8"
-    ):  # random negatives are easy: the loss rises until keys replace them
+    text = path.read_text(encoding="utf-8")
+    # Random negatives are easy, and so are targets that all hold one prototype: the loss rises until keys replace them,
+    # or the running centre has found it.
+    if "queue:" in text or "centering" in text:
         start = max(losses)
     assert end < start + 0.05 * abs(start), "the loss rises"
     accuracies = [value for event in events if event["event"] != "step" for value in _numbers(event)]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.speed.handwritten.barlow_twins import BarlowTwins
 from benchmarks.speed.handwritten.byol import BYOL
 from benchmarks.speed.handwritten.clip import CLIP
+from benchmarks.speed.handwritten.dino import DINO
 from benchmarks.speed.handwritten.m3i import M3I
 from benchmarks.speed.handwritten.mae import MAE
 from benchmarks.speed.handwritten.moco_v3 import MoCoV3
@@ -28,6 +29,7 @@ HANDWRITTEN: Mapping[str, Callable[[Size, int], Handwritten]] = {
     "moco_v3": MoCoV3,
     "byol": BYOL,
     "barlow_twins": BarlowTwins,
+    "dino": DINO,
     "clip": CLIP,
     "m3i": M3I,
     "m3i_text": lambda size, hidden: M3I(size, hidden, text=True),

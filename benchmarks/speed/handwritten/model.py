@@ -126,6 +126,11 @@ def pooled(encoder: Any, image: Tensor) -> Tensor:
     return encoder.forward_features(image)[:, 1:].mean(dim=1)
 
 
+def class_token(encoder: Any, image: Tensor) -> Tensor:
+    """[B, D]: the class token."""
+    return encoder.forward_features(image)[:, 0]
+
+
 def patchify(image: Tensor, patch: int) -> Tensor:
     """[B, L, 3 patch^2], values in the order (row, column, channel)."""
     cells = image.unfold(2, patch, patch).unfold(3, patch, patch)

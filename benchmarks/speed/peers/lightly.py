@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity
+from lightly.loss import BarlowTwinsLoss, DINOLoss, NegativeCosineSimilarity
 from lightly.models.modules import (
     BarlowTwinsProjectionHead,
     BYOLPredictionHead,
     BYOLProjectionHead,
+    DINOProjectionHead,
     MaskedVisionTransformerDecoderTIMM,
     MaskedVisionTransformerTIMM,
 )
 from lightly.models.utils import get_at_index, patchify, update_momentum
 from torch import Tensor, nn
 
-from benchmarks.speed.handwritten.model import Batch, Handwritten, average_of, pooled, positions_of, vit
+from benchmarks.speed.handwritten.model import Batch, Handwritten, average_of, class_token, pooled, positions_of, vit
 from benchmarks.speed.size import Size
 
 
@@ -118,9 +119,34 @@ class BarlowTwins(Handwritten):
         return self.criterion(*(self.projector(pooled(self.vit, batch[view])) for view in ("view1", "view2")))
 
 
+class DINO(_Averaged):
+    """Its head and its loss. A head under weight norm cannot be copied: two are made, with one state."""
+
+    def __init__(self, size: Size, hidden: int) -> None:
+        super().__init__()
+        self.vit = vit(size)
+        self.head, self.average_head = (
+            DINOProjectionHead(size.width, size.hidden, size.projection, size.prototypes) for _ in range(2)
+        )
+        self.average_head.load_state_dict(self.head.state_dict())
+        self.average_head.requires_grad_(False)
+        (self.average,) = average_of(self.vit)
+        self.criterion = DINOLoss(size.prototypes)
+
+    def averaged(self) -> Sequence[tuple[nn.Module, nn.Module]]:
+        return ((self.average, self.vit), (self.average_head, self.head))
+
+    def forward(self, batch: Batch) -> Tensor:
+        views = (batch["view1"], batch["view2"])
+        with torch.no_grad():
+            targets = [self.average_head(class_token(self.average, view)) for view in views]
+        return self.criterion(targets, [self.head(class_token(self.vit, view)) for view in views])
+
+
 MODELS: Mapping[str, Callable[[Size, int], Handwritten]] = {
     "mae": MAE,
     "simmim": SimMIM,
     "byol": BYOL,
     "barlow_twins": BarlowTwins,
+    "dino": DINO,
 }

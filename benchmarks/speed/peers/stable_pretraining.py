@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from stable_pretraining import methods
 from torch import Tensor, nn
 
-from benchmarks.speed.handwritten.model import Batch, Handwritten, pooled, vit
+from benchmarks.speed.handwritten.model import Batch, Handwritten, class_token, pooled, vit
 from benchmarks.speed.size import Size
 
 
@@ -26,6 +26,13 @@ class Pooled(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return pooled(self.vit, image if image.shape[-1] == self.size else F.interpolate(image, self.size))
+
+
+class ClassToken(Pooled):
+    """The class token instead of the mean."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return class_token(self.vit, image if image.shape[-1] == self.size else F.interpolate(image, self.size))
 
 
 class _Method(Handwritten):
@@ -76,10 +83,29 @@ def moco_v3(size: Size, hidden: int) -> Handwritten:
     return _Method(methods.MoCov3(Pooled(size), widths, size.hidden), "view1", "view2")
 
 
+class _Crops(_Method):
+    """A method that takes a list of global views."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.model(global_views=[batch[view] for view in self.views]).loss
+
+
+def dino(size: Size, hidden: int) -> Handwritten:
+    model = methods.DINO(
+        ClassToken(size),
+        projector_hidden_dim=size.hidden,
+        projector_bottleneck_dim=size.projection,
+        n_prototypes=size.prototypes,
+        temperature_teacher=0.04,
+    )
+    return _Crops(model, "view1", "view2")
+
+
 MODELS: Mapping[str, Callable[[Size, int], Handwritten]] = {
     "mae": mae,
     "simmim": simmim,
     "byol": byol,
     "barlow_twins": barlow_twins,
     "moco_v3": moco_v3,
+    "dino": dino,
 }
