@@ -1,0 +1,206 @@
+"""Two training steps of tiny recipes, as one of several processes.
+
+Takes: the name of a variant, a number of slices, and perhaps a fault to plant. Gives: all that the steps yield or
+change. Guarantees: the wrapper, the step and the averages are those of `m3ic train`; the global batch is the
+same whatever the number of processes, each has its rows; float64. The optimizer is SGD: Adam divides by the size of a
+gradient, and would make a step out of the rounding of one that vanishes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m3i_dsl.collectives import gather, mean, world
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.modules import assignments, batch_norm, boltzmann, penalties, queue, weightings
+from m3i_dsl.runtime.coupled import batch_coupled
+from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.distributed.wrapping import parallel
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.runtime.guard import Guard
+from m3i_dsl.runtime.precision import precision_for
+from m3i_dsl.runtime.scalars import Scalars
+from m3i_dsl.runtime.schedule import LearningRate, steps_of
+from m3i_dsl.runtime.step import StepOutput, TrainingStep
+from m3i_dsl.testing import Case, case_of
+from tests.numerics.recipes import ROOT, recipe_names
+from tests.testing.recipes import program
+
+STEPS = 2
+TOTAL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A recipe with some words replaced; with `chunked`, losses go through chunks of rows."""
+
+    recipe: str
+    words: tuple[tuple[str, str], ...] = ()
+    chunked: bool = False
+
+
+_RESNET = (
+    'timm("vit_tiny_patch16_224", image: size, patch: patch, width: width, depth: depth, heads: heads,',
+    'timm("resnet18", image: size,',
+)
+
+VARIANTS: Mapping[str, Variant] = {name: Variant(name) for name in recipe_names()} | {
+    "m3i, lossnorm": Variant("m3i", (("weighting likelihood", "weighting lossnorm"),)),
+    "m3i, gradnorm": Variant("m3i", (("weighting likelihood", "weighting gradnorm"),)),
+    "clip, chunked": Variant("clip", chunked=True),
+    "moco_v3, chunked": Variant("moco_v3", chunked=True),
+    "densecl, chunked": Variant("densecl", chunked=True),
+    "dense contrast, learned temperature": Variant(
+        "table/10_dense_instance_discrimination", (("temperature: 0.2", "temperature: learned 0.2"),)
+    ),
+    "contrast, both ways": Variant(
+        "table/11_instance_discrimination", (("temperature: 0.2", "symmetric: true, temperature: 0.2"),)
+    ),
+    "byol, ResNet": Variant("byol", (_RESNET,)),
+}
+"""What recipes do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Of the last of `STEPS` steps, by name. Arrays, for tensors travel between processes as open files."""
+
+    losses: Mapping[str, np.ndarray]
+    gradients: Mapping[str, np.ndarray]
+    parameters: Mapping[str, np.ndarray]
+    """After the step; those of averaged encoders are among them."""
+    buffers: Mapping[str, np.ndarray]
+    without: tuple[str, ...]
+    """Trained parameters that have no gradient."""
+    apart: float
+    """By how much parameters, gradients and buffers of this process differ from those of rank 0."""
+
+
+def fits(name: str, processes: int, slices: int) -> bool:
+    """Whether a variant may be sliced, and its batch of 8 is shared in whole pairs and periods."""
+    case = case_named(name)
+    if slices > 1 and batch_coupled(case.program):
+        return False
+    rows, rest = divmod(case.program.training.batch, processes * slices)
+    pairs = any(objective.mix is not None for objective in case.program.objectives)
+    return not rest and (not pairs or rows % 2 == 0) and rows % case.program.unit == 0
+
+
+@functools.cache
+def case_named(name: str) -> Case:
+    """The tiny version of a variant."""
+    variant = VARIANTS[name]
+    text = (ROOT / f"{variant.recipe}.m3i").read_text(encoding="utf-8")
+    for old, new in variant.words:
+        assert old in text, f"{variant.recipe} has no `{old}`"
+        text = text.replace(old, new)
+    return case_of(program(text, f"{variant.recipe}.m3i"))
+
+
+def trained(name: str, slices: int = 1, fault: str | None = None) -> Observed:
+    """To be run in each process."""
+    with planted(fault):
+        return _trained(name, slices)
+
+
+def _trained(name: str, slices: int) -> Observed:
+    case, cpu, here = case_named(name), torch.device("cpu"), world()
+    executable = case.copy()
+    module, training = executable.module, executable.program.training
+    spread = parallel(module, executable.averages, Processes(cpu, here.rank, here.size), "none")
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD([{"params": parameters, "lr": 0.1, "initial_lr": 0.1}])
+    duration = partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)
+    step = TrainingStep(
+        spread,
+        optimizer,
+        MovingAverages(executable.averages, TOTAL),
+        LearningRate(0, TOTAL, training.schedule.word),
+        Guard(module, cpu, deferred=False),
+        precision_for("fp32", cpu),
+        scalars=Scalars(module, TOTAL, duration),
+        clip=training.clip,
+        slices=slices,
+    )
+    rows = here.rows(training.batch)
+    torch.manual_seed(0)
+    with ExitStack() as stack:
+        if VARIANTS[name].chunked:
+            stack.enter_context(mock.patch.object(boltzmann, "LARGEST_WHOLE", 1))
+        for number in range(STEPS):
+            batch = case.batch(number)
+            output = step(number, {key: value[rows] for key, value in batch.items()})
+    return _observed(executable, output)
+
+
+def _observed(executable: Executable, output: StepOutput) -> Observed:
+    trained_ = [(name, p) for name, p in executable.module.named_parameters() if p.requires_grad]
+    gradients = {name: p.grad for name, p in trained_ if p.grad is not None}
+    parameters = dict(executable.module.named_parameters())
+    buffers = dict(executable.module.named_buffers()) | {"random": torch.get_rng_state()}
+    losses = {"loss": output.loss, "gradient norm": output.gradient_norm, **output.losses}
+    state = (*gradients.values(), *parameters.values(), *buffers.values())
+    everything = torch.cat([tensor.detach().double().flatten() for tensor in state])
+    first = gather(everything.unsqueeze(0))[0]
+    return Observed(
+        {name: mean(value.detach()).numpy() for name, value in losses.items()}
+        | {f"weights of {name}": value.detach().numpy() for name, value in output.weights.items()},
+        _arrays(gradients),
+        _arrays(parameters),
+        _arrays(buffers),
+        tuple(name for name, parameter in trained_ if parameter.grad is None),
+        float((everything - first).abs().max()),
+    )
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {} if world().rank else {name: tensor.detach().numpy() for name, tensor in tensors.items()}
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def _silent(x: Tensor) -> Tensor:
+    """A gather without gradient, own rows put back in (what many packages do)."""
+    whole, here = gather(x.detach()), world()
+    return torch.cat([whole[: here.rank * len(x)], x, whole[(here.rank + 1) * len(x) :]])
+
+
+def _itself(x: Tensor) -> Tensor:
+    return x
+
+
+FAULTS: Mapping[str, tuple[Any, str, Any]] = {
+    "candidates without gradient": (boltzmann, "gather", _silent),
+    "candidates without gradient, in chunks": (boltzmann, "gather", _silent),
+    "no offset": (boltzmann, "offset", lambda rows: 0),
+    "own keys only": (queue, "gather", _itself),
+    "own correlation": (penalties, "mean", _itself),
+    "own batch norm": (batch_norm, "gather", _itself),
+    "batch norm with the local gradient": (batch_norm, "total", lambda x: x * world().size),
+    "own losses": (weightings, "mean", _itself),
+    "own gradient norms": (weightings, "total", _itself),
+    "own moment": (penalties, "mean", _itself),
+    "own centre": (assignments.collectives, "mean", _itself),
+}
+
+
+@contextmanager
+def planted(fault: str | None) -> Generator[None]:
+    """With `fault` in the package."""
+    if fault is None:
+        yield
+        return
+    where, what, instead = FAULTS[fault]
+    with mock.patch.object(where, what, instead):
+        yield
