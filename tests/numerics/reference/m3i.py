@@ -12,6 +12,17 @@ from tests.numerics.reference.plain import Batch, Parts, decode, ln0, partner, p
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
     """`hidden` is where the first image gives way to its partner, of which the rest is hidden."""
+    errors, own = dense(parts, batch)
+    prefix = parts.vit.num_prefix_tokens
+    pooled = [parts.predictor(tokens[:, prefix:].mean(dim=1)) for tokens in own]
+    swapped = {name: partner(batch[name]) for name in ("labels", "tokens") if name in batch}
+    both = (contrast(parts, batch, pooled[0]) + contrast(parts, swapped, pooled[1])) / 2
+    parts.losses = [*errors, both]
+    return plain.weigh(parts.losses, ["gaussian", "gaussian", "boltzmann"], parts)
+
+
+def dense(parts: Parts, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """The errors of `intra` and `inter`, and the tokens of the first and of the second image with the prefix."""
     first, second, hidden, vit = batch["view1"], partner(batch["view1"]), batch["hidden"], parts.vit
     prefix, p, side = vit.num_prefix_tokens, vit.patch_embed.patch_size[0], plain.side(vit, first)
     pixels = torch.stack([torch.kron(row.reshape(side, side).int(), torch.ones(p, p).int()) for row in hidden])
@@ -23,8 +34,4 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     with torch.no_grad():
         z_intra = ln0(projected_patches(parts.average, parts.average_projector, first))
         z_inter = partner(ln0(projected_patches(parts.average, parts.average_projector, batch["view2"])))
-    pooled = [parts.predictor(tokens[:, prefix:].mean(dim=1)) for tokens in own]
-    swapped = {name: partner(batch[name]) for name in ("labels", "tokens") if name in batch}
-    both = (contrast(parts, batch, pooled[0]) + contrast(parts, swapped, pooled[1])) / 2
-    parts.losses = [(intra - z_intra).square().mean(), (inter - z_inter).square().mean(), both]
-    return plain.weigh(parts.losses, ["gaussian", "gaussian", "boltzmann"], parts)
+    return [(intra - z_intra).square().mean(), (inter - z_inter).square().mean()], own
