@@ -24,7 +24,7 @@ EQUAL_SHARES = "q = p = 1/K for every image is a constant that nothing works aga
 
 
 def check_prototypes(program: Program) -> Iterator[Diagnostic]:
-    """M3I0321 for shares that cannot be made, M3I0319 for terms that do not go together or with the target."""
+    """M3I0325 for shares that cannot be made, M3I0319 for terms that do not go together or with the target."""
     for objective in program.objectives:
         for target in objective.targets:
             if target.representation.word.form == "prototypes":
@@ -83,7 +83,7 @@ def _made(target: Target) -> Iterator[Diagnostic]:
     word = encoder.word.word
     if isinstance(word, ImageEncoder) and not isinstance(word.projector, Prototypes):
         yield error(
-            "M3I0321",
+            "M3I0325",
             f"`{encoder.name}` has no prototypes to be distributed over",
             target.representation.span,
             secondary=(Label(encoder.word.span, "its projector has none"),),
@@ -91,7 +91,7 @@ def _made(target: Target) -> Iterator[Diagnostic]:
         )
     if encoder.frozen and not any(isinstance(p.word, (Sharpening, Sinkhorn)) for p in target.regularizations):
         yield error(
-            "M3I0321",
+            "M3I0325",
             "nothing makes the scores of the prototypes a distribution",
             target.settings["regularization"],
             secondary=(Label(target.representation.span, "shares of prototypes"),),
