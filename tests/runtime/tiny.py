@@ -165,6 +165,7 @@ class NamedObjective:
     targets: tuple[NamedTarget, ...]
     span: Span
     mix: Any = None
+    inputs: tuple[Any, ...] = ()
 
 
 def span_of(text: str) -> Span:
