@@ -17,7 +17,7 @@ def trained(path: Path, slices: int) -> tuple[dict[str, torch.Tensor], list[floa
     display: Any = None
     with create(path) as run:
         job = trainer(run, graph, stream, accumulate=slices, batch_coupled=())
-        display = job._display
+        display = job._report._display
         job.run()
     return graph.module.state_dict(), [progress.loss for progress in display.progress]
 
