@@ -93,7 +93,7 @@ def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
     with torch.no_grad():
         steps.add_(1)
         count = world().size * (x.numel() // x.shape[1])
-        share = 1 / steps if norm.momentum is None else norm.momentum
+        share = 1 / steps.to(running_mean.dtype) if norm.momentum is None else norm.momentum
         for running, value in ((running_mean, mean_C), (running_variance, variance_C * (count / (count - 1)))):
             running.mul_(1 - share).add_(value.to(running.dtype) * share)
     return y

@@ -271,7 +271,7 @@ class Trainer:
         self._guard.poll()
         monitors: dict[str, float] = {}
         notices: list[Notice] = []
-        if self._processes.first and (done % self._options.monitor_every == 0 or done == self._last):
+        if done % self._options.monitor_every == 0 or done == self._last:
             monitors, notices = self._monitor.observe(output.representations)
         self._report.step(
             Measured(

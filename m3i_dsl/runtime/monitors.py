@@ -2,8 +2,8 @@
 
 Takes: the detached representations of a step. Gives: for each, its spread per channel, its effective rank and its
 uniformity; for each target, the alignment of prediction and target; and a warning in plain words when they fall.
-Guarantees: measured over at most `ROWS` vectors, taken at a fixed stride; never in the graph; one warning for each
-episode.
+Guarantees: measured over the global batch, by all processes together, which get the same numbers; rank and uniformity
+over at most `ROWS` vectors, taken at a fixed stride; never in the graph; one warning for each episode.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from m3i_dsl.collectives import mean, total, world
 from m3i_dsl.runtime.faults import COLLAPSE, Notice
 
 ROWS = 512
@@ -58,14 +59,15 @@ def measure(representation: Tensor) -> dict[str, float]:
     * `uniformity`: log mean exp(-2 |u - v|^2) over pairs of l2-normalised vectors (Wang and Isola 2020); 0 is collapse.
     """
     x = _wide(representation)
-    if x.shape[0] < 2:
+    size = world().size
+    if size * x.shape[0] < 2:
         return {}
-    variance = x.var(0, correction=0)
+    variance = x.var(0, correction=0) if size == 1 else mean((x - mean(x.mean(0))).square().mean(0))
     rows = _rows(x)
     rank, largest = _effective_rank(rows)
     return {
-        "std": float(x.std(0, correction=0).mean()),
-        "spread": float((variance.mean() / (x * x).mean().clamp(min=1e-30)).sqrt()),
+        "std": float(variance.sqrt().mean()),
+        "spread": float((variance.mean() / mean((x * x).mean()).clamp(min=1e-30)).sqrt()),
         "effective_rank": rank,
         "rank_share": rank / largest,
         "uniformity": _uniformity(rows),
@@ -75,7 +77,7 @@ def measure(representation: Tensor) -> dict[str, float]:
 def alignment(prediction: Tensor, target: Tensor) -> float:
     """The mean of |u - v|^2 over pairs of l2-normalised prediction and target (Wang and Isola 2020), same shape."""
     u, v = (torch.nn.functional.normalize(_wide(x), dim=-1) for x in (prediction, target))
-    return float((u - v).square().sum(-1).mean())
+    return float(mean((u - v).square().sum(-1).mean()))
 
 
 @dataclass(slots=True)
@@ -151,9 +153,17 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def _rows(x: Tensor) -> Tensor:
-    """[R, D] with R <= ROWS, at a fixed stride over samples and positions."""
-    flat = x.reshape(-1, x.shape[-1])
-    return flat[:: -(-flat.shape[0] // ROWS)]
+    """[R, D] with R <= ROWS, at a fixed stride over samples and positions of the global batch."""
+    flat, here = x.reshape(-1, x.shape[-1]), world()
+    count = flat.shape[0]
+    stride = -(-here.size * count // ROWS)
+    if here.size == 1:
+        return flat[::stride]
+    first = -(-here.rank * count // stride)  # the first of the rows that this process has
+    own = flat[first * stride - here.rank * count :: stride]
+    rows = flat.new_zeros(-(-here.size * count // stride), flat.shape[1])
+    rows[first : first + len(own)] = own
+    return total(rows)
 
 
 def _effective_rank(rows: Tensor) -> tuple[float, int]:

@@ -49,11 +49,6 @@ class Variant:
     chunked: bool = False
 
 
-_RESNET = (
-    'timm("vit_tiny_patch16_224", image: size, patch: patch, width: width, depth: depth, heads: heads,',
-    'timm("resnet18", image: size,',
-)
-
 VARIANTS: Mapping[str, Variant] = {name: Variant(name) for name in recipe_names()} | {
     "m3i, lossnorm": Variant("m3i", (("weighting likelihood", "weighting lossnorm"),)),
     "m3i, gradnorm": Variant("m3i", (("weighting likelihood", "weighting gradnorm"),)),
@@ -66,7 +61,6 @@ VARIANTS: Mapping[str, Variant] = {name: Variant(name) for name in recipe_names(
     "contrast, both ways": Variant(
         "table/11_instance_discrimination", (("temperature: 0.2", "symmetric: true, temperature: 0.2"),)
     ),
-    "byol, ResNet": Variant("byol", (_RESNET,)),
 }
 """What recipes do not have."""
 

@@ -31,7 +31,7 @@ SHOWN_BY = {
     "own keys only": "densecl",
     "own correlation": "barlow_twins",
     "own batch norm": "byol",
-    "batch norm with the local gradient": "byol, ResNet",
+    "batch norm with the local gradient": "byol",
     "own losses": "m3i, lossnorm",
     "own gradient norms": "m3i, gradnorm",
     "own moment": "siamese_im",
