@@ -129,6 +129,10 @@ MONITORS = "representations/"
 """How the names of outputs begin that only monitors read."""
 
 
+ENCODES = ("encode", "encode_packed", "encode_text")
+"""The operations that run an encoder."""
+
+
 def encoder_calls(graph: Graph) -> int:
     """How often a step runs an encoder."""
-    return sum(equation.operation in ("encode", "encode_text") for equation in graph.equations)
+    return sum(equation.operation in ENCODES for equation in graph.equations)

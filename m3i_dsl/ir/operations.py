@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from m3i_dsl.ir.dimensions import batch_dimension, batches_in, ranges_of
 from m3i_dsl.ir.graph import Attribute, Dimension, Module, Section, Type
+from m3i_dsl.vocabulary.kinds import ImageEncoder
 from m3i_dsl.vocabulary.word import PURE, Effect
 
 Attributes = Mapping[str, Attribute]
@@ -69,6 +70,16 @@ def _encode(types: Types, attributes: Attributes, module: Module | None) -> tupl
     features = Type("f32", (batch, length, width))
     taps = _integer(attributes["taps"])
     return (features, Type("f32", (batch, taps, length, width))) if taps else (features,)
+
+
+def _encode_packed(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    assert module is not None and isinstance(module.word, ImageEncoder)
+    found: list[Type] = []
+    for index in range(len(types)):
+        batch, _, height, width = _present(types, index).dimensions
+        shape = module.word.shape_at((_integer(height), _integer(width)))
+        found.append(Type("f32", (batch, shape.prefix + shape.grid.tokens, shape.width)))
+    return tuple(found)
 
 
 def _encode_text(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -211,6 +222,7 @@ _ALL = (
         _encode,
         "encoders",
     ),
+    Operation("encode_packed", ("images",), ("module",), _encode_packed, "encoders"),
     Operation("encode_text", ("tokens",), ("module",), _encode_text, "encoders"),
     Operation("project", ("features",), ("module",), _project, "projectors"),
     Operation("average_layers", ("taps",), ("last",), _average_layers),

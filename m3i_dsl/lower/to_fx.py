@@ -91,6 +91,8 @@ class _Lowering:
                 if attributes["embed"] != "all":
                     kwargs["embed"] = attributes["embed"]
                 return (image, hidden), kwargs
+            case "encode_packed":
+                return (arguments,), {}
             case "predict":
                 named = {"needed": True} if attributes["needed"] else {}
                 return (arguments if attributes["form"] != "tokens" else arguments[:1]), named

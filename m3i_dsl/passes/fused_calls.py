@@ -54,7 +54,7 @@ def _tokens(equation: Equation) -> int:
 def _fused(graph: Graph, group: tuple[Equation, ...]) -> Graph | None:
     """The graph with one call for the group, or None when a later call waits for something that cannot move up."""
     first = graph.equations.index(group[0])
-    ahead = _needed_before(graph, group, first)
+    ahead = needed_before(graph, group, first)
     if ahead is None:
         return None
     name = fresh_names(graph)
@@ -78,7 +78,7 @@ def _fused(graph: Graph, group: tuple[Equation, ...]) -> Graph | None:
     return replace(graph, equations=(*equations, *rest))
 
 
-def _needed_before(graph: Graph, calls: tuple[Equation, ...], first: int) -> list[Equation] | None:
+def needed_before(graph: Graph, calls: tuple[Equation, ...], first: int) -> list[Equation] | None:
     """The equations after place `first` that the later calls read, in order."""
     needed = {value.name for call in calls for value in call.arguments if value is not None}
     moved: list[Equation] = []

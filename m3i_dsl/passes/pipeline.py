@@ -18,6 +18,7 @@ from m3i_dsl.passes import (
     fused_calls,
     needed_tokens,
     one_correlation,
+    packed_calls,
     visible_patches,
 )
 from m3i_dsl.passes.model import Pass
@@ -29,7 +30,8 @@ PIPELINE: tuple[Pass, ...] = (
     needed_tokens.PASS,
     visible_patches.PASS,
     one_correlation.PASS,
-    fused_calls.PASS,  # last: it hides calls from the passes that look at their masks
+    fused_calls.PASS,  # after all that look at the masks of calls, which it hides
+    packed_calls.PASS,  # joins what is left: calls on different sizes
 )
 
 NAMES = tuple(pass_.name for pass_ in PIPELINE)

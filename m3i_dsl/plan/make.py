@@ -17,7 +17,7 @@ from typing import Literal
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from m3i_dsl.artifact.summary import parameter_counts
-from m3i_dsl.ir.graph import Graph
+from m3i_dsl.ir.graph import ENCODES, Graph
 from m3i_dsl.ir.inputs import ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan.accelerators import Accelerator
@@ -182,7 +182,7 @@ def _targets(program: Program) -> Iterable[TargetPlan]:
 
 
 def _calls(graph: Graph) -> Counter[str]:
-    return Counter(str(e.attribute("module")) for e in graph.equations if e.operation in ("encode", "encode_text"))
+    return Counter(str(e.attribute("module")) for e in graph.equations if e.operation in ENCODES)
 
 
 def _encoders(executable: Executable, plain: Graph, flops: Iterable[CallFlops]) -> Iterable[EncoderPlan]:

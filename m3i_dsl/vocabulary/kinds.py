@@ -308,6 +308,10 @@ class ImageEncoder(Encoder):
         """Whether it can embed the patches of visible tokens only (`embed="visible"`), equal to rounding."""
         return False
 
+    def packs(self) -> bool:
+        """Whether it takes images of several sizes in one call, as a tuple, equal to rounding to a call for each."""
+        return False
+
     def isolates(self) -> bool:
         """Whether attention can be kept within the tokens of each image of a mix."""
         return False

@@ -17,6 +17,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from m3i_dsl.modules.encoders.masking import TokenMode, mask_token
+from m3i_dsl.modules.encoders.packed import make_packable, pack, packable, unpack
 from m3i_dsl.modules.positions import resampled, sincos_2d
 from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
 from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
@@ -34,19 +35,22 @@ class VitEncoder(nn.Module):
         self.mask_token = mask_token(shape.width, masks)
         if isinstance(model.patch_embed, PatchEmbed):
             model.patch_embed.strict_img_size = False  # the checker knows which sizes a recipe may ask for
+        make_packable(model)
         if sincos:
             _fix_positions(model, shape)
 
     def forward(
         self,
-        image: Tensor,
+        image: Tensor | tuple[Tensor, ...],
         hidden: Tensor | None = None,
         visible: int | None = None,
         tokens: TokenMode = "drop",
         taps: int = 0,
         isolate: Tensor | None = None,
         embed: Embed = "all",
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    ) -> Tensor | tuple[Tensor, ...]:
+        if isinstance(image, tuple):
+            return self._packed(image)
         model = self.model
         if embed == "visible":
             if hidden is None or visible is None or tokens != "drop" or isolate is not None:
@@ -57,13 +61,32 @@ class VitEncoder(nn.Module):
             if self.mask_token is None:
                 raise ValueError("this encoder was built without a mask token")
             x = torch.where(hidden.unsqueeze(-1), self.mask_token.to(x.dtype), x)
-        size = image.shape[-2], image.shape[-1]
-        x = cast(Tensor, cast(Any, model)._pos_embed(x)) if size == self.shape.image else self._positioned(x, size)
+        x = self._placed(x, image)
         if hidden is not None and tokens == "drop":
             if visible is None or isolate is not None:
                 raise ValueError("dropping tokens needs the count of visible ones, and no second image")
             x = gather_tokens(x, ~hidden, visible, self.shape.prefix)
         return self._blocks(x, taps, None if isolate is None else self._same_image(isolate))
+
+    def _packed(self, images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The features of batches of images of several sizes: one call of each block for all tokens."""
+        model = self.model
+        if not packable(model):
+            raise ValueError("the blocks of this ViT do not take packed tokens")
+        x, shapes = pack([self._whole(image) for image in images])
+        x = cast(Tensor, model.norm_pre(x))
+        for block in model.blocks:
+            x = cast(Tensor, block(x, shapes=shapes))
+        return unpack(cast(Tensor, model.norm(x)), shapes)
+
+    def _whole(self, image: Tensor) -> Tensor:
+        """[B, P + L, D]: all patches of an image of any size, with positions and prefix tokens."""
+        return self._placed(cast(Tensor, self.model.patch_embed(image)), image)
+
+    def _placed(self, x: Tensor, image: Tensor) -> Tensor:
+        """[B, P + L, D]: the patches x [B, L, D] of an image with positions and prefix tokens."""
+        size = image.shape[-2], image.shape[-1]
+        return cast(Tensor, cast(Any, self.model)._pos_embed(x)) if size == self.shape.image else self._resized(x, size)
 
     def _blocks(self, x: Tensor, taps: int, mask: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
         model = self.model
@@ -99,7 +122,7 @@ class VitEncoder(nn.Module):
                 first = [torch.cat(first, dim=1) + prefix]
         return cast(Tensor, model.pos_drop(torch.cat([*first, x], dim=1)))
 
-    def _positioned(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def _resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """[B, P + N, D]: patches [B, N, D] of images of another `size`, with positions and prefix tokens."""
         model: Any = self.model
         first = [token.expand(len(x), -1, -1) for token in (model.cls_token, model.reg_token) if token is not None]

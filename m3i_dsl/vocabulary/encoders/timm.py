@@ -12,6 +12,22 @@ from m3i_dsl.vocabulary.word import Effect, argument
 if TYPE_CHECKING:
     from torch import nn
 
+OTHER_BLOCKS = frozenset(
+    {
+        "vit_base_patch16_18x2_224",
+        "vit_base_patch16_rpn_224",
+        "vit_base_patch16_xp_224",
+        "vit_dlittle_patch16_reg1_gap_256",
+        "vit_dpwee_patch16_reg1_gap_256",
+        "vit_dwee_patch16_reg1_gap_256",
+        "vit_huge_patch14_xp_224",
+        "vit_large_patch14_xp_224",
+        "vit_pwee_patch16_reg1_gap_256",
+        "vit_small_patch16_18x2_224",
+    }
+)
+"""Plain ViTs whose blocks are not: parallel, normalised behind the sum, or of differential attention."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timm(ImageEncoder):
@@ -91,6 +107,9 @@ class Timm(ImageEncoder):
     def embeds_visible(self) -> bool:
         entry = timm_model(self.model)
         return entry.family == "vit" and entry.patch > 0
+
+    def packs(self) -> bool:
+        return self.embeds_visible() and self.model.split(".")[0] not in OTHER_BLOCKS
 
     def isolates(self) -> bool:
         """Whether attention can be kept within the tokens of each source of a mix."""
