@@ -394,7 +394,7 @@ class Program:
         The pairs of a mix, and the period of a mixture.
         """
         pairs = PAIR if any(objective.mix is not None for objective in self.objectives) else 1
-        read = {i.view.data.name for objective in self.objectives for i in objective.inputs}
+        read = {view.data.name for view in self.views.values()}
         return math.lcm(pairs, *(m.pattern.period for m in self.mixtures.values() if m.name in read))
 
     @property

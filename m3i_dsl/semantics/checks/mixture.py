@@ -14,7 +14,7 @@ CLOSE = 0.02
 
 def check_mixture(program: Program) -> Iterator[Diagnostic]:
     """M3I0324 for each mixture that a batch cannot hold exactly."""
-    read = {reference.view.data.name for o in program.objectives for reference in o.inputs}
+    read = {view.data.name for view in program.views.values()}
     for mixture in program.mixtures.values():
         batch, period = program.training.batch, mixture.pattern.period
         if mixture.name in read and batch % period:
