@@ -13,8 +13,8 @@ import torch
 
 from m3i_dsl.data.batch import Batch
 from m3i_dsl.data.loader import CHUNK, chunks
-from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.reading import fields_needed
+from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, TextInput, ViewInput
 from m3i_dsl.vocabulary.draws import Draws
