@@ -6,7 +6,7 @@ be resumed and evaluated after the recipe was compiled anew.
 
     run.json            recipe name and fingerprint, versions
     artifact/           a copy of what is trained
-    checkpoints/        see checkpoint.py
+    checkpoints/        see checkpoints/folder.py
     metrics.jsonl       see reporting/metrics.py
     summary.json        written when training is complete
 """
@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import re
+import socket
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -238,15 +239,16 @@ def _lock(path: Path) -> int:
     try:
         _lock_at_once(descriptor)
     except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        number, _, host = os.pread(descriptor, 300, 0).decode("ascii", "replace").strip().partition(" ")
         os.close(descriptor)
+        holder, elsewhere = number or "unknown", f" on `{host}`" if host and host != socket.gethostname() else ""
         raise TrainingFault(
             RUN_IN_USE,
-            f"process {holder} is training in `{path}`",
-            helps=(f"wait for it, stop it with `kill {holder}`, or choose another folder with `--run`",),
+            f"process {holder}{elsewhere} is training in `{path}`",
+            helps=(f"wait for it, stop it with `kill {holder}`{elsewhere}, or choose another folder with `--run`",),
         ) from None
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode("ascii", "replace"), 0)
     _held.add(descriptor)
     return descriptor
 

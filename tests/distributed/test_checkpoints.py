@@ -15,9 +15,12 @@ from m3i_dsl.runtime.checkpoints import writing
 from m3i_dsl.runtime.checkpoints.content import Content
 from m3i_dsl.runtime.checkpoints.folder import entry_of, verify
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
+from m3i_dsl.runtime.distributed.agreement import by_first
 from m3i_dsl.runtime.faults import TrainingFault
+from m3i_dsl.runtime.run_folder import RunFolder
 from tests.distributed.checkpointed import members, restored, saved
 from tests.distributed.processes import ONE_WORKER, run
+from tests.runtime.tiny import create
 
 pytestmark = ONE_WORKER
 
@@ -181,3 +184,24 @@ def test_training_goes_on_while_processes_save(tmp_path: Path) -> None:
     assert run(train_while_saving, tmp_path) == [820 * 3] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-000036", "step-000040"]
     assert verify(tmp_path / "step-000040", 40) is None
+
+
+# --- one training in a folder -----------------------------------------------------------------------------------------
+
+
+def enter(path: Path) -> str:
+    """The code of the fault that keeps this process from training in `path`."""
+    opened: list[RunFolder] = []
+    try:
+        by_first(members(), lambda: opened.append(RunFolder.open(path)))
+    except TrainingFault as fault:
+        return fault.code
+    for folder in opened:
+        folder.close()
+    return ""
+
+
+def test_processes_are_told_that_another_training_holds_the_folder(tmp_path: Path) -> None:
+    with create(tmp_path / "run"):
+        assert run(enter, tmp_path / "run") == ["M3I0705", "M3I0731"]
+    assert run(enter, tmp_path / "run") == ["", ""]
