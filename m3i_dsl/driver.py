@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from m3i_dsl.diagnostics import Diagnostics, Label, RecipeError, error
-from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.categories import categories_of
+from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.elaborate import elaborate
 from m3i_dsl.semantics.program import Placed, Program, parts_of
 from m3i_dsl.source import DISK, Reader, SourceFile
@@ -147,7 +147,9 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
     """What runs a graph of `program`. Raises RecipeError (M3I0402 a part cannot be built)."""
     from m3i_dsl.lower.executable import lower
     from m3i_dsl.lower.parts import PartFault
+    from m3i_dsl.lower.rehearsal import rehearse
     from m3i_dsl.lower.shapes import check_shapes
+    from m3i_dsl.lower.unused import freeze_unused
 
     named = {name: found.categories for name, found in lock.data.items()}
     categories = {name: len(found) for name, found in named.items()}
@@ -162,7 +164,9 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
         helps = (found.help,) if found.help else ()
         message = f"`{fault.part}` cannot be built: {found.message}"
         raise RecipeError([error("M3I0402", message, span, helps=helps)]) from fault
-    check_shapes(executable, categories)
+    rehearsal = rehearse(executable)
+    check_shapes(executable, rehearsal, categories)
+    freeze_unused(executable, rehearsal)
     return executable
 
 
