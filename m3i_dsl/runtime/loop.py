@@ -376,7 +376,8 @@ class Trainer:
         return restored
 
     def _outcome(self, done: int) -> Outcome:
-        self._store.wait()
+        with self._watchdog.untimed(f"writing the checkpoint of step {done}"):
+            self._store.wait()
         if done >= self._total and self._stop.signal is None:
             summary = {"schema": 1, "step": done, "results": self._results}
             if self._processes.first:
