@@ -33,7 +33,16 @@ class Parts:
     callbacks: list[Callback]
 
 
-def assemble(folder: Path, run_path: Path, processes: Processes, workers: int, *, allow_stale: bool) -> Parts:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How data are read: processes that decode, the share that may be broken, a file for the samples of each step."""
+
+    workers: int
+    max_broken: float
+    sample_log: Path | None
+
+
+def assemble(folder: Path, run_path: Path, processes: Processes, reading: Reading, *, allow_stale: bool) -> Parts:
     """From an artifact's folder to everything that a trainer needs; opens the data.
 
     Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
@@ -50,9 +59,11 @@ def assemble(folder: Path, run_path: Path, processes: Processes, workers: int, *
             executable.inputs,
             base=artifact.base,
             device=processes.device,
-            workers=workers,
+            workers=reading.workers,
             rank=processes.rank,
             world=processes.size,
+            max_broken=reading.max_broken,
+            sample_log=reading.sample_log,
         )
     except SourceFault as fault:
         raise RecipeError([_at_source(executable.program, fault)]) from fault

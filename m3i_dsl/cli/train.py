@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.cli.assembly import Parts, assemble
+from m3i_dsl.cli.assembly import Parts, Reading, assemble
 from m3i_dsl.cli.options import add_command, report
-from m3i_dsl.cli.reporting import add_log_to, check_installed, reporting_of
+from m3i_dsl.cli.reporting import check_installed, reporting_of
+from m3i_dsl.cli.train_flags import add_flags
 from m3i_dsl.diagnostics import Diagnostic, RecipeError
-from m3i_dsl.vocabulary.values import Duration
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -34,61 +33,7 @@ RUNS = Path("runs")
 def add_parser(subparsers: Subparsers) -> None:
     """Declares the command."""
     parser = add_command(subparsers, "train", "train a compiled recipe", __doc__ or "")
-    parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="default: the last one compiled")
-    parser.add_argument("--resume", action="store_true", help="continue a run: that of --run, or the last one")
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: runs/RECIPE-N)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if any")
-    parser.add_argument("--workers", type=_count(0), default=0, metavar="N", help="processes that decode images")
-    parser.add_argument("--threads", type=_count(1), metavar="N", help="threads that torch computes with on a CPU")
-    parser.add_argument("--accumulate", type=_count(1), default=1, metavar="N", help="compute each batch in N parts")
-    parser.add_argument("--log-every", type=_count(1), default=10, metavar="STEPS", help="default: 10")
-    add_log_to(parser)
-    parser.add_argument(
-        "--checkpoint-every",
-        type=_duration,
-        metavar="DURATION",
-        help="`500 steps`, `1 epoch`, `10%%` (default: by time)",
-    )
-    parser.add_argument("--keep", type=_count(1), default=2, metavar="N", help="how many checkpoints are kept")
-    parser.add_argument("--max-steps", type=_count(1), metavar="N", help="stop after N steps; schedules stay")
-    parser.add_argument(
-        "--compile",
-        choices=("on", "off", "auto"),
-        default="auto",
-        help="torch.compile for each transformer block (default: auto, which is on for a GPU and off for a CPU)",
-    )
-    parser.add_argument(
-        "--nproc-per-node", type=_count(1), metavar="N", help="processes on this machine, with torchrun's agent"
-    )
-    parser.add_argument(
-        "--max-restarts",
-        type=_count(0),
-        default=3,
-        metavar="N",
-        help="with --nproc-per-node: how often processes that died are started again (default: 3)",
-    )
-    parser.add_argument(
-        "--grace",
-        type=_count(1),
-        default=30,
-        metavar="SECONDS",
-        help="with --nproc-per-node: how long processes may take to save after a signal (default: 30)",
-    )
-    parser.add_argument(
-        "--shard",
-        choices=("none", "fsdp", "hsdp"),
-        default="none",
-        help="weights, moments and averages in shards: over all processes, or within each machine (default: none)",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=_count(1),
-        default=600,
-        metavar="SECONDS",
-        help="how long processes wait for one that does not come (default: 600)",
-    )
-    parser.add_argument("--requeue", action="store_true", help="start the run of --run, or continue it if it is there")
-    parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
+    add_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -239,7 +184,7 @@ def _started(arguments: argparse.Namespace, processes: Processes) -> tuple[RunFo
     source: Path = latest() if arguments.artifact is None else arguments.artifact
 
     def opened() -> Parts:
-        parts = assemble(source, RUNS, processes, arguments.workers, allow_stale=arguments.allow_stale)
+        parts = assemble(source, RUNS, processes, _reading(arguments), allow_stale=arguments.allow_stale)
         program = parts.executable.program
         check_accumulation(program, arguments.accumulate, batch_coupled(program))  # before there is a folder
         return parts
@@ -277,8 +222,7 @@ def _continued(arguments: argparse.Namespace, processes: Processes) -> tuple[Run
     folder = made[0] if made else RunFolder(path, identity)
     try:
         parts = together(
-            processes,
-            lambda: assemble(folder.artifact, path, processes, arguments.workers, allow_stale=True),
+            processes, lambda: assemble(folder.artifact, path, processes, _reading(arguments), allow_stale=True)
         )
     except BaseException:
         folder.close()
@@ -286,6 +230,10 @@ def _continued(arguments: argparse.Namespace, processes: Processes) -> tuple[Run
     if processes.first:
         _show(parts.artifact.diagnostics, arguments)
     return folder, parts
+
+
+def _reading(arguments: argparse.Namespace) -> Reading:
+    return Reading(arguments.workers, arguments.max_broken, arguments.log_samples)
 
 
 def _fingerprint(arguments: argparse.Namespace) -> str | None:
@@ -300,34 +248,3 @@ def _fingerprint(arguments: argparse.Namespace) -> str | None:
 def _show(diagnostics: Iterable[Diagnostic], arguments: argparse.Namespace) -> None:
     if found := list(diagnostics):
         report(found, arguments, sys.stderr)
-
-
-# --- values of flags --------------------------------------------------------------------------------------------------
-
-
-def _count(minimum: int) -> Callable[[str], int]:
-    """Reads a whole number of at least `minimum`."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d+", text) or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {minimum}")
-        return int(text)
-
-    return read
-
-
-def _duration(text: str) -> Duration:
-    """Reads `500 steps`, `1 epoch`, `10%`, as a recipe writes them."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(epoch|step|sample|%)s?\s*", text)
-    if match is None or float(match.group(1)) <= 0:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a duration such as `500 steps`, `1 epoch` or `10%`")
-    value = float(match.group(1))
-    match match.group(2):
-        case "epoch":
-            return Duration(value, "epochs")
-        case "step":
-            return Duration(value, "steps")
-        case "sample":
-            return Duration(value, "samples")
-        case _:
-            return Duration(value / 100, "%")

@@ -1,0 +1,135 @@
+"""The flags of `m3ic train`, in the groups that `--help` shows.
+
+Takes: a parser. Gives: it back with the flags. Guarantees: none changes the weights that a recipe trains to, but for
+`--max-steps`, which ends a run early; a value that cannot be is refused before anything is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from m3i_dsl.cli.reporting import add_log_to
+from m3i_dsl.vocabulary.values import Duration
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """All of them."""
+    _of_the_run(parser)
+    _of_the_data(parser.add_argument_group("data"))
+    _of_the_computation(parser.add_argument_group("computation"))
+    _of_the_processes(parser.add_argument_group("processes"))
+
+
+def _of_the_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="default: the last one compiled")
+    parser.add_argument("--resume", action="store_true", help="continue a run: that of --run, or the last one")
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: runs/RECIPE-N)")
+    parser.add_argument("--requeue", action="store_true", help="start the run of --run, or continue it if it is there")
+    parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
+    parser.add_argument("--max-steps", type=_count(1), metavar="N", help="stop after N steps; schedules stay")
+    parser.add_argument("--log-every", type=_count(1), default=10, metavar="STEPS", help="default: 10")
+    add_log_to(parser)
+    parser.add_argument(
+        "--checkpoint-every",
+        type=_duration,
+        metavar="DURATION",
+        help="`500 steps`, `1 epoch`, `10%%` (default: by time)",
+    )
+    parser.add_argument("--keep", type=_count(1), default=2, metavar="N", help="how many checkpoints are kept")
+
+
+def _of_the_data(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no other name
+    group.add_argument("--workers", type=_count(0), default=0, metavar="N", help="processes that decode images, a rank")
+    group.add_argument(
+        "--max-broken",
+        type=_share,
+        default=0.01,
+        metavar="SHARE",
+        help="end when more of the samples cannot be read (default: 1%%); they are skipped and named",
+    )
+    group.add_argument("--log-samples", type=Path, metavar="FILE", help="write which samples each step is made of")
+
+
+def _of_the_computation(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if any")
+    group.add_argument("--threads", type=_count(1), metavar="N", help="threads that torch computes with on a CPU")
+    group.add_argument("--accumulate", type=_count(1), default=1, metavar="N", help="compute each batch in N parts")
+    group.add_argument(
+        "--compile",
+        choices=("on", "off", "auto"),
+        default="auto",
+        help="torch.compile for each transformer block (default: auto, which is on for a GPU and off for a CPU)",
+    )
+
+
+def _of_the_processes(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]
+    group.add_argument(
+        "--nproc-per-node", type=_count(1), metavar="N", help="processes on this machine, with torchrun's agent"
+    )
+    group.add_argument(
+        "--shard",
+        choices=("none", "fsdp", "hsdp"),
+        default="none",
+        help="weights, moments and averages in shards: over all processes, or within each machine (default: none)",
+    )
+    group.add_argument(
+        "--max-restarts",
+        type=_count(0),
+        default=3,
+        metavar="N",
+        help="with --nproc-per-node: how often processes that died are started again (default: 3)",
+    )
+    group.add_argument(
+        "--grace",
+        type=_count(1),
+        default=30,
+        metavar="SECONDS",
+        help="with --nproc-per-node: how long processes may take to save after a signal (default: 30)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=_count(1),
+        default=600,
+        metavar="SECONDS",
+        help="how long processes wait for one that does not come (default: 600)",
+    )
+
+
+def _count(minimum: int) -> Callable[[str], int]:
+    """Reads a whole number of at least `minimum`."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d+", text) or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {minimum}")
+        return int(text)
+
+    return read
+
+
+def _duration(text: str) -> Duration:
+    """Reads `500 steps`, `1 epoch`, `10%`, as a recipe writes them."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(epoch|step|sample|%)s?\s*", text)
+    if match is None or float(match.group(1)) <= 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a duration such as `500 steps`, `1 epoch` or `10%`")
+    value = float(match.group(1))
+    match match.group(2):
+        case "epoch":
+            return Duration(value, "epochs")
+        case "step":
+            return Duration(value, "steps")
+        case "sample":
+            return Duration(value, "samples")
+        case _:
+            return Duration(value / 100, "%")
+
+
+def _share(text: str) -> float:
+    """Reads `1%` or `0.01`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    value = float(match.group(1)) / (100 if match.group(2) else 1) if match else -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a share such as `1%` or `0.01`")
+    return value
