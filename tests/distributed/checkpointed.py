@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from m3i_dsl.runtime.checkpoints.snapshot import Snapshot
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.distributed.group import Processes
-from m3i_dsl.runtime.distributed.wrapping import whole
+from m3i_dsl.runtime.distributed.wrapping import placement, whole
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.run_folder import Identity
 
@@ -25,7 +25,8 @@ CPU = torch.device("cpu")
 
 
 class Small(nn.Module):
-    """Sizes that two processes cannot halve, one of them too small to share; an average, a queue and a tied weight."""
+    """Sizes that two processes cannot halve, one of them too small to share, one cut along its last dimension; an
+    average, a queue and a tied weight."""
 
     queue: Tensor
     seen: Tensor
@@ -35,13 +36,14 @@ class Small(nn.Module):
         self.first = nn.Linear(6, 7)
         self.last = nn.Linear(7, 3, bias=False)
         self.token = nn.Parameter(torch.randn(1, 3))
+        self.positions = nn.Parameter(torch.randn(1, 3, 4))
         self.tied = self.last
         self.average = copy.deepcopy(self.first).requires_grad_(False)
         self.register_buffer("queue", torch.randn(5, 3))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.last(torch.relu(self.first(x))) + self.token
+        y = self.last(torch.relu(self.first(x))) + self.token + self.positions.mean(dim=-1)
         with torch.no_grad():
             self.seen.add_(len(x))
             self.queue.copy_(torch.cat([y[:2], self.queue[:-2]]))
@@ -93,8 +95,8 @@ def spread(way: str, seed: int) -> Run:
         names = ("shard",) if way == "fsdp" else ("replicate", "shard")
         mesh = init_device_mesh("cpu", (2,) if way == "fsdp" else (2, 1), mesh_dim_names=names)
         for part in (module.first, module.average):
-            fully_shard(part, mesh=mesh)
-        fully_shard(module, mesh=mesh)
+            fully_shard(part, mesh=mesh, shard_placement_fn=placement(mesh.size(-1)))
+        fully_shard(module, mesh=mesh, shard_placement_fn=placement(mesh.size(-1)))
     vectors = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim < 2]
     matrices = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim > 1]
     optimizer = torch.optim.AdamW(

@@ -11,14 +11,16 @@ Order: compilation of blocks, then sharding (as dinov3 and torchtitan do).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import Shard
 from torch.nn.parallel import DistributedDataParallel
 
 from m3i_dsl.runtime.compiling import transformer_blocks
@@ -124,22 +126,57 @@ def device_mesh(processes: Processes, sharding: Sharding) -> DeviceMesh:
     return init_device_mesh(kind, (machines, processes.local_size), mesh_dim_names=("replicate", "shard"))
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is gathered at once. `low_precision` ones are gathered in bfloat16 where the recipe computes in it."""
+
+    module: nn.Module
+    low_precision: bool
+
+
+def units(module: nn.Module, averages: Sequence[AveragedPair]) -> list[Unit]:
+    """Each transformer block, each average and the rest, in this order; a parameter is of the first that holds it."""
+    averaged = {id(pair.average): pair.average for pair in averages}
+    return [
+        *(Unit(block, True) for block in transformer_blocks(module)),
+        *(Unit(average, False) for average in averaged.values() if any(True for _ in average.parameters())),
+        Unit(module, False),
+    ]
+
+
 def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh, *, low_precision: bool) -> None:
-    """Each transformer block is a unit, and the rest one: in place.
+    """Each unit for itself, in place.
 
     An average gives back what a forward pass has gathered, for it moves as shards; of the student's blocks the backward
     pass comes soon, but for the memory of deep models they are given back, too.
     """
-    policy = MixedPrecisionPolicy()
-    if low_precision:
-        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
-    for block in transformer_blocks(module):
-        fully_shard(block, mesh=mesh, mp_policy=policy)
-    averaged = {id(pair.average): pair.average for pair in averages}
-    for average in averaged.values():
-        if any(True for _ in average.parameters()):
-            fully_shard(average, mesh=mesh)
-    fully_shard(module, mesh=mesh, reshard_after_forward=True)
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+    for unit in units(module, averages):
+        # Said of the root as well, which keeps what it has gathered if nothing is said.
+        fully_shard(
+            unit.module,
+            mesh=mesh,
+            reshard_after_forward=True,
+            shard_placement_fn=placement(mesh.size(-1)),
+            mp_policy=policy if low_precision and unit.low_precision else MixedPrecisionPolicy(),
+        )
+
+
+def placement(shards: int) -> Callable[[nn.Parameter], Shard | None]:
+    """Along which dimension a parameter is cut into `shards`: the first, where FSDP2 fills up what is missing.
+
+    A position table [1, N, D] would be sent `shards` times as large as it is. Where filling up at least doubles a
+    parameter, it is cut along a dimension that can be divided evenly (FSDP2 asks for that), if it has one.
+    """
+
+    def place(parameter: nn.Parameter) -> Shard | None:
+        rows, *others = parameter.shape
+        if -(-rows // shards) * shards < 2 * rows:
+            return None
+        even = [dimension for dimension, size in enumerate(others, start=1) if size % shards == 0]
+        return Shard(even[-1]) if even else None
+
+    return place
 
 
 def whole(tensor: Tensor) -> Tensor:
