@@ -74,6 +74,20 @@ def test_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "zero_shot" in capsys.readouterr().out
 
 
+def test_a_mixture_trains_each_target_on_the_samples_that_have_its_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("own_images/make_images.py", "mixture/recipe.m3i"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(EXAMPLES / name, tmp_path / name)
+    subprocess.run([sys.executable, str(tmp_path / "own_images/make_images.py")], check=True, capture_output=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["compile", "mixture/recipe.m3i", "--set", "epochs=0.04"]) == 0
+    assert "all_text: i64[4B/5, 40]" in (tmp_path / "target" / "m3i_mixture" / "recipe.ir").read_text(encoding="utf-8")
+    assert main(["train", "--device", "cpu", "--workers", "0"]) == 0
+    assert "knn.accuracy" in capsys.readouterr().err
+
+
 def test_a_planted_bug_is_found_and_shrunk() -> None:
     command = [sys.executable, str(EXAMPLES / "find_a_bug.py")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
