@@ -131,11 +131,11 @@ def test_clip_has_a_branch_of_text() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_run_of_an_encoder_is_drawn_once(name: str) -> None:
-    """As many boxes as the graph has calls once equal ones are shared; a symmetric recipe is drawn by half."""
+    """As many boxes, stacked ones counted, as the graph has calls once equal ones are shared; a symmetric recipe is drawn by half."""
     graph = common_subexpressions(build(program_of(name)))
     calls = [equation for equation in graph.equations if equation.operation in ("encode", "encode_text")]
     halves = 2 if program_of(name).objectives[0].symmetric else 1
-    assert len(drawing_of(name).of_kind("call")) * halves == len(calls)
+    assert sum(node.count for node in drawing_of(name).of_kind("call")) * halves == len(calls)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -204,3 +204,45 @@ def test_two_objectives_share_a_run_and_are_added() -> None:
         ("loss second.label", ""),
     ]
     assert [edge.label for edge in drawing.edges if edge.kind == "copy"] == ["copy"]
+
+
+CROPS = """m3i 1
+recipe crops
+data digits = embedded("digits")
+views global[2] of digits.image = crop(32px)
+views local[8] of digits.image = crop(16px)
+encoder image = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 36, depth: 2, heads: 3)
+encoder momentum = ema of image(0.99)
+objective o {
+  input global, local
+  represent dense feature of image
+  target t {
+    data DATA
+    representation global feature of momentum
+    predictor mlp
+    regularization stop gradient
+    distribution gaussian
+  }
+}
+train {
+  batch 64
+  epochs 1
+  optimizer adamw(lr: 1e-3)
+}
+"""
+
+
+def test_a_list_of_views_is_one_box_and_so_are_the_runs_on_it() -> None:
+    drawing = drawn(CROPS.replace("DATA", "global"))
+    assert [(node.title, node.count) for node in drawing.of_kind("view")] == [("global", 2), ("local", 8)]
+    calls = [(node.title, node.count, node.details[1]) for node in drawing.of_kind("call")]
+    grids = [f"{side}\u00d7{side} tokens, 36 wide" for side in (4, 2)]
+    assert calls == [("image", 2, grids[0]), ("image", 8, grids[1]), ("momentum", 2, grids[0])]
+    assert len(_edges(drawing, target="input ")) == 2
+    assert any("all other views" in note for note in drawing.notes)
+
+
+def test_a_list_that_is_named_in_part_is_drawn_view_by_view() -> None:
+    drawing = drawn(CROPS.replace("DATA", "global[1]"))
+    views = [(node.title, node.count) for node in drawing.of_kind("view")]
+    assert views == [("global[0]", 1), ("global[1]", 1), ("local", 8)]

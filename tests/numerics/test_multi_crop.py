@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from m3i_dsl.testing.comparison import agree, agree_all, gradients
 from tests.numerics.by_hand import backbone
-from tests.numerics.reference.plain import attend, l2
 from tests.numerics.recipes import batch_at, compile_text, fresh, plain_executable
+from tests.numerics.reference.plain import attend, l2
 
 RECIPE = """m3i 1
 recipe multi_crop
