@@ -186,7 +186,8 @@ def _started(arguments: argparse.Namespace, processes: Processes) -> tuple[RunFo
     def opened() -> Parts:
         parts = assemble(source, RUNS, processes, _reading(arguments), allow_stale=arguments.allow_stale)
         program = parts.executable.program
-        check_accumulation(program, arguments.accumulate, batch_coupled(program))  # before there is a folder
+        # Before there is a folder.
+        check_accumulation(program, arguments.accumulate, batch_coupled(program), processes.size)
         return parts
 
     parts = together(processes, opened)

@@ -81,7 +81,7 @@ class Trainer:
         if options.accumulate > 1:
             if batch_coupled is None:
                 raise ValueError("accumulation needs to know which words couple the batch")
-            check_accumulation(graph.program, options.accumulate, batch_coupled)
+            check_accumulation(graph.program, options.accumulate, batch_coupled, self._processes.size)
         self._graph, self._stream, self._run, self._options = graph, stream, run, options
         self._report = Reporter(run, options.reporting, self._processes, options.device, training.batch, display)
         self._total = self._steps(training.length)

@@ -21,8 +21,10 @@ where.
 """
 
 
-def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]) -> None:
-    """Raises RecipeError (M3I0703 for each word that couples the batch, M3I0704 for slices that are not equal)."""
+def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled], processes: int = 1) -> None:
+    """For each of `processes`, which share the batch. Raises RecipeError (M3I0703 for each word that couples the
+    batch, M3I0704 for slices that are not equal).
+    """
     if slices == 1:
         return
     found: list[Diagnostic] = [
@@ -31,20 +33,24 @@ def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]
             f"`--accumulate {slices}` would change what this recipe means: {description}",
             span,
             "needs the whole batch at once",
-            notes=(f"each of the {slices} slices would be taken as a batch of {program.training.batch // slices}",),
+            notes=(
+                f"each of the {slices} slices would be taken as a batch of {program.training.batch // slices}",
+                "several processes (`--nproc-per-node`) share a batch without such a change",
+            ),
             helps=("train without `--accumulate`, or on a device with more memory",),
         )
         for description, span in coupled
     ]
     batch = program.training.batch
-    if not program.can_share(slices):
-        part = program.unit_name if batch % slices == 0 else "samples"
+    if not program.can_share(slices * processes):
+        part = program.unit_name if batch % (slices * processes) == 0 else "samples"
+        among = f", for each of {processes} processes" if processes > 1 else ""
         found.append(
             error(
                 ACCUMULATION_UNEVEN,
-                f"a batch of {batch} cannot be cut into {slices} equal slices of {part}",
+                f"a batch of {batch} cannot be cut into {slices} equal slices of {part}{among}",
                 program.training.settings.get("batch", program.training.span),
-                helps=(f"`--accumulate` can be {_choices(program)} for this batch",),
+                helps=(f"`--accumulate` can be {_choices(program, processes)} for this batch",),
             )
         )
     if found:
@@ -64,6 +70,7 @@ def sliced(batch: Batch, slices: int) -> Iterator[Batch]:
         yield {name: part[index] for name, part in parts.items()}
 
 
-def _choices(program: Program) -> str:
-    fitting = program.possible_shares()[1:]
+def _choices(program: Program, processes: int) -> str:
+    shares = [share for share in program.possible_shares() if share % processes == 0 and share > processes]
+    fitting = [share // processes for share in shares]
     return ", ".join(map(str, fitting[:8])) if fitting else "1 only"
