@@ -259,6 +259,13 @@ def test_a_step_that_is_computed_again_is_where_the_run_is() -> None:
     assert read_run(path, curves=False).losses["total"].values[-1] == 2.0
 
 
+def test_restarts_are_counted_over_all_agents() -> None:
+    """The first agent began again twice, once before anything was recorded; a second one, and once more."""
+    starts = [start(0, restarts=1), start(1, restarts=2), start(2), start(3, restarts=1)]
+    record = read_run(made("a-1", tuple(starts)))
+    assert (record.restarts, record.resumes) == (3, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ def _reported(folder: str) -> tuple[str, bool]:
             reporter.start(Plan("tiny", 0, 4, 4, 2, 8, ("a",), 2, "CPU", 1), keep=0, configuration={})
             reporter.say("for all ranks")
             reporter.say_here(f"a broken sample, seen by {rank}")
+            if rank:
+                warnings.warn("of a library\nsaid once", UserWarning, stacklevel=1)
+                reporter.say_here("UserWarning: of a library said once")
             reporter.warn_here(Notice("M3I0710", f"something of {rank}", helps=("act",)))
             for step in (2, 4):
                 values = {"loss": 1.0 + rank, "losses/a": step + 2.0 * rank, "gradient_norm": 3.0}
@@ -53,6 +57,7 @@ def test_rank_0_speaks_for_all(tmp_path: Path) -> None:
     assert lines[3] == "warning[M3I0710]: something of 0"
     assert "step 2/4  epoch 1.0  loss 1.5  a 3  lr" in first and "step 4/4  epoch 2.0  loss 1.5  a 5  lr" in first
     assert first.count("rank 1: a broken sample, seen by 1") == 1
+    assert first.count("rank 1: UserWarning: of a library said once") == 1
     assert first.count("warning[M3I0710]: rank 1: something of 1\n  = help: act\n") == 1
 
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

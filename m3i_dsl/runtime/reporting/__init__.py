@@ -2,6 +2,7 @@
 
 reporter.py     one report for all ranks
 across.py       numbers and messages of all ranks, brought together when a step is logged
+forwarding.py   Python warnings of ranks that show nothing
 settings.py     what a user asked to see
 metrics.py      metrics.jsonl
 sinks/          TensorBoard, W&B, MLflow

@@ -104,7 +104,6 @@ def read_run(path: Path, *, curves: bool = True) -> RunRecord:
     last: Mapping[str, Any] = records[-1] if records else {"step": 0, "epoch": 0.0}
     losses, evaluations = _losses(steps), _evaluations(records)
     written = (metrics if metrics.is_file() else path / "run.json").stat().st_mtime
-    automatic = sum(start["restarts"] > 0 for start in starts[1:])
     return RunRecord(
         path=path,
         identity=identity,
@@ -116,8 +115,8 @@ def read_run(path: Path, *, curves: bool = True) -> RunRecord:
         batch=begun.get("batch"),
         world_size=begun.get("world_size"),
         device=begun.get("device"),
-        restarts=automatic,
-        resumes=max(0, len(starts) - 1) - automatic,
+        restarts=_restarts(starts),
+        resumes=sum(start["restarts"] == 0 for start in starts[1:]),
         started=starts[0]["time"] if starts else (path / "run.json").stat().st_mtime,
         updated=written,
         trained=_seconds(records),
@@ -186,6 +185,16 @@ def _evaluations(records: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
             for name, value in record["results"].items():
                 found.setdefault(name, Series()).add(record["step"], value)
     return {name: series for name, series in found.items() if series.values}
+
+
+def _restarts(starts: Iterable[Mapping[str, Any]]) -> int:
+    """How often torchrun's agents began again: each counts from 0, and processes may have died before their start."""
+    count = previous = 0
+    for start in starts:
+        now = start["restarts"]
+        count += now - previous if now > previous else now
+        previous = now
+    return count
 
 
 def _seconds(records: Iterable[Mapping[str, Any]]) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,7 @@ from m3i_dsl.runtime.faults import Notice, TrainingFault
 from m3i_dsl.runtime.interfaces import Display, Plan, Progress
 from m3i_dsl.runtime.reporting.across import Gathered, Peers, gathered
 from m3i_dsl.runtime.reporting.display import Silent, display_for
+from m3i_dsl.runtime.reporting.forwarding import forwarded_warnings
 from m3i_dsl.runtime.reporting.metrics import MetricsLog, scalars
 from m3i_dsl.runtime.reporting.resources import Memory, memory_of, name_of
 from m3i_dsl.runtime.reporting.settings import Reporting
@@ -67,6 +68,8 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._fan: Fan | None = None
         self._plan: Plan | None = None
         self._said: list[str] = []
+        self._relayed: set[str] = set()
+        self._context = ExitStack()
         self._ended: tuple[Status, str] | None = None
         self._step = 0
         self._waiting = DataWaitMonitor(settings.workers, limit_for(name_of(device)))
@@ -78,6 +81,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         """Opens display and record, which goes on after byte `keep`. Raises TrainingFault (M3I0706, M3I0741)."""
         self._plan, self._step = plan, plan.first
         if not self._speaks:
+            self._context.enter_context(forwarded_warnings(self.say_here))
             return
         restarted = self._peers.restart > 0
         described = Description(self._run.path, plan.recipe, plan.first, configuration)
@@ -105,6 +109,7 @@ class Reporter(AbstractContextManager["Reporter"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._context.close()
         if self._log is None:
             self._display.close()
             return
@@ -226,7 +231,9 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def _relay(self, rank: int, said: Mapping[str, Any]) -> None:
         if "text" in said:
-            self._display.say(f"rank {rank}: {said['text']}")
+            if said["text"] not in self._relayed:  # many ranks may say the same
+                self._relayed.add(said["text"])
+                self._display.say(f"rank {rank}: {said['text']}")
             return
         code, message, notes, helps = said["notice"]
         notice = Notice(code, f"rank {rank}: {message}", tuple(notes), tuple(helps))
