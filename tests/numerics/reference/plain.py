@@ -63,8 +63,8 @@ def vit_blocks(
         assert mask_token is not None
         x = torch.where(mask.unsqueeze(-1), mask_token, x)
     positions = vit.pos_embed.expand(len(x), -1, -1)
-    prefix, own = vit.num_prefix_tokens, positions.shape[1] - x.shape[1]  # own: positions of prefix tokens, if any
-    x = x + positions[:, own:]
+    prefix, own = vit.num_prefix_tokens, positions.shape[1] - vit.patch_embed.num_patches  # own: of prefix tokens
+    x = x + resampled(positions[:, own:], math.isqrt(x.shape[1]))
     if drop is not None:
         x = pick(x, ~drop)
     if prefix:
@@ -76,6 +76,15 @@ def vit_blocks(
         x = x + scale(block.ls2) * block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
         outputs.append(x)
     return outputs
+
+
+def resampled(positions: Tensor, side: int) -> Tensor:
+    """[B, side^2, D]: positions [B, L, D] of a square grid at the cells of another one (DINO's small crops)."""
+    before = math.isqrt(positions.shape[1])
+    if before == side:
+        return positions
+    cells = positions.unflatten(1, (before, before)).movedim(-1, 1)
+    return F.interpolate(cells, size=(side, side), mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
 
 
 def scale(layer: Any) -> Tensor | float:
