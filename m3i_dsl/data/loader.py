@@ -11,8 +11,9 @@ from __future__ import annotations
 import atexit
 import signal
 import threading
+import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,14 +168,32 @@ class Decoder(Dataset[Chunk | Failed]):
             sample = int(feed.order.at(np.array([following]))[1][0])
 
 
-def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) -> Iterator[list[Chunk]]:
+def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) -> Generator[list[Chunk]]:
     """The chunks of each step from `start` to `stop - 1`. With workers, decoding runs ahead by a few batches."""
     if workers == 0:
         for step in range(start, stop):
             yield [_whole(decoder[step, decoder.rows.start, decoder.rows.stop])]
         return
     per_batch = -(-len(decoder.rows) // CHUNK)
-    loader = DataLoader(
+    with warnings.catch_warnings():
+        # That there are more workers than cores: how many is for the user to say, who sees how long data is waited for.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        on_death = signal.getsignal(signal.SIGCHLD)
+        decoded = iter(_loader(decoder, start, stop, workers, pinned))
+    if threading.current_thread() is threading.main_thread():
+        # Torch would raise wherever the training process happens to be, such as within a checkpoint.
+        signal.signal(signal.SIGCHLD, on_death or signal.SIG_DFL)
+    _running.add(decoded)
+    try:
+        for _ in range(start, stop):
+            yield [_whole(_next(decoded)) for _ in range(per_batch)]
+    finally:
+        _end_workers(decoded)
+
+
+def _loader(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) -> DataLoader[Any]:
+    per_batch = -(-len(decoder.rows) // CHUNK)
+    return DataLoader(
         decoder,
         batch_size=None,
         sampler=_Rows(start, stop, decoder.rows),
@@ -185,17 +204,6 @@ def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) 
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # seeds workers from here, not from the global state that dropout draws from
     )
-    on_death = signal.getsignal(signal.SIGCHLD)
-    decoded = iter(loader)
-    if threading.current_thread() is threading.main_thread():
-        # Torch would raise wherever the training process happens to be, such as within a checkpoint.
-        signal.signal(signal.SIGCHLD, on_death or signal.SIG_DFL)
-    _running.add(decoded)
-    try:
-        for _ in range(start, stop):
-            yield [_whole(_next(decoded)) for _ in range(per_batch)]
-    finally:
-        _end_workers(decoded)
 
 
 def _next(decoded: Any) -> Chunk | Failed:

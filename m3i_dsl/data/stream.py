@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -99,20 +100,21 @@ class Stream:
         decoded = chunks(self._decoder, start, stop, self.workers, self.device.type == "cuda")
         return self._batches(decoded, start)
 
-    def _batches(self, decoded: Iterator[list[Chunk]], start: int) -> Iterator[Batch]:
-        for step in itertools.count(start):
-            asked = time.perf_counter()
-            try:
-                ready = next(decoded, None)
-            except WorkerDied as death:
-                raise worker_died(self.program, death) from death
-            if ready is None:
-                return
-            batch = self._assembled(step, ready, time.perf_counter() - asked)
-            self._limit.check(self.program, self.broken, batch)
-            if self._log is not None:
-                self._log.write(batch)
-            yield batch
+    def _batches(self, decoded: Generator[list[Chunk]], start: int) -> Iterator[Batch]:
+        with closing(decoded):  # its workers end when this does, however that is
+            for step in itertools.count(start):
+                asked = time.perf_counter()
+                try:
+                    ready = next(decoded, None)
+                except WorkerDied as death:
+                    raise worker_died(self.program, death) from death
+                if ready is None:
+                    return
+                batch = self._assembled(step, ready, time.perf_counter() - asked)
+                self._limit.check(self.program, self.broken, batch)
+                if self._log is not None:
+                    self._log.write(batch)
+                yield batch
 
     def _feed(self, reading: Reading) -> Feed:
         tokens: list[tuple[str, TextEncoder]] = []
