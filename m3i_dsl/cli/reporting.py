@@ -57,7 +57,7 @@ def _arithmetic(executable: Executable, device: torch.device) -> Arithmetic | No
     from m3i_dsl.runtime.reporting.resources import Arithmetic, name_of
 
     precision = precision_for(executable.program.training.precision, device).effective
-    if device.type != "cuda" or (precision == "fp32" and torch.backends.cuda.matmul.allow_tf32):
+    if device.type != "cuda" or (precision == "fp32" and torch.backends.cuda.matmul.fp32_precision == "tf32"):
         return None
     peak = peak_of(name_of(device), "bf16" if precision == "bf16" else "fp32")
     if peak is None:
