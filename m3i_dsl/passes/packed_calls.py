@@ -23,7 +23,7 @@ from m3i_dsl.vocabulary.kinds import ImageEncoder
 LARGEST_PACKED = 1000
 """Tokens of all sizes together up to which packing pays: forward and backward of a ViT on two global and eight local
 crops took 1.02 to 1.14 times as long in a call for each size as in one packed call up to here, and 0.98 to 1.02 times
-above (benchmarks/speed, `multi-crop`). What packing saves is the overhead of a second call; what it costs is a copy of
+above (docs/passes.md; benchmarks/speed, `multi_crop`). What packing saves is the overhead of a second call; what it costs is a copy of
 every token before and after attention."""
 
 

@@ -131,7 +131,7 @@ def test_clip_has_a_branch_of_text() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_run_of_an_encoder_is_drawn_once(name: str) -> None:
-    """As many boxes, stacked ones counted, as the graph has calls once equal ones are shared; a symmetric recipe is drawn by half."""
+    """As many as the graph has calls once equal ones are shared; a symmetric recipe is drawn by half."""
     graph = common_subexpressions(build(program_of(name)))
     calls = [equation for equation in graph.equations if equation.operation in ("encode", "encode_text")]
     halves = 2 if program_of(name).objectives[0].symmetric else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.speed.cases import fusion, latency, losses, methods, runner, sharing, updates
+from benchmarks.speed.cases import crops, fusion, latency, losses, methods, runner, sharing, updates
 from benchmarks.speed.cases.case import Context
 from benchmarks.speed.outcome import Outcome
 
@@ -12,6 +12,7 @@ CASES: Mapping[str, Callable[[Context], Outcome]] = {
     **methods.CASES,
     **sharing.CASES,
     **fusion.CASES,
+    **crops.CASES,
     **losses.CASES,
     **updates.CASES,
     **runner.CASES,

@@ -73,13 +73,13 @@ class VitEncoder(nn.Module):
         model = self.model
         if not packable(model):
             raise ValueError("the blocks of this ViT do not take packed tokens")
-        x, shapes = pack([self._whole(image) for image in images])
+        x, shapes = pack([self.positioned(image) for image in images])
         x = cast(Tensor, model.norm_pre(x))
         for block in model.blocks:
             x = cast(Tensor, block(x, shapes=shapes))
         return unpack(cast(Tensor, model.norm(x)), shapes)
 
-    def _whole(self, image: Tensor) -> Tensor:
+    def positioned(self, image: Tensor) -> Tensor:
         """[B, P + L, D]: all patches of an image of any size, with positions and prefix tokens."""
         return self._placed(cast(Tensor, self.model.patch_embed(image)), image)
 
