@@ -49,6 +49,20 @@ class Variant:
     chunked: bool = False
 
 
+_MIXTURE = """
+param size = 32px
+data captioned = embedded("digits")
+data others    = folder("others", canvas: 32px)
+data images    = mixture(captioned: 1, others: 1)
+view view1 of images.image = crop(size)
+"""
+"""Half of the rows have texts: each process has candidates of its own rows and of those of the others."""
+
+_ENCODERS = """
+encoder image = timm("vit_tiny_patch16_224", image: size, patch: 8px, width: 96, depth: 2, heads: 3)
+encoder words = transformer(width: 96, layers: 2, heads: 3, context: 40)
+"""
+
 VARIANTS: Mapping[str, Variant] = {name: Variant(name) for name in recipe_names()} | {
     "m3i, lossnorm": Variant("m3i", (("weighting likelihood", "weighting lossnorm"),)),
     "m3i, gradnorm": Variant("m3i", (("weighting likelihood", "weighting gradnorm"),)),
@@ -58,6 +72,7 @@ VARIANTS: Mapping[str, Variant] = {name: Variant(name) for name in recipe_names(
     "dense contrast, learned temperature": Variant(
         "table/10_dense_instance_discrimination", (("temperature: 0.2", "temperature: learned 0.2"),)
     ),
+    "clip, mixture": Variant("clip", (('use "data.m3i"', _MIXTURE), ('use "encoders.m3i"', _ENCODERS))),
     "contrast, both ways": Variant(
         "table/11_instance_discrimination", (("temperature: 0.2", "symmetric: true, temperature: 0.2"),)
     ),
@@ -126,14 +141,14 @@ def _trained(name: str, slices: int) -> Observed:
         clip=training.clip,
         slices=slices,
     )
-    rows = here.rows(training.batch)
     torch.manual_seed(0)
     with ExitStack() as stack:
         if VARIANTS[name].chunked:
             stack.enter_context(mock.patch.object(boltzmann, "LARGEST_WHOLE", 1))
         for number in range(STEPS):
             batch = case.batch(number)
-            output = step(number, {key: value[rows] for key, value in batch.items()})
+            # A field of a mixture has a part of the rows, the same part for each process.
+            output = step(number, {key: value[here.rows(len(value))] for key, value in batch.items()})
     return _observed(executable, output)
 
 
