@@ -135,21 +135,22 @@ class Trainer:
         with ExitStack() as stack:
             stack.enter_context(self._report)
             stack.enter_context(self._store)
-            self._report.start(
-                Plan(
-                    self._graph.program.name,
-                    restored.step,
-                    self._total,
-                    self._last,
-                    self._stream.steps_per_epoch,
-                    self._graph.program.training.batch,
-                    targets,
-                    self._processes.size,
-                    name_of(self._options.device),
-                    self._processes.restart,
-                ),
-                keep=restored.metrics_bytes,
-                configuration=configuration_of(self._graph.program, self._run.identity),
+            plan = Plan(
+                self._graph.program.name,
+                restored.step,
+                self._total,
+                self._last,
+                self._stream.steps_per_epoch,
+                self._graph.program.training.batch,
+                targets,
+                self._processes.size,
+                name_of(self._options.device),
+                self._processes.restart,
+            )
+            known = configuration_of(self._graph.program, self._run.identity)
+            together(
+                self._processes,
+                lambda: self._report.start(plan, keep=restored.metrics_bytes, configuration=known),
             )
             for remark in (self._precision.remark, self._compilation.remark, *restored.remarks):
                 if remark is not None:

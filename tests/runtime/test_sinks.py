@@ -153,6 +153,15 @@ def test_what_ended_the_run_is_its_status(tmp_path: Path, wandb: Wandb, mlflow: 
     assert [status for _, status in mlflow.ended] == ["FAILED"]
 
 
+def test_a_record_that_cannot_be_opened_leaves_no_run_open_in_a_tool(tmp_path: Path, wandb: Wandb) -> None:
+    with create(tmp_path / "run") as run:
+        run.metrics.mkdir()
+        with pytest.raises(TrainingFault) as caught:
+            trainer(run, reporting=Reporting(sinks=("wandb",))).run()
+    assert caught.value.code == "M3I0706"
+    assert [code for _, code in wandb.ended] == [1]
+
+
 def test_a_tool_that_fails_is_told_once_and_left_alone(tmp_path: Path, wandb: Wandb) -> None:
     wandb.fails_at = 4
     display = Silent()

@@ -112,6 +112,8 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._context.close()
         if self._log is None:
             self._display.close()
+            if self._fan is not None:  # the record could not be opened
+                self._fan.finish("failed")
             return
         status, reason = self._ended or ("failed", "it ended without a word")
         if error is not None:
