@@ -33,19 +33,24 @@ def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[
             # Pillow warns about damaged metadata and very large images; what it can decode is good.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(stored)) as image:
-                size = (image.height, image.width)
-                if image.mode.startswith(DEEP_MODES):
-                    raise Unreadable(f"pixels of mode {image.mode}, more than 8 bits")
-                if canvas is not None:
-                    image.draft("RGB", (canvas, canvas))  # JPEG: decode at a half, quarter or eighth if that suffices
-                picture: Image.Image = image if image.mode == "RGB" else _opaque(image)
-                if canvas is not None and picture.size != (canvas, canvas):
-                    picture = picture.resize((canvas, canvas), Image.Resampling.BICUBIC)
-                return np.asarray(picture, dtype=np.uint8).copy(), size
+                return pixels_of(image, canvas)
     except Image.DecompressionBombError as error:
         raise Unreadable(str(error)) from error
     except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
         raise Unreadable(_reason(error)) from error
+
+
+def pixels_of(image: Image.Image, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """What `decode` gives, of an image that Pillow has opened. Raises Unreadable, and what Pillow raises."""
+    size = (image.height, image.width)
+    if image.mode.startswith(DEEP_MODES):
+        raise Unreadable(f"pixels of mode {image.mode}, more than 8 bits")
+    if canvas is not None:
+        image.draft("RGB", (canvas, canvas))  # JPEG: decode at a half, quarter or eighth if that suffices
+    picture: Image.Image = image if image.mode == "RGB" else _opaque(image)
+    if canvas is not None and picture.size != (canvas, canvas):
+        picture = picture.resize((canvas, canvas), Image.Resampling.BICUBIC)
+    return np.asarray(picture, dtype=np.uint8).copy(), size
 
 
 def stored_size(stored: bytes) -> tuple[int, int]:

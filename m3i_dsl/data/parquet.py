@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from m3i_dsl.data.files import matching
 from m3i_dsl.data.images import Unreadable
 from m3i_dsl.data.parquet_columns import Labels, check_columns, read_labels
+from m3i_dsl.data.places import Place, places
 from m3i_dsl.data.stored import StoredImages
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.parquet import Parquet
@@ -32,6 +32,9 @@ CACHE_BYTES = 256 * 2**20
 """Row groups kept in memory by each process."""
 
 OPEN_FILES = 64
+
+MANY_ROWS = 2**20
+"""From here on, and always when they are remote, training goes through the files a few at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,13 @@ class ParquetImages(StoredImages):
     def __init__(self, word: Parquet, base: Path, argument: str, known: tuple[str, ...] | None = None) -> None:
         self.word, self.base, self.argument = word, base, argument
         written = word.path if argument == "path" else word.test or ""
-        self.files = matching(written, base, argument, ".parquet")
+        self.files = places(written, base, argument, ".parquet")
         footers = [_footer(path, argument) for path in self.files]
         self.groups = _groups(footers)
         if self.groups.samples == 0:
             raise WordError(f"`{written}` has no rows", argument=argument)
         for path, footer in zip(self.files, footers, strict=True):
-            check_columns(word, footer.schema.to_arrow_schema(), path)
+            check_columns(word, footer.schema.to_arrow_schema(), path.name)
         self.canvas = word.canvas
         self.labels: Labels | None = None
         if word.category is not None:
@@ -66,6 +69,12 @@ class ParquetImages(StoredImages):
 
     def __len__(self) -> int:
         return self.groups.samples
+
+    def shards(self) -> NDArray[np.int64] | None:
+        if self.groups.samples < MANY_ROWS and not any(place.remote for place in self.files):
+            return None
+        counts = np.diff(np.append(self.groups.starts, self.groups.samples))
+        return np.bincount(self.groups.files, counts, len(self.files)).astype(np.int64)
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         image, size = self.image(index) if "image" in fields else (None, None)
@@ -86,7 +95,7 @@ class ParquetImages(StoredImages):
             return value["bytes"]
         if value["path"] is None:
             raise Unreadable("it has neither bytes nor a path")
-        return (self.files[self._file(index)].parent / value["path"]).read_bytes()
+        return self.files[self._file(index)].beside(value["path"]).local().read_bytes()
 
     def name(self, index: int) -> str:
         file = self._file(index)
@@ -104,7 +113,7 @@ class ParquetImages(StoredImages):
         """The fingerprint is over the footers, which hold sizes and statistics of every column of every group."""
         content = hashlib.blake2b(digest_size=16)
         for path in self.files:
-            content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + _footer_bytes(path))
+            content.update(f"{path.name}\0{path.size()}\0".encode() + _footer_bytes(path))
         return SourceDescription(len(self), self.labels.names if self.labels is not None else (), content.hexdigest())
 
     def _text(self, index: int) -> str | None:
@@ -148,7 +157,7 @@ class ParquetImages(StoredImages):
         if file not in self._open:
             if len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
-            self._open[file] = pq.ParquetFile(self.files[file])
+            self._open[file] = pq.ParquetFile(self.files[file].local())
         self._open.move_to_end(file)
         return self._open[file]
 
@@ -167,16 +176,17 @@ class ParquetImages(StoredImages):
         self._forget()
 
 
-def _footer(path: Path, argument: str) -> pq.FileMetaData:
+def _footer(place: Place, argument: str) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(path)
+        with place.open() as file:
+            return pq.read_metadata(file)
     except (pa.ArrowInvalid, OSError) as error:
-        raise WordError(f"`{path.name}` is not a Parquet file", argument=argument, help=str(error)) from error
+        raise WordError(f"`{place.name}` is not a Parquet file", argument=argument, help=str(error)) from error
 
 
-def _footer_bytes(path: Path) -> bytes:
+def _footer_bytes(place: Place) -> bytes:
     """The footer as it lies at the end of the file, its length in the 4 bytes before the final magic."""
-    with path.open("rb") as file:
+    with place.open() as file:
         file.seek(-8, os.SEEK_END)
         length = int.from_bytes(file.read(4), "little")
         file.seek(-8 - length, os.SEEK_END)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from m3i_dsl.data.places import Place
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources.parquet import Parquet
@@ -29,7 +29,7 @@ class Labels:
     names: tuple[str, ...]
 
 
-def check_columns(word: Parquet, schema: pa.Schema, path: Path) -> None:
+def check_columns(word: Parquet, schema: pa.Schema, name: str) -> None:
     """Raises WordError unless `schema` has the columns that `word` names, with types that can hold their fields."""
     wanted = (
         ("image", word.image, _is_image, "images (bytes, or a struct with `bytes` and `path`)"),
@@ -41,23 +41,22 @@ def check_columns(word: Parquet, schema: pa.Schema, path: Path) -> None:
             continue
         if column not in schema.names:
             raise WordError(
-                f"`{path.name}` has no column `{column}`",
+                f"`{name}` has no column `{column}`",
                 argument=argument,
                 help="; ".join(help_for(column, schema.names, otherwise=f"it has {', '.join(schema.names)}")),
             )
         type_ = schema.field(column).type
         if not fits(type_):
-            raise WordError(f"column `{column}` of `{path.name}` has {type_}, not {what}", argument=argument)
+            raise WordError(f"column `{column}` of `{name}` has {type_}, not {what}", argument=argument)
 
 
-def read_labels(files: list[Path], schema: pa.Schema, column: str, known: tuple[str, ...] | None) -> Labels:
+def read_labels(files: list[Place], schema: pa.Schema, column: str, known: tuple[str, ...] | None) -> Labels:
     """Reads the category column of all files. `known` are the training names when this is the test split.
 
     Names come from the Hugging Face metadata of the schema; without it, strings name themselves in sorted order, and
     whole numbers are their own names. Raises WordError at `category`, or at `test` for categories that training lacks.
     """
-    tables = [pq.read_table(path, columns=[column], use_threads=False) for path in files]
-    values = pa.chunked_array([chunk for table in tables for chunk in table.column(column).chunks])
+    values = pa.chunked_array([chunk for place in files for chunk in _column(place, column).chunks])
     if values.null_count:
         raise WordError(
             f"column `{column}` is null in {values.null_count} of {len(values)} rows",
@@ -80,6 +79,11 @@ def read_labels(files: list[Path], schema: pa.Schema, column: str, known: tuple[
                 help="categories count from 0; rows without one must be left out",
             )
     return Labels(indices, names) if known is None else _renumbered(Labels(indices, names), known)
+
+
+def _column(place: Place, column: str) -> pa.ChunkedArray:
+    with place.open() as file:  # parts of it: a remote file is not fetched for one column
+        return pq.read_table(file, columns=[column], use_threads=False).column(column)
 
 
 def _renumbered(labels: Labels, known: tuple[str, ...]) -> Labels:

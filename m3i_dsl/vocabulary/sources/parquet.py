@@ -24,7 +24,9 @@ class Parquet(Source):
 
     name = "parquet"
 
-    path: str = argument(doc="a file, a folder, or a pattern with `*`, relative to the recipe's folder")
+    path: str = argument(
+        doc="a file, a folder, `*` or `{000..127}` in a path relative to the recipe's folder, or a URL"
+    )
     test: str | None = argument(None, doc="the held-out files, with the same columns")
     image: str = argument("image", doc="the column of images", origin="Hugging Face")
     caption: str | None = argument(None, doc="the column of texts")

@@ -1,0 +1,123 @@
+"""A dataset of torchvision, as an opened source.
+
+Takes: the name of its class and the folder of its files. Gives: samples in its order. Guarantees: an image of another
+size than the others, or one that cannot be read, is a broken sample; the class is one of those that read no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from m3i_dsl.data.files import located
+from m3i_dsl.data.images import Unreadable, pixels_of
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.prompts import filled
+from m3i_dsl.vocabulary.sources.torchvision import BY_TRAIN, Torchvision
+
+PROBES = 8
+
+
+class TorchvisionImages(Dataset):
+    """The samples of the split that one argument names."""
+
+    def __init__(self, word: Torchvision, base: Path, argument: str) -> None:
+        word.check()
+        self.word, self.base = word, base
+        self.split = word.split if argument == "split" else word.test
+        self.samples: Any = _made(word, self.split, base, argument)
+        self.categories = _categories(self.samples)
+        self.shape: tuple[int, int] | None = None
+        if len(self.samples) == 0:
+            raise WordError(f"split `{self.split}` of `{word.dataset}` has no samples", argument=argument)
+        if word.canvas is None:
+            self.shape = self._shape()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        image, label = self._sample(index)
+        if not 0 <= label < len(self.categories):
+            raise BrokenSample(self._name(index), f"category {label} is not one of {len(self.categories)}")
+        pixels: NDArray[np.uint8] | None = None
+        size: tuple[int, int] | None = None
+        if "image" in fields:
+            try:
+                pixels, size = pixels_of(image, self.word.canvas)
+            except (Unreadable, OSError, ValueError) as error:
+                raise BrokenSample(self._name(index), str(error)) from error
+            if self.shape is not None and size != self.shape:
+                raise BrokenSample(self._name(index), f"{size} pixels, the others have {self.shape}")
+        text = None
+        if "text" in fields and self.word.prompt is not None:
+            text = filled(self.word.prompt, self.categories[label])
+        return Sample(image=pixels, text=text, category=label if "category" in fields else None, size=size)
+
+    def evaluation(self) -> Dataset:
+        return TorchvisionImages(self.word, self.base, "test")
+
+    def description(self) -> SourceDescription:
+        """The fingerprint is over the class, its split, the number of samples and the bytes of a few of them."""
+        content = hashlib.blake2b(f"{self.word.dataset}\0{self.split}\0{len(self)}".encode(), digest_size=16)
+        for index in self._probed():
+            image, label = self._sample(index)
+            content.update(f"{label}\0{image.size}\0".encode() + image.tobytes())
+        return SourceDescription(len(self), self.categories, content.hexdigest())
+
+    def _sample(self, index: int) -> tuple[Image.Image, int]:
+        try:
+            image, label = self.samples[index]
+            return image, int(label)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise BrokenSample(self._name(index), str(error)) from error
+
+    def _name(self, index: int) -> str:
+        return f"{self.word.dataset} {self.split} {index}"
+
+    def _probed(self) -> list[int]:
+        return np.unique(np.linspace(0, len(self) - 1, PROBES).astype(np.int64)).tolist()
+
+    def _shape(self) -> tuple[int, int]:
+        sizes = {(image.height, image.width) for image, _ in map(self._sample, self._probed())}
+        if len(sizes) > 1:
+            raise WordError(
+                f"images of `{self.word.dataset}` differ in size",
+                argument="canvas",
+                help="give the side of a square that each is resampled to when read, such as `canvas: 256px`",
+            )
+        return sizes.pop()
+
+
+def _made(word: Torchvision, split: str, base: Path, argument: str) -> Any:
+    from torchvision import datasets
+
+    part: dict[str, Any] = {"train": split == "train"} if word.dataset in BY_TRAIN else {"split": split}
+    try:
+        return getattr(datasets, word.dataset)(str(located(word.root, base)), download=word.download, **part)
+    except ValueError as error:
+        raise WordError(f"`{word.dataset}` has no split `{split}`: {error}", argument=argument) from error
+    except (RuntimeError, OSError, ImportError) as error:
+        raise WordError(
+            f"`{word.dataset}` cannot be read below `{word.root}`: {str(error).splitlines()[0]}",
+            argument="root",
+            help=None if word.download else "write `download: true` to fetch it when the recipe is compiled",
+        ) from error
+
+
+def _categories(samples: Any) -> tuple[str, ...]:
+    """The names that the class has, or else the numbers."""
+    named = getattr(samples, "classes", None)
+    if named:
+        return tuple(str(name) for name in named)
+    labels = getattr(samples, "labels", None)
+    if labels is None:
+        labels = getattr(samples, "_labels", None)
+    if labels is None:
+        raise WordError("this torchvision data has no categories", argument="dataset")
+    return tuple(str(number) for number in range(int(np.max(np.asarray(labels))) + 1))

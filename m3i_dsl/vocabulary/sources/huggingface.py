@@ -1,0 +1,67 @@
+"""`huggingface`: datasets of the Hugging Face Hub, or saved by its library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.sources.prompts import check_prompt
+from m3i_dsl.vocabulary.values import Count, Pixels
+from m3i_dsl.vocabulary.word import argument
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFace(Source):
+    """A split of a dataset of the Hugging Face Hub, or of a folder that `save_to_disk` wrote.
+
+    Needs the library (`pip install "m3ic[huggingface]"`), which downloads a dataset once; any of its samples is then
+    read by itself. Code that comes with a dataset is never run. Fields and arguments as in `parquet`, which reads the
+    same files without the library.
+    """
+
+    name = "huggingface"
+
+    dataset: str = argument(doc='its name, such as "timm/mini-imagenet", or a folder relative to the recipe\'s')
+    split: str = argument("train", doc="the split to train on", origin="Hugging Face")
+    test: str | None = argument(None, doc="the held-out split")
+    config: str | None = argument(None, doc="which of the dataset's configurations")
+    revision: str | None = argument(None, doc="a commit or tag of the dataset, so that it stays the same")
+    image: str = argument("image", doc="the column of images", origin="Hugging Face")
+    caption: str | None = argument(None, doc="the column of texts")
+    category: str | None = argument(None, doc="the column of categories, a `ClassLabel`")
+    canvas: Pixels | None = argument(
+        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+    )
+    prompt: str | None = argument(
+        None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
+    )
+    limit: Count | None = argument(
+        None, doc="so many samples of each split, always the same ones; changes what is trained", minimum=1
+    )
+
+    def check(self) -> None:
+        check_prompt(self.prompt, category=self.category is not None, caption=self.caption is not None)
+
+    def fields(self) -> dict[str, Modality]:
+        fields: dict[str, Modality] = {"image": "image"}
+        if self.caption is not None or self.prompt is not None:
+            fields["text"] = "text"
+        if self.category is not None:
+            fields["category"] = "category"
+        return fields
+
+    def has_held_out(self) -> bool:
+        return self.test is not None
+
+    def describe(self, base: Path) -> SourceDescription:
+        from m3i_dsl.data.huggingface import HuggingFaceImages
+        from m3i_dsl.data.subset import limited_description
+
+        return limited_description(HuggingFaceImages(self, base, "split").description(), self.limit)
+
+    def open(self, base: Path) -> Dataset:
+        from m3i_dsl.data.huggingface import HuggingFaceImages
+        from m3i_dsl.data.subset import limited
+
+        return limited(HuggingFaceImages(self, base, "split"), self.limit)

@@ -1,0 +1,116 @@
+"""Sources that libraries read: torchvision and Hugging Face datasets, from small files written here."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.sources.huggingface import HuggingFace
+from m3i_dsl.vocabulary.sources.torchvision import NAMES, PICKLED, Torchvision
+from tests.data.programs import encoded, picture
+
+EVERYTHING = frozenset({"image", "text", "category"})
+
+
+def idx(path: Path, array: np.ndarray) -> None:
+    """The file format of MNIST: two zeros, the type, the number of dimensions, the sizes, the bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes())
+
+
+@pytest.fixture
+def mnist(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    for part, prefix, count in (("train", "train", 12), ("test", "t10k", 4)):
+        idx(tmp_path / "data" / "MNIST" / "raw" / f"{prefix}-images-idx3-ubyte", images[:count])
+        idx(tmp_path / "data" / "MNIST" / "raw" / f"{prefix}-labels-idx1-ubyte", np.arange(count) % 10)
+        assert part in ("train", "test")
+    return tmp_path, images
+
+
+def test_torchvision(mnist: tuple[Path, np.ndarray]) -> None:
+    base, images = mnist
+    word = Torchvision("MNIST", prompt="the digit {}")
+    source = word.open(base)
+    assert (len(source), len(source.evaluation())) == (12, 4)
+    found = source.read(11, EVERYTHING)
+    assert (found.category, found.text, found.size) == (1, "the digit 1 - one", (28, 28))
+    assert found.image is not None
+    assert (found.image == images[11][..., None]).all()
+    described = word.describe(base)
+    assert (described.samples, described.categories[1]) == (12, "1 - one")
+    assert described.fingerprint != Torchvision("MNIST", split="test").describe(base).fingerprint
+    small = Torchvision("MNIST", canvas=8).open(base).read(0, EVERYTHING)
+    assert small.image is not None
+    assert small.image.shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("word", "argument", "message"),
+    [
+        (Torchvision("CIFAR10"), "dataset", "reads `CIFAR10` with pickle"),
+        (Torchvision("MNITS"), "dataset", "there is no torchvision data `MNITS`"),
+        (Torchvision("MNIST", split="validation"), "split", "has the splits `train` and `test`"),
+        (Torchvision("FashionMNIST"), "root", "`FashionMNIST` cannot be read below `data`"),
+    ],
+)
+def test_faults_of_torchvision(tmp_path: Path, word: Torchvision, argument: str, message: str) -> None:
+    with pytest.raises(WordError) as caught:
+        word.open(tmp_path)
+    assert message in caught.value.message
+    assert caught.value.argument == argument
+
+
+def test_classes_that_torchvision_reads_with_pickle_are_not_offered() -> None:
+    """Read from its own source, so that a new version is noticed."""
+    import inspect
+
+    from torchvision import datasets
+
+    for name in NAMES:
+        made = getattr(datasets, name)
+        text = inspect.getsource(inspect.getmodule(made))  # type: ignore[arg-type]
+        if name not in ("MNIST", "FashionMNIST", "KMNIST"):  # QMNIST in their module uses torch.load
+            assert "pickle" not in text, name
+            assert "torch.load" not in text, name
+        assert name not in PICKLED
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("m3i_dsl.data.huggingface.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(WordError, match="`huggingface` needs datasets") as caught:
+        HuggingFace("some/data").open(tmp_path)
+    assert caught.value.help == 'run `pip install "m3ic[huggingface]"`'
+
+
+def test_hugging_face_datasets_saved_here(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="`huggingface` needs datasets, an extra")
+    columns = {
+        "image": [{"bytes": encoded(picture(n)), "path": None} for n in range(6)],
+        "label": [n % 2 for n in range(6)],
+        "said": [f"text {n}" for n in range(6)],
+    }
+    columns["image"][4] = {"bytes": b"no image", "path": None}
+    features = datasets.Features(
+        image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog"]), said=datasets.Value("string")
+    )
+    table = datasets.Dataset.from_dict(columns, features=features)
+    datasets.DatasetDict(train=table, test=table.select(range(3))).save_to_disk(str(tmp_path / "saved"))
+    word = HuggingFace("saved", test="test", caption="said", category="label")
+    source = word.open(tmp_path)
+    assert word.describe(tmp_path).categories == ("cat", "dog")
+    assert (len(source), len(source.evaluation())) == (6, 3)
+    found = source.read(3, EVERYTHING)
+    assert (found.text, found.category, found.size) == ("text 3", 1, (24, 24))
+    assert source.read(4, frozenset({"category"})).category == 0, "the image is not decoded"
+    with pytest.raises(Exception, match="train row 4: not an image"):
+        source.read(4, EVERYTHING)
+    with pytest.raises(WordError, match="has no column `text`"):
+        HuggingFace("saved", caption="text").open(tmp_path)
+    with pytest.raises(WordError, match="has no split `validation`"):
+        HuggingFace("saved", split="validation").open(tmp_path)
