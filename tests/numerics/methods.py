@@ -58,7 +58,7 @@ METHODS: Mapping[str, Method] = {
     "clip": Method("clip", 2, None, {"symmetric": True}),
     "data2vec": Method("data2vec", 2, line(0.99, 0.999), {"layers": 2, "beta": 2.0}),
     "densecl": Method("densecl", 2, constant(0.99), {"temperature": 0.2, "weights": (0.5, 0.5)}),
-    "dino": Method("dino", 5, cosine(0.996), {"temperature": 0.1}, clip=3.0, sharpness=warmed(0.04, 0.07, 0.3)),
+    "dino": Method("dino", 8, cosine(0.996), {"temperature": 0.1}, clip=3.0, sharpness=warmed(0.04, 0.07, 0.3)),
     "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}),
     "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, lr=4e-3),
     "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}),
