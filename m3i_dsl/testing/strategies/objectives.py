@@ -34,7 +34,7 @@ NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveText:
-    """The text of an objective, and of the views and encoders that it names, by name."""
+    """The text of an objective, and of the views and encoders that it names, by name: `crops[2]` is a list of two."""
 
     text: str
     views: Mapping[str, str]
@@ -52,7 +52,7 @@ def declarations(views: Mapping[str, str], encoders: Mapping[str, str]) -> list[
     """The lines that define data, views and encoders."""
     return [
         'data digits = embedded("digits")',
-        *(f"view {name} of digits.image = {steps}" for name, steps in views.items()),
+        *(f"view{'s' if '[' in name else ''} {name} of digits.image = {steps}" for name, steps in views.items()),
         *(f"encoder {name} = {value}" for name, value in encoders.items()),
     ]
 
@@ -73,6 +73,7 @@ class Sizes:
     width: int
     projector: str | None
     views: tuple[str, str]
+    crops: str
     momentum: str
 
     @property
@@ -127,13 +128,14 @@ def _sizes(patch: int, side: int, heads: int, times: int) -> st.SearchStrategy[S
     pipeline = views(side * patch)
     return st.builds(
         Sizes,
-        names=st.lists(st.sampled_from(NAMES), min_size=6, max_size=6, unique=True),
+        names=st.lists(st.sampled_from(NAMES), min_size=7, max_size=7, unique=True),
         side=st.just(side),
         patch=st.just(patch),
         heads=st.just(heads),
         width=st.just(width),
         projector=st.sampled_from((None, "mlp", f"mlp(layers: 3, norm: batch, width: {width})", "linear")),
         views=st.tuples(pipeline, pipeline),
+        crops=views((side - 1) * patch),
         momentum=st.sampled_from(("", "(0.99)", "(0.996 -> 1 cosine)", "(momentum: 0.9 -> 0.99 linear)")),
     )
 
@@ -169,7 +171,7 @@ _TARGET = st.builds(
 def _inputs(of: Sizes) -> st.SearchStrategy[_Input]:
     return st.builds(
         _Input,
-        kind=st.sampled_from(("plain", "masked", "mix")),
+        kind=st.sampled_from(("plain", "masked", "mix", "several")),
         view=st.integers(0, 1),
         replaced=st.booleans(),
         mask=masks("drop", side=of.side, patch=of.patch),
@@ -209,7 +211,10 @@ class Parts:
 
     def objective(self, name: str, shown: _Input, targets: list[_Target]) -> str:
         """The text of an objective."""
-        symmetric = shown.symmetric and shown.kind != "mix"
+        symmetric = shown.symmetric and shown.kind not in ("mix", "several")
+        if shown.kind == "several":
+            shown = replace(shown, weighting=shown.weighting.replace("gradnorm", "fixed"))
+            targets = [_of_several(target) for target in targets]
         # A projector is used by a target that is projected, and both directions need a target of the other view.
         if (self.sizes.projector or symmetric) and not any(target.kind in _PROJECTED for target in targets):
             targets = [replace(targets[0], kind="global"), *targets[1:]]
@@ -226,6 +231,10 @@ class Parts:
         view = self._view(shown.view)
         if shown.kind == "plain":
             return view
+        if shown.kind == "several":
+            crops = self.sizes.names[6]
+            self.views.setdefault(f"{crops}[2]", self.sizes.crops)
+            return f"{view}, {crops}"
         if shown.kind == "mix":
             return f"mix(masked {view} of first, masked {view} of second, by: {shown.mask}{shown.context})"
         return f"masked {view} by {shown.mask.replace('drop', 'mask') if shown.replaced else shown.mask}"
@@ -240,7 +249,7 @@ class Parts:
         decoder = f"decoder(layers: {target.layers}, heads: {heads}, position: {position})"
         if target.prompting and not other:
             decoder = f"prompting decoder(layers: 1, heads: {heads})"
-        hidden = "(tokens: hidden)" if target.hidden and shown.kind != "plain" and not other else ""
+        hidden = "(tokens: hidden)" if target.hidden and shown.kind in ("masked", "mix") and not other else ""
         match kind:
             case "pixels":
                 rows = (f"dense pixels{target.pixels}", decoder, "none", target.squared + hidden)
@@ -294,3 +303,9 @@ class Parts:
 
 
 _PROJECTED = ("global", "contrast", "decorrelation", "dense")
+
+
+def _of_several(target: _Target) -> _Target:
+    """What crops of another size can predict: vectors of the other view, without a queue."""
+    dense = target.kind in ("pixels", "dense")
+    return replace(target, kind="global" if dense else target.kind, other=True, queue="")
