@@ -20,6 +20,7 @@ def evaluated_data(data: AnyData) -> Data | None:
 
 
 def check_evaluation(program: Program) -> Iterator[Diagnostic]:
+    """M3I0317 for what an evaluator does not find, M3I0218 for a class token that is none."""
     for evaluation in program.evaluations:
         yield from _fields(program, evaluation)
         yield from _class_token(program, evaluation)
