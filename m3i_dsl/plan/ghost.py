@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,16 +20,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.graph import Type
-from m3i_dsl.lower.executable import Executable
+from m3i_dsl.lower.executable import Average, Executable
 
 _DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
 
 
 @dataclass(frozen=True, slots=True)
 class Ghost:
-    """`module(**batch)` yields shapes; `categories` binds the dimension C of the class tables."""
+    """`module(**batch)` yields shapes; `averages` are the pairs of its own parts."""
 
     module: fx.GraphModule
+    averages: tuple[Average, ...]
     batch: dict[str, Tensor]
     bf16: bool
     mode: FakeTensorMode
@@ -45,11 +46,25 @@ def ghost(executable: Executable, batch: int) -> Ghost:
     """`executable` for `batch` samples at a time (even when two images are mixed)."""
     mode = FakeTensorMode()
     with mode:
+        inputs = examples(executable, batch)
+    module, averages = without_content(executable, mode)
+    return Ghost(module, averages, inputs, executable.program.training.precision == "bf16", mode)
+
+
+def without_content(
+    executable: Executable, place: AbstractContextManager[object]
+) -> tuple[fx.GraphModule, tuple[Average, ...]]:
+    """A copy of the module, in training mode, and of its averaged pairs; tensors are those that `place` makes."""
+    with place:
         known = {id(tensor): _like(tensor) for tensor in _tensors(executable.module)}
-        inputs = {i.source.name: _example(i.value.type, batch) for i in executable.graph.inputs}
     # A copy that finds every tensor already copied copies none.
-    module = copy.deepcopy(executable.module, known)
-    return Ghost(module.train(), inputs, executable.program.training.precision == "bf16", mode)
+    module, averages = copy.deepcopy((executable.module, executable.averages), known)
+    return module.train(), averages
+
+
+def examples(executable: Executable, batch: int) -> dict[str, Tensor]:
+    """The inputs of a step of `batch` samples, without content of their own: made inside a mode or on `meta`."""
+    return {i.source.name: _example(i.value.type, batch) for i in executable.graph.inputs}
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

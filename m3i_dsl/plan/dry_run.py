@@ -1,0 +1,99 @@
+"""One training step of a world that is not there.
+
+Takes: an executable, a number of processes and a way to shard. Gives: the collectives of a step of one of them.
+Guarantees: it is the step of a run (forward, backward, norm, clip, optimizer, averages), through the wrapping of a run,
+on torch's fake process group, whose collectives do nothing, and fake tensors; nothing is allocated or computed.
+
+Not observed: what DistributedDataParallel reduces, which refuses tensors without content. Its buckets are torch's own
+function of the parameters (plan/traffic.py), and two real processes send what it says (tests/distributed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed.device_mesh import DeviceMesh
+from torch.testing._internal.distributed.fake_pg import FakeStore  # torch has no public name for the fake backend's
+
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.plan.exchanges import Exchange
+from m3i_dsl.plan.ghost import examples, without_content
+from m3i_dsl.plan.observer import CollectiveObserver
+from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.distributed.wrapping import Parallel, Sharding, device_mesh, parallel
+from m3i_dsl.runtime.ema import MovingAverages
+from m3i_dsl.runtime.guard import Guard
+from m3i_dsl.runtime.precision import Precision
+from m3i_dsl.runtime.scalars import Scalars
+from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.step import TrainingStep
+
+_CPU = torch.device("cpu")
+_TOTAL = 2
+"""Steps of the training, of which this is the first: enough for ramps to have a middle."""
+
+
+def observe(executable: Executable, world: int, local_batch: int, sharding: Sharding, machine: int) -> list[Exchange]:
+    """The collectives of a step of rank 0 of `world` processes, `machine` of them on each machine.
+
+    Raises TrainingFault (M3I0730) when so many cannot be sharded so, and RuntimeError inside of a process group.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)  # those on `meta`, before they are on the device
+    with _fake_group(world, machine) as processes:
+        # The mesh reads tensors, so it is made outside of the mode.
+        mesh = None if sharding == "none" else device_mesh(processes, sharding)
+        with mode:
+            batch = examples(executable, local_batch)
+        step, module = _step(executable, processes, sharding, mesh, mode)
+        with mode, CollectiveObserver(module) as observer:
+            step(0, batch)
+        return observer.exchanges
+
+
+@contextmanager
+def _fake_group(world: int, machine: int) -> Generator[Processes]:
+    if dist.is_initialized():
+        raise RuntimeError("a dry run makes a process group of its own, and this process is in one")
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=world)
+    try:
+        yield Processes(_CPU, 0, world, min(machine, world))
+    finally:
+        dist.destroy_process_group()
+
+
+def _step(
+    executable: Executable, processes: Processes, sharding: Sharding, mesh: DeviceMesh | None, mode: FakeTensorMode
+) -> tuple[TrainingStep, torch.nn.Module]:
+    training = executable.program.training
+    bf16 = training.precision == "bf16"
+    # On `meta` first: to cut a parameter into hundreds of fake tensors takes minutes.
+    module, averages = without_content(executable, torch.device("meta"))
+    if mesh is None:
+        spread = Parallel(module, module, processes, sharding)
+    else:
+        spread = parallel(module, averages, processes, sharding, low_precision=bf16, mesh=mesh)
+    with mode:
+        module.to_empty(device=_CPU)
+        step = TrainingStep(
+            spread,
+            training.optimizer.word.build(module, training.batch),
+            MovingAverages(averages, _TOTAL),
+            LearningRate(0, _TOTAL, training.schedule.word),
+            _Blind(module, _CPU, deferred=True, shared=True),
+            Precision(training.precision, _CPU),
+            scalars=Scalars(module, _TOTAL, lambda _: _TOTAL),
+            clip=training.clip,
+            slices=1,
+        )
+    return step, module
+
+
+class _Blind(Guard):
+    """The guard of a run on an accelerator, whose answer nobody can read: nothing has content."""
+
+    def poll(self) -> None:
+        """There is nothing to ask."""
