@@ -167,3 +167,15 @@ def test_two_views_of_an_image_have_something_in_common() -> None:
     view1, view2 = batch["view1"].flatten(1), batch["view2"].flatten(1)
     similarity = torch.corrcoef(torch.cat([view1, view2]))[: len(view1), len(view1) :]
     assert bool((similarity.argmax(dim=1) == torch.arange(len(view1))).all())
+
+
+def test_local_crops_stay_smaller_than_global_ones() -> None:
+    """The proportions of the sizes are kept, so that what is tested has encoder calls of both."""
+    small = tiny(program_named("dino"))
+    (objective,) = small.objectives
+    word = objective.encoder.word.word
+    assert isinstance(word, ImageEncoder)
+    sizes = {shown.view.name: shown.view.size for shown in objective.inputs}
+    assert sizes["view1"] == word.shape().image
+    assert word.shape_at(sizes["local[0]"]).grid.tokens < word.shape().grid.tokens
+    assert small.views["local[0]"].transforms[0].word.output_size(None) == sizes["local[0]"]
