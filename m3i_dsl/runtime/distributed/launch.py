@@ -12,6 +12,7 @@ the agent runs in a thread, where it leaves signals alone.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import os
@@ -27,6 +28,10 @@ from m3i_dsl.runtime.signals import EXIT_INTERRUPTED, EXIT_TRY_AGAIN
 
 FOLDER = "M3IC_LAUNCH"
 """The environment variable that names the folder of the note and of the processes' numbers."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process is sent when its parent ends. Otherwise it would train on, and hold the run.
+"""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
@@ -129,7 +134,9 @@ def has_reader() -> bool:
 
 
 def enrol(rank: int) -> None:
-    """Makes this process one that signals are passed on to."""
+    """Makes this process one that signals are passed on to, and that saves and stops if its launcher is killed."""
+    if has_reader() and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     _sign("process", rank)
 
 
