@@ -1,9 +1,10 @@
 """`m3ic plan RECIPE`: what training will take, before a device is booked.
 
-Counts parameters, FLOPs and memory on the graph that training runs, with no content in any tensor, and models the time
-of a step on `--world N` devices of `--gpu NAME`; docs/plan.md says how. Needs no GPU and no memory. The data is opened
-only for its numbers of samples and categories; with `--categories N` not at all. `--against FOLDER` compares the recipe
-with a compiled artifact: words, targets, parameters, encoder calls, FLOPs.
+Counts parameters, FLOPs, memory and bytes sent on the graph that training runs, with no content in any tensor, and
+models the time of a step on `--world N` devices of `--gpu NAME`; docs/plan.md says how. Needs no GPU and no memory. The
+data is opened only for its numbers of samples and categories; with `--categories N` not at all. `--dry-run` builds the
+step of `--world N` processes on torch's fake backend, and shows the collectives that it calls beside the plan's.
+`--against FOLDER` compares the recipe with a compiled artifact: words, targets, parameters, encoder calls, FLOPs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,15 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("path", metavar="RECIPE", help="a recipe, or `-`")
     parser.add_argument("--world", type=int, default=1, metavar="N", help="number of devices; default 1")
     parser.add_argument("--gpu", default="h200", metavar="NAME", help="b200, h200 (default), h100, a100 or cpu")
-    parser.add_argument("--fsdp", action="store_true", help="each device holds a part of the weights")
+    parser.add_argument(
+        "--shard",
+        choices=("none", "fsdp", "hsdp"),
+        default="none",
+        help="weights, moments and averages in shards: over all devices, or within each node (default: none)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="build the step of --world N processes and count what it sends"
+    )
     parser.add_argument("--categories", type=int, metavar="N", help="the number of categories, instead of the data's")
     parser.add_argument(
         "--constant",
@@ -67,8 +76,9 @@ def _constant(text: str) -> tuple[str, float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0: planned. 1: the recipe has errors, or the artifact of --against differs."""
+    """0: planned. 1: the recipe has errors, the artifact of --against differs, or the dry run does from the plan."""
     from m3i_dsl import driver
+    from m3i_dsl.plan.communication import disagreements
     from m3i_dsl.plan.render import print_plan
 
     accelerator = _accelerator(arguments)
@@ -84,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(plan.text())
     else:
         print_plan(plan, accelerator, color=colored(arguments, sys.stdout))
-    return 0
+    return 1 if disagreements(plan.communication) else 0
 
 
 def _accelerator(arguments: argparse.Namespace) -> Accelerator:
@@ -92,6 +102,8 @@ def _accelerator(arguments: argparse.Namespace) -> Accelerator:
 
     if arguments.world < 1:
         raise CliError(f"--world takes a number of devices from 1, not {arguments.world}")
+    if arguments.dry_run and arguments.against is not None:
+        raise CliError("--dry-run says what a recipe sends and --against what differs: give one of them")
     if arguments.categories is not None and arguments.categories < 1:
         raise CliError(f"--categories takes a number from 1, not {arguments.categories}")
     if arguments.gpu not in ACCELERATORS:
@@ -135,7 +147,7 @@ def _plan(
     categories |= {mixture.name: len(categories_of(mixture, named)) for mixture in program.mixtures.values()}
     with torch.device("meta"):
         executable = driver.lower_graph(program, graph, lock, base, load_weights=False)
-    setting = Setting(arguments.world, accelerator, "fsdp" if arguments.fsdp else "ddp", counts.samples)
+    setting = Setting(arguments.world, accelerator, arguments.shard, counts.samples, arguments.dry_run)
     try:
         return plan_of(executable, plain, categories, setting)
     except WorldFault as fault:

@@ -2,11 +2,12 @@
 
 from m3i_dsl.plan.accelerators import ACCELERATORS, Accelerator, Constant, UnknownConstant, peak_of
 from m3i_dsl.plan.make import Setting, WorldFault, flops_per_sample, plan_of
-from m3i_dsl.plan.schema import Plan
+from m3i_dsl.plan.schema import CommunicationPlan, Plan
 
 __all__ = [
     "ACCELERATORS",
     "Accelerator",
+    "CommunicationPlan",
     "Constant",
     "Plan",
     "Setting",

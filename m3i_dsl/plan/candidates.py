@@ -1,7 +1,7 @@
 """The candidate sets of a step: what each Boltzmann target chooses among, and what that takes.
 
-Takes: a program, its graph and the numbers of categories. Gives: for each contrastive loss its rows, its candidates,
-its logits and what has to be gathered from other devices. Guarantees: candidates are those of the whole batch over all
+Takes: a program, its graph and the numbers of categories. Gives: for each contrastive loss its rows, its candidates
+and its logits. Guarantees: candidates are those of the whole batch over all
 devices, as the recipe means them; sizes in bytes are of fp32 logits, which is what every loss computes in.
 """
 
@@ -15,7 +15,7 @@ from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.graph import Equation, Graph, Module
 from m3i_dsl.modules.boltzmann import LARGEST_BLOCK, LARGEST_WHOLE
 from m3i_dsl.modules.chunked import rows_of_chunk
-from m3i_dsl.plan.model import FULL, bytes_of_gather
+from m3i_dsl.plan.model import FULL
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.vocabulary.kinds import Distribution
 
@@ -26,8 +26,7 @@ class CandidateSet:
 
     `rows` choices for each sample, in `directions` (2 when candidates choose among predictions too), among `fixed`
     candidates and `per_sample` more of each sample of the batch, all of `width` numbers. `queue` of the fixed ones are
-    past keys. `gathered` tensors [batch, per_sample, width] come from all devices; `gradient`: theirs go back. Only the
-    `share` of the samples that has the target's field chooses and is chosen among.
+    past keys. Only the `share` of the samples that has the target's field chooses and is chosen among.
     """
 
     target: str
@@ -38,8 +37,6 @@ class CandidateSet:
     per_sample: int
     width: int
     queue: int
-    gathered: int
-    gradient: bool
     share: Fraction = Fraction(1)
 
     def choices(self, samples: int) -> int:
@@ -68,11 +65,6 @@ class CandidateSet:
     @property
     def queue_bytes(self) -> int:
         return FULL * self.queue * self.width
-
-    def gather_bytes(self, batch: int, *, bf16: bool) -> int:
-        """Bytes gathered, and scattered back, for a whole batch of `batch`."""
-        rows = int(batch * self.share) * self.per_sample
-        return bytes_of_gather(rows, self.width, self.gathered, bf16=bf16, gradient=self.gradient)
 
 
 def candidate_sets(program: Program, graph: Graph, categories: Mapping[str, int]) -> tuple[CandidateSet, ...]:
@@ -107,8 +99,6 @@ def _set_of(
     elif rows > 1:
         fixed, per_sample = 1, min(int(module.attribute("tokens")), rows)
     symmetric = candidates != "categories" and bool(getattr(module.word, "symmetric", False))
-    moves = target.encoder is None or target.encoder.trained or target.representation.word.trained
-    detached = any(placed.word.detaches for placed in target.regularizations)
     return CandidateSet(
         target=equation.place.role,
         candidates=candidates,
@@ -118,7 +108,5 @@ def _set_of(
         per_sample=per_sample,
         width=int(module.attribute("width")),
         queue=queue,
-        gathered=0 if per_sample == 0 else 2 if symmetric else 1,
-        gradient=symmetric or (moves and not detached),
         share=batches_in(dimensions[0]) or Fraction(1),
     )

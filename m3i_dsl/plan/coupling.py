@@ -100,11 +100,18 @@ class _BatchNorms(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
-        if func is F.batch_norm and (args[5] if len(args) > 5 else given.get("training", False)):
-            out = func(*args, **given)
-            self._calls.append(_batch_norm(args[0], out))
-            return out
-        return func(*args, **given)
+        out = func(*args, **given)
+        if func is F.batch_norm and _training(*args, **given):
+            x: Tensor = next(iter(args))
+            self._calls.append(_batch_norm(x, out))
+        return out
+
+
+def _training(
+    input: Tensor, mean: Any, var: Any, weight: Any = None, bias: Any = None, training: bool = False, *_: Any, **__: Any
+) -> bool:
+    """The argument of `torch.nn.functional.batch_norm`."""
+    return training
 
 
 def _batch_norm(x: Tensor, out: Tensor) -> Rule:

@@ -14,21 +14,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
-
 from m3i_dsl.artifact.summary import parameter_counts
 from m3i_dsl.ir.graph import ENCODES, Graph
 from m3i_dsl.ir.inputs import ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan.accelerators import Accelerator
 from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
+from m3i_dsl.plan.communication import communication_of, observed_in
+from m3i_dsl.plan.exchanges import Exchange
 from m3i_dsl.plan.flops import CallFlops, count_flops
 from m3i_dsl.plan.ghost import ghost
 from m3i_dsl.plan.memory import StepMemory, measure_memory
-from m3i_dsl.plan.model import Load, Strategy, Times, sent_bytes, step_times
+from m3i_dsl.plan.model import Load, Times, step_times
 from m3i_dsl.plan.schema import (
     CandidatePlan,
-    CommunicationPlan,
     ConstantPlan,
     DataPlan,
     EncoderPlan,
@@ -40,6 +39,8 @@ from m3i_dsl.plan.schema import (
     TimePlan,
     TrainingPlan,
 )
+from m3i_dsl.plan.traffic import Traffic, World
+from m3i_dsl.runtime.distributed.wrapping import Sharding
 from m3i_dsl.runtime.schedule import steps_of
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Program, parts_of
 from m3i_dsl.semantics.table import row_of
@@ -52,20 +53,26 @@ class WorldFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a plan is for besides the program. `samples` of each data that was opened, for the length of training."""
+    """What a plan is for besides the program. `samples` of each data that was opened, for the length of training;
+    `dry_run`: observe what is sent, too.
+    """
 
     world: int
     accelerator: Accelerator
-    strategy: Strategy = "ddp"
+    sharding: Sharding = "none"
     samples: Mapping[str, int] | None = None
+    dry_run: bool = False
 
 
 def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int], setting: Setting) -> Plan:
     """The plan of a program. `categories` is the number of categories by the data's name. Raises WorldFault."""
-    program, world = executable.program, setting.world
-    local = local_batch(program, world)
+    program, world = executable.program, world_of(setting)
+    local = local_batch(program, world.size)
     flops = flops_of(executable)
-    memory = measure_memory(ghost(executable, local), program.training, buckets=world > 1)
+    spirit = ghost(executable, local)
+    traffic = Traffic(spirit)
+    with traffic.watching():
+        memory = measure_memory(spirit, program.training, buckets=world.size > 1)
     sets = candidate_sets(program, executable.graph, categories)
     images = _images(program, executable)
     bf16 = program.training.precision == "bf16"
@@ -73,7 +80,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
 
     counts = parameter_counts(executable)
 
-    def load(devices: int) -> Load:
+    def load(devices: int, exchanges: tuple[Exchange, ...] = ()) -> Load:
         """The same part of a step with candidates of so many devices."""
         whole = local * devices
         return Load(
@@ -82,20 +89,20 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             trained=memory.gradients // 4,
             averaged=counts.averaged,
             optimizer_state=memory.optimizer,
-            gathered=sum(candidates.gather_bytes(whole, bf16=bf16) for candidates in sets),
+            exchanges=exchanges,
             logits=sum(candidates.logits(local, whole) for candidates in sets),
             images=images * local,
         )
 
-    mine = load(world)
-    times = step_times(mine, world, setting.accelerator, setting.strategy)
-    alone = step_times(load(1), 1, setting.accelerator, setting.strategy)
+    mine = load(world.size, tuple(traffic.of(world)))
+    times = step_times(mine, setting.accelerator, world.shards)
+    alone = step_times(load(1), setting.accelerator)
     rate = setting.accelerator.value("matmul_bf16" if bf16 else "matmul_fp32")
     training = _training(executable, setting, times)
     return Plan(
         recipe=program.name,
-        world=world,
-        nodes=-(-world // int(setting.accelerator.value("node_size"))),
+        world=world.size,
+        nodes=-(-world.size // int(setting.accelerator.value("node_size"))),
         accelerator=setting.accelerator.name,
         batch=batch,
         local_batch=local,
@@ -104,12 +111,10 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
         encoders=tuple(_encoders(executable, plain, flops)),
         parameters=ParameterPlan(trained=counts.trained, averaged=counts.averaged, frozen=counts.frozen),
         flops=_flops(flops, batch),
-        memory=_memory(executable, memory, sets, setting, local),
-        candidates=tuple(_candidates(sets, local, batch, bf16=bf16)),
-        communication=CommunicationPlan(
-            strategy=setting.strategy,
-            gradients_and_weights=sent_bytes(mine, world, setting.strategy),
-            candidates=mine.gathered * (world - 1) / world,
+        memory=_memory(executable, memory, sets, setting, local, world.shards),
+        candidates=tuple(_candidates(sets, local, batch)),
+        communication=communication_of(
+            mine.exchanges, world, observed_in(executable, world, local) if setting.dry_run else None
         ),
         time=TimePlan(
             compute=times.compute,
@@ -149,6 +154,18 @@ def flops_per_sample(executable: Executable) -> int:
     """FLOPs of the forward and the backward pass for one sample: what an MFU is made from."""
     total = sum(call.forward + call.backward for call in flops_of(executable))
     return total // executable.program.training.batch
+
+
+def world_of(setting: Setting) -> World:
+    """The processes of a plan. Raises WorldFault for one that `m3ic train` refuses to shard."""
+    machine = int(setting.accelerator.value("node_size"))
+    if setting.sharding != "none" and setting.world == 1:
+        raise WorldFault("weights are sharded over several devices")
+    if setting.sharding == "hsdp" and (setting.world % machine or setting.world == machine):
+        raise WorldFault(f"`hsdp` shards within each of several nodes of {machine} devices, and this is not a multiple")
+    if setting.dry_run and setting.world == 1:
+        raise WorldFault("one device sends nothing, so a dry run has nothing to observe")
+    return World(setting.world, machine, setting.sharding)
 
 
 def local_batch(program: Program, world: int) -> int:
@@ -220,7 +237,7 @@ def _flops(flops: Iterable[CallFlops], batch: int) -> FlopPlan:
 
 
 def _memory(
-    executable: Executable, memory: StepMemory, sets: Iterable[CandidateSet], setting: Setting, local: int
+    executable: Executable, memory: StepMemory, sets: Iterable[CandidateSet], setting: Setting, local: int, shards: int
 ) -> MemoryPlan:
     counts = parameter_counts(executable)
     buffers = sum(buffer.nbytes for buffer in executable.module.buffers())
@@ -236,8 +253,7 @@ def _memory(
         "optimizer": memory.optimizer,
     }
     peak = memory.peak - (memory.gradients if setting.world > 1 else 0)
-    if setting.strategy == "fsdp":
-        parts = {name: -(-size // setting.world) for name, size in parts.items()}
+    parts = {name: -(-size // shards) for name, size in parts.items()}
     peak += parts["gradients"] if setting.world > 1 else 0
     resident = parts["weights"] + parts["averages"] + parts["frozen"] + parts["optimizer"] + buffers + memory.batch
     return MemoryPlan(
@@ -252,7 +268,7 @@ def _memory(
     )
 
 
-def _candidates(sets: Iterable[CandidateSet], local: int, batch: int, *, bf16: bool) -> Iterable[CandidatePlan]:
+def _candidates(sets: Iterable[CandidateSet], local: int, batch: int) -> Iterable[CandidatePlan]:
     for candidates in sets:
         yield CandidatePlan(
             target=candidates.target,
@@ -264,7 +280,6 @@ def _candidates(sets: Iterable[CandidateSet], local: int, batch: int, *, bf16: b
             logits=candidates.logits(local, batch),
             held=candidates.held(local, batch),
             queue=candidates.queue_bytes,
-            gathered=candidates.gather_bytes(batch, bf16=bf16),
         )
 
 
@@ -304,8 +319,6 @@ def _notes(executable: Executable, setting: Setting, images: int) -> Iterable[st
     program = executable.program
     if images == 0:
         yield "the data comes decoded with the installation: reading it takes no time in this plan"
-    if setting.world > 1 and any(isinstance(module, _BatchNorm) for module in executable.module.modules()):
-        yield "batch norm is planned over each device's own part of the batch"
     if program.training.precision == "fp32" and setting.accelerator.name != "cpu":
         yield "the recipe computes in fp32; `precision bf16` in `train` uses the matrix units"
     if program.training.length.unit == "epochs" and not setting.samples:

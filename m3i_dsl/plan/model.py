@@ -13,21 +13,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from m3i_dsl.plan.accelerators import Accelerator
+from m3i_dsl.plan.exchanges import Exchange
 
-Strategy = Literal["ddp", "fsdp"]
-"""Weights on every device (ddp), or each device a part of them (fsdp)."""
-
-FULL, HALF = 4, 2
-"""Bytes of a number in fp32 and in bf16."""
+FULL = 4
+"""Bytes of a number in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """One device's part of a step.
 
-    `flops` forward and backward; `trained` and `averaged` numbers of scalars; `optimizer_state` bytes; `gathered` bytes
-    of candidates that each device ends up with (`bytes_of_gather`); `logits` bytes of all logits; `images` that are
-    decoded.
+    `flops` forward and backward; `trained` and `averaged` numbers of scalars; `optimizer_state` bytes; `exchanges` with
+    other devices; `logits` bytes of all logits; `images` that are decoded.
     """
 
     flops: float
@@ -35,15 +32,16 @@ class Load:
     trained: int
     averaged: int
     optimizer_state: float
-    gathered: float = 0.0
+    exchanges: tuple[Exchange, ...] = ()
     logits: float = 0.0
     images: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds. `sync` is the reduction of gradients (and the gathering of weights under fsdp) as a whole, `exposed`
-    what compute does not hide of it; `data` is the time that the host needs for the same step, beside the device.
+    """Seconds. `sync` is the reduction of gradients (and the gathering of sharded weights) as a whole, `exposed` what
+    compute does not hide of it; `gather` is candidates and statistics of the global batch; `data` is the time that the
+    host needs for the same step, beside the device.
     """
 
     compute: float
@@ -73,25 +71,6 @@ class Times:
         return "memory bandwidth" if self.logits + self.update >= self.exposed + self.gather else "communication"
 
 
-def sent_bytes(load: Load, world: int, strategy: Strategy) -> float:
-    """Bytes that a step brings to each device for weights and gradients: 2 S (W - 1) / W of an all-reduce of S bytes.
-
-    fsdp gathers the bf16 weights in the forward and the backward pass, those of averages once, and scatters gradients.
-    """
-    return _sync_volume(load, strategy) * (world - 1) / world
-
-
-def _sync_volume(load: Load, strategy: Strategy) -> float:
-    if strategy == "ddp":
-        return 2.0 * FULL * load.trained
-    return (2 * HALF + FULL) * load.trained + HALF * load.averaged
-
-
-def bytes_of_gather(batch: int, width: int, tensors: int, *, bf16: bool, gradient: bool) -> int:
-    """Bytes of `tensors` x [batch, width] features gathered over all devices, and of their gradients scattered back."""
-    return tensors * batch * width * ((HALF if bf16 else FULL) + (FULL if gradient else 0))
-
-
 def collective(volume: float, world: int, accelerator: Accelerator) -> float:
     """Seconds for an all-gather or reduce-scatter of `volume` bytes, first over nodes, then within each.
 
@@ -103,20 +82,30 @@ def collective(volume: float, world: int, accelerator: Accelerator) -> float:
     return local + volume * (nodes - 1) / nodes / (within * accelerator.value("network_bandwidth"))
 
 
-def step_times(load: Load, world: int, accelerator: Accelerator, strategy: Strategy = "ddp") -> Times:
-    """The terms of the formula for `world` devices."""
+def seconds_of(exchange: Exchange, accelerator: Accelerator) -> float:
+    """Seconds for one collective; one across machines has a network port for each device."""
+    volume = exchange.size * (2.0 if exchange.operation == "all-reduce" else 1.0)
+    if exchange.across:
+        return volume * (exchange.ranks - 1) / exchange.ranks / accelerator.value("network_bandwidth")
+    return collective(volume, exchange.ranks, accelerator)
+
+
+def step_times(load: Load, accelerator: Accelerator, shards: int = 1) -> Times:
+    """The terms of the formula, where weights are cut into `shards`."""
     rate = accelerator.value("matmul_bf16" if load.bf16 else "matmul_fp32")
     bandwidth = accelerator.value("memory_bandwidth")
     compute = load.flops / (accelerator.value("efficiency") * rate)
-    sync = collective(_sync_volume(load, strategy), world, accelerator)
+    weights = [exchange for exchange in load.exchanges if exchange.purpose in ("parameters", "gradients")]
+    others = [exchange for exchange in load.exchanges if exchange.purpose in ("candidates", "statistics")]
+    sync = sum(seconds_of(exchange, accelerator) for exchange in weights)
     # AdamW: weight read and written, gradient read, two moments read and written: 28 bytes; an average 12.
     update = 3 * FULL * (load.trained + load.averaged) + 2 * load.optimizer_state
     return Times(
         compute=compute,
         sync=sync,
         exposed=max(0.0, sync - accelerator.value("overlap") * compute),
-        gather=collective(load.gathered, world, accelerator),
+        gather=sum(seconds_of(exchange, accelerator) for exchange in others),
         logits=accelerator.value("logit_passes") * load.logits / bandwidth,
-        update=update / (world if strategy == "fsdp" else 1) / bandwidth,
+        update=update / shards / bandwidth,
         data=load.images / (accelerator.value("decode_rate") * accelerator.value("cores")),
     )

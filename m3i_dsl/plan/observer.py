@@ -24,6 +24,10 @@ from m3i_dsl.plan.exchanges import Exchange, Operation, Purpose
 _SILENT = frozenset({"wait_tensor", "barrier", "monitored_barrier_"})
 
 
+# The functional collectives know groups by name; torch has no public way back.
+_resolve: Any = dist.distributed_c10d._resolve_process_group  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
+
 class UnknownCollective(RuntimeError):
     """A step called a collective that the observer cannot count."""
 
@@ -90,8 +94,7 @@ class CollectiveObserver(TorchDispatchMode):
         """Those of DTensors."""
         if name not in ("all_reduce", "all_reduce_"):
             raise UnknownCollective(f"the step calls `_c10d_functional::{name}`, which is not counted")
-        group = dist.distributed_c10d._resolve_process_group(args[2])  # pyright: ignore[reportPrivateUsage]
-        self._record("all-reduce", args[0], group.size(), "statistics")
+        self._record("all-reduce", args[0], _resolve(args[2]).size(), "statistics")
 
     def _record(self, operation: Operation, tensor: Tensor, ranks: int, purpose: Purpose) -> None:
         if ranks > 1:

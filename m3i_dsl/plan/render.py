@@ -16,10 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from m3i_dsl.plan.accelerators import Accelerator
+from m3i_dsl.plan.communication import ALLOWED, disagreements
 from m3i_dsl.plan.difference import Difference
 from m3i_dsl.plan.schema import Plan
 
 _WIDTH = 100
+_SHOWN = 1e-6
+"""Seconds that a few bytes of statistics do not take."""
 
 
 def print_plan(plan: Plan, accelerator: Accelerator, *, color: bool) -> None:
@@ -34,6 +37,7 @@ def print_plan(plan: Plan, accelerator: Accelerator, *, color: bool) -> None:
     _memory(page, plan)
     _candidates(page, plan)
     _time(page, plan, accelerator)
+    _communication(page, plan)
     _data(page, plan)
     _verdict(page, plan)
     page.print()
@@ -220,10 +224,12 @@ def _time(page: _Page, plan: Plan, accelerator: Accelerator) -> None:
     rows = [("compute", seconds(time.compute), f"at {efficiency:.0%} of {flops(rate)}/s ({plan.precision})")]
     if plan.world > 1:
         hidden = f", {seconds(time.hidden_communication)} behind compute" if time.hidden_communication else ""
-        what = "gradients" if sent.strategy == "ddp" else "weights and gradients"
-        rows.append((what, seconds(time.exposed_communication), f"{size(sent.gradients_and_weights)} a device{hidden}"))
-        if sent.candidates:
-            rows.append(("candidates", seconds(time.gather), f"{size(sent.candidates)} a device"))
+        what = "gradients" if sent.shard == "none" else "weights and gradients"
+        received = size(sent.received("parameters", "gradients"))
+        rows.append((what, seconds(time.exposed_communication), f"{received} a device{hidden}"))
+        coupled = "candidates" if sent.received("candidates") else "statistics"
+        if time.gather >= _SHOWN:
+            rows.append((coupled, seconds(time.gather), f"{size(sent.received('candidates', 'statistics'))} a device"))
     if time.logits:
         rows.append(("logits", seconds(time.logits), "memory traffic"))
     rows.append(("update", seconds(time.update), "optimizer and averages, memory traffic"))
@@ -234,6 +240,32 @@ def _time(page: _Page, plan: Plan, accelerator: Accelerator) -> None:
     total = f"{time.samples_per_second:,.0f} samples/s{scaling}, {time.utilization:.0%} of the matrix rate"
     rows.append(("step", seconds(time.step), total))
     page.table(("", "", ""), rows, right=(1,))
+
+
+def _communication(page: _Page, plan: Plan) -> None:
+    """Only where there was a dry run: what it observed, beside what was counted."""
+    sent = plan.communication
+    if not sent.dry_run:
+        return
+    page.section("dry run", f"observed in a step of one of {plan.world:,} processes, --shard {sent.shard}")
+    rows = [
+        (
+            line.purpose,
+            line.operation,
+            "-" if line.observed_collectives is None else f"{line.observed_collectives:,}",
+            f"{line.collectives:,}",
+            "-" if line.observed_received is None else size(line.observed_received),
+            size(line.received),
+            "-" if line.difference is None else f"{line.difference:+.1%}",
+        )
+        for line in sent.traffic
+    ]
+    header = ("", "", "calls observed", "analytic", "bytes observed", "analytic", "difference")
+    page.table(header, rows, right=(2, 3, 4, 5, 6))
+    if any(line.observed_received is None for line in sent.traffic):
+        page.line("  - not observed: DistributedDataParallel does not run without content; its buckets are counted")
+    for line in disagreements(sent):
+        page.line(f"  [bold red]{line.operation} of {line.purpose}: the plan is more than {ALLOWED:.0%} off[/bold red]")
 
 
 def _data(page: _Page, plan: Plan) -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Counted = int
 """Counted from shapes: exact for the graph that runs."""
@@ -112,15 +112,41 @@ class CandidatePlan(Model):
     logits: Counted
     held: Counted
     queue: Counted
-    gathered: Counted
+
+
+class TrafficPlan(Model):
+    """Collectives of a step, and the bytes that each device receives in them; `observed_*` by a dry run.
+
+    None where there was no dry run, and for what it cannot see.
+    """
+
+    purpose: Literal["parameters", "gradients", "candidates", "statistics"]
+    operation: Literal["all-gather", "reduce-scatter", "all-reduce"]
+    collectives: Counted
+    received: Modelled
+    observed_collectives: Counted | None = None
+    observed_received: Modelled | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Of the bytes that were observed, from those that were not: 0.02 is 2% more."""
+        if self.observed_received is None:
+            return None
+        if self.received == 0:
+            return 0.0 if self.observed_received == 0 else float("inf")
+        return self.observed_received / self.received - 1
 
 
 class CommunicationPlan(Model):
-    """Bytes that each device receives in a step."""
+    """What devices send each other in a step. `shard` is that of `m3ic train`."""
 
-    strategy: Literal["ddp", "fsdp"]
-    gradients_and_weights: Modelled
-    candidates: Modelled
+    shard: Literal["none", "fsdp", "hsdp"]
+    dry_run: bool
+    traffic: tuple[TrafficPlan, ...]
+
+    def received(self, *purposes: str) -> float:
+        """Bytes that each device receives for these purposes."""
+        return sum(traffic.received for traffic in self.traffic if traffic.purpose in purposes)
 
 
 class TimePlan(Model):

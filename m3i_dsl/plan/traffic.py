@@ -10,9 +10,10 @@ with its parameters filled up to a multiple of the shards; plan/units.py. What i
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch.distributed as dist
 from torch import nn
@@ -28,6 +29,9 @@ FULL = 4
 
 FIRST_BUCKET, BUCKET = 1 << 20, 25 << 20
 """Bytes of DistributedDataParallel's buckets: a small one, so that the first gradients are on their way soon."""
+
+# What DistributedDataParallel itself asks; torch has no public name for it.
+_assigned: Any = dist._compute_bucket_assignment_by_size  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,5 @@ def buckets(module: nn.Module) -> list[int]:
     if not trained:
         return []
     trained.reverse()
-    indices, _ = dist._compute_bucket_assignment_by_size(  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-        trained, [FIRST_BUCKET, BUCKET]
-    )
-    return [_bytes(trained[index] for index in bucket) for bucket in indices]
-
-
-def _bytes(parameters: Sequence[nn.Parameter] | Iterator[nn.Parameter]) -> int:
-    return sum(parameter.nbytes for parameter in parameters)
+    indices, _ = _assigned(trained, [FIRST_BUCKET, BUCKET])
+    return [sum(trained[index].nbytes for index in bucket) for bucket in indices]

@@ -1,9 +1,9 @@
 """How often FSDP2 gathers each unit of a module, and how often it scatters its gradients.
 
-Takes: a ghost whose step runs inside. Gives: bytes of every gathering and scattering of that step. Guarantees: the rules
-of FSDP2, applied to the calls of the units that `runtime.distributed.wrapping.units` names: a unit is gathered before
-a call and given back after it, gathered again before its backward pass, and with it the one whose call ended before
-that one's (its prefetch, which is in vain where that one, an average, has no backward pass).
+Takes: a ghost whose step runs inside. Gives: bytes of every gathering and scattering of that step. Guarantees: the
+rules of FSDP2, applied to the calls of the units that `runtime.distributed.wrapping.units` names. A unit is gathered
+before a call and given back after it; gathered again before its backward pass, and with it the one whose call ended
+before it began (a prefetch, which is in vain where that one is an average, without a backward pass).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Candidate sets: how many there are, their logits and what is gathered, by hand."""
+"""Candidate sets: how many there are, their and their logits, by hand."""
 
 from __future__ import annotations
 
+from m3i_dsl.ir.inputs import TextInput
 from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
 from tests.plan.programs import CATEGORIES, planned
 
@@ -17,7 +18,7 @@ def test_no_candidates_without_a_boltzmann() -> None:
 
 def test_categories() -> None:
     (found,) = _sets("supervised")
-    assert (found.candidates, found.columns(4096), found.gather_bytes(4096, bf16=True)) == ("categories", CATEGORIES, 0)
+    assert (found.candidates, found.columns(4096)) == ("categories", CATEGORIES)
     assert found.logits(8, 4096) == 8 * CATEGORIES * 4
 
 
@@ -25,24 +26,20 @@ def test_samples_of_the_whole_batch() -> None:
     for found in _sets("moco_v3"):
         assert found.columns(4096) == 4096
         assert found.logits(256, 4096) == 256 * 4096 * 4
-        # The keys come from an average: gathered, and no gradient goes back.
-        assert found.gather_bytes(4096, bf16=True) == 4096 * 64 * 2
 
 
 def test_texts_both_ways() -> None:
     (found,) = _sets("clip")
     assert (found.candidates, found.directions) == ("texts", 2)
     assert found.logits(256, 4096) == 2 * 256 * 4096 * 4
-    assert found.gather_bytes(4096, bf16=True) == 2 * 4096 * 64 * (2 + 4)
 
 
-def test_a_queue_is_memory_and_no_communication() -> None:
+def test_a_queue_is_memory() -> None:
     both = _sets("densecl")
     assert {found.queue for found in both} == {1024}
     for found in both:
         assert found.queue_bytes == 1024 * found.width * 4
         assert found.columns(128) == 1025
-        assert found.gather_bytes(4096, bf16=True) == 0
 
 
 def test_dense_logits_are_held_in_blocks() -> None:
@@ -64,8 +61,12 @@ def test_large_losses_of_one_vector_a_row_hold_a_chunk_of_their_logits() -> None
 
 
 def test_candidates_of_other_devices_take_memory() -> None:
-    plan = planned("clip").plan(world=8)
+    of = planned("clip")
+    plan = of.plan(world=8)
     (candidates,) = plan.candidates
     assert candidates.columns == 128
     assert plan.memory.more_candidates == 3 * 4 * 2 * (16 * 128 - 16 * 16)
-    assert plan.communication.candidates == 2 * 128 * 64 * (4 + 4) * 7 / 8
+    # Features of 64 numbers forth and back, both ways, and the tokens by which equal captions are told.
+    (context,) = {i.value.type.dimensions[1] for i in of.executable.graph.inputs if isinstance(i.source, TextInput)}
+    assert isinstance(context, int)
+    assert plan.communication.received("candidates") == 128 * (2 * 64 * (4 + 4) + 8 * context) * 7 / 8

@@ -32,7 +32,7 @@ def test_json_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     plan = Plan.model_validate_json(text)
     assert plan.text() == text
-    assert plan.schema_version == 1
+    assert plan.schema_version == 2
     assert {c.name: (c.value, c.source) for c in plan.constants}["efficiency"] == (0.5, "given")
     assert plan.training.steps is not None  # the digits were opened
 
@@ -46,6 +46,10 @@ def test_json_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
         (["--constant", "eficiency=1"], "did you mean `efficiency`?"),
         (["--constant", "efficiency=fast"], "is not NAME=NUMBER"),
         (["--categories", "0"], "from 1"),
+        (["--shard", "fsdp"], "sharded over several devices"),
+        (["--world", "8", "--shard", "hsdp"], "several nodes of 8 devices"),
+        (["--dry-run"], "nothing to observe"),
+        (["--world", "8", "--dry-run", "--against", "target/m3i"], "give one of them"),
     ],
 )
 def test_wrong_use(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +113,7 @@ def test_against_something_that_is_no_artifact(tmp_path: Path, capsys: pytest.Ca
 
 def test_fsdp_divides_weights_and_not_activations(capsys: pytest.CaptureFixture[str]) -> None:
     plans: list[Plan] = []
-    for flags in ([], ["--fsdp"]):
+    for flags in ([], ["--shard", "fsdp"]):
         assert main(["plan", M3I, "--world", "8", "--json", *flags, *TINY]) == 0
         plans.append(Plan.model_validate_json(capsys.readouterr().out))
     whole, sharded = plans
@@ -117,5 +121,7 @@ def test_fsdp_divides_weights_and_not_activations(capsys: pytest.CaptureFixture[
     assert sharded.memory.optimizer < whole.memory.optimizer / 7.9
     assert sharded.memory.activations == whole.memory.activations
     assert sharded.memory.peak < whole.memory.peak
-    expected = (2 + 2 + 4) * whole.parameters.trained + 2 * whole.parameters.averaged
-    assert sharded.communication.gradients_and_weights == pytest.approx(expected * 7 / 8)
+    # In fp32: weights twice, those of the average for each of its two calls, gradients once. The average's patch
+    # embedding and norms are gathered once more, in vain, and positions have 17 rows for 8 shards.
+    expected = 4 * (2 * whole.parameters.trained + 2 * whole.parameters.averaged + whole.parameters.trained)
+    assert 1 < sharded.communication.received("parameters", "gradients") / (expected * 7 / 8) < 1.03
