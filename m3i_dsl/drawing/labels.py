@@ -6,7 +6,15 @@ a word that is not known here shows its name alone, and all of its arguments are
 
 from __future__ import annotations
 
-from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Mixture, Objective, Target, TargetReference, View
+from m3i_dsl.semantics.program import (
+    EncoderDeclaration,
+    InputReference,
+    Mixture,
+    Objective,
+    Target,
+    TargetReference,
+    View,
+)
 from m3i_dsl.semantics.resolve import data_of
 from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
 from m3i_dsl.vocabulary.encoders.timm import Timm
