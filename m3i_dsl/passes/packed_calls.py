@@ -22,9 +22,9 @@ from m3i_dsl.vocabulary.kinds import ImageEncoder
 
 LARGEST_PACKED = 1000
 """Tokens of all sizes together up to which packing pays: forward and backward of a ViT on two global and eight local
-crops took 1.02 to 1.14 times as long in a call for each size as in one packed call up to here, and 0.98 to 1.02 times
-above (docs/passes.md; benchmarks/speed, `multi_crop`). What packing saves is the overhead of a second call; what it costs is a copy of
-every token before and after attention."""
+crops took 1.03 to 1.14 times as long in a call for each size as in one packed call up to here, and 0.98 to 1.02 times
+above (docs/passes.md; benchmarks/speed, `multi_crop`). What packing saves is the overhead of a second call; what it
+costs is a copy of every token before and after attention."""
 
 
 def packed_calls(graph: Graph, batch: int) -> Graph:
