@@ -109,7 +109,7 @@ def contents(word: Tar, shards: Sequence[Place], base: Path, known: tuple[str, .
             raise WordError(
                 f"how many samples the {remote} remote shards have is not known",
                 argument="path",
-                help=f'put `{SIZES}` beside them, or name it: `sizes: "{SIZES}"`; `m3ic index` writes it',
+                help=f'put `{SIZES}` beside them, or name it: `sizes: "{SIZES}"`: a number for each shard\'s name',
             )
         raise WordError(
             "the categories of so many remote shards are not known",
@@ -145,7 +145,7 @@ def _written_counts(word: Tar, shards: Sequence[Place], base: Path) -> NDArray[n
         raise WordError(
             f"`{where}` has no size of shard {error}",
             argument="path" if word.sizes is None else "sizes",
-            help=f"`m3ic index` writes {SIZES} anew",
+            help="add it, or remove the file if the shards can be counted",
         ) from error
     except (ValueError, TypeError) as error:
         raise WordError(

@@ -23,6 +23,7 @@ from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, TextInput, ViewInput
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.vocabulary.sources import Folder
 from m3i_dsl.vocabulary.sources.tar import Tar
+from m3i_dsl.vocabulary.transforms import Crop
 from tests.data.programs import digits, image_folder, program
 from tests.data.shards import shards
 
@@ -182,3 +183,21 @@ def test_workers_compute_with_one_thread() -> None:
 
     source.read = threads  # type: ignore[method-assign]
     assert set(next(iter(stream.batches(0, 1)))["c"].tolist()) == {1}
+
+
+def test_memory_does_not_grow_with_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 batches of data that would not fit what is kept decoded; a thirtieth of it would be seen."""
+    import resource
+
+    monkeypatch.setattr("m3i_dsl.data.stream.MEMORY", 2**20)
+    shards(tmp_path / "train", [40] * 4)
+    data = program({"images": Tar("train", category="cls", canvas=96)}, 16, views={"view1": (Crop(size=8),)})
+    stream = Stream(data, (ViewInput("x1", "view1"), CategoryInput("c", "images", "category")), base=tmp_path)
+    batches = stream.decoded(0, 220)
+    for _ in range(20):
+        next(batches)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    passed = sum(len(part.samples) for chunks in batches for (part,) in chunks)
+    assert passed == 3200
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    assert grown < passed * 96 * 96 * 3 / 30

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
@@ -74,7 +73,7 @@ class Torchvision(Source):
             raise WordError(
                 f"there is no torchvision data `{self.dataset}` to train on",
                 argument="dataset",
-                help="; ".join(help_for(self.dataset, NAMES, otherwise=f"there are {', '.join(NAMES)}")),
+                help=f"there are {', '.join(NAMES)}",
             )
         if self.dataset in BY_TRAIN and not {self.split, self.test} <= {"train", "test"}:
             raise WordError(f"`{self.dataset}` has the splits `train` and `test`", argument="split")
