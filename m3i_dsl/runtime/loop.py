@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from m3i_dsl.collectives import alone
 from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoints.snapshot import Restored, Snapshot
@@ -307,7 +308,7 @@ class Trainer:
                 if not whole:
                     return dict(measure(done))
                 try:
-                    with self._stop.interrupting():
+                    with self._stop.interrupting(), alone():
                         return dict(measure(done))
                 except Interrupted:
                     return None

@@ -30,6 +30,7 @@ ORDER = (
     "driver",
     "testing",
     "cli",
+    "train",
 )
 """Each may import itself and what stands before it."""
 

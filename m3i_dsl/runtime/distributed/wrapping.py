@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import Shard
+from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 
 from m3i_dsl.runtime.compiling import transformer_blocks
@@ -151,6 +151,7 @@ def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh,
     pass comes soon, but for the memory of deep models they are given back, too.
     """
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+    module.register_forward_hook(_keep_parameters)  # before that of FSDP2, which frees what was gathered
     for unit in units(module, averages):
         # Said of the root as well, which keeps what it has gathered if nothing is said.
         fully_shard(
@@ -160,6 +161,16 @@ def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh,
             shard_placement_fn=placement(mesh.size(-1)),
             mp_policy=policy if low_precision and unit.low_precision else MixedPrecisionPolicy(),
         )
+
+
+def _keep_parameters(module: nn.Module, _: object, outputs: Any) -> None:
+    """A representation may be a parameter itself (a table of categories): the monitors get a copy that stays."""
+    whole = [parameter for parameter in module.parameters() if not isinstance(parameter, DTensor)]
+    gathered = {parameter.untyped_storage().data_ptr() for parameter in whole}
+    kept: dict[str, Tensor] = outputs.get("representations", {})
+    for name, value in kept.items():
+        if value.untyped_storage().data_ptr() in gathered:
+            kept[name] = value.clone()
 
 
 def placement(shards: int) -> Callable[[nn.Parameter], Shard | None]:
