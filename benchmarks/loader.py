@@ -58,7 +58,19 @@ class Job:
 
     @property
     def batches(self) -> int:
+        """Batches while the clock runs."""
         return self.images // BATCH
+
+    @property
+    def lead(self) -> int:
+        """Batches before the clock starts, until all workers are in step; so many follow when it has stopped, for what
+        is under way at the end is to be as much as at the start."""
+        return 2 * self.workers
+
+    @property
+    def all(self) -> int:
+        """Batches of the whole run."""
+        return self.batches + 2 * self.lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ def _decode_all(stored: list[bytes], count: int, ready: Any) -> None:
 
 
 def decoding(job: Job) -> Iterator[int]:
-    """Decoding alone: yields once all processes are ready, and again with the images that were decoded."""
+    """Decoding alone: yields once all processes are ready, and twice the images that were decoded."""
     stored = [stored for _, stored in members(job.folder)]
     context = multiprocessing.get_context("fork")
     each = job.images // job.workers
@@ -102,6 +114,7 @@ def decoding(job: Job) -> Iterator[int]:
     for process in processes:
         process.join()
     yield each * job.workers
+    yield each * job.workers
 
 
 def ours(job: Job) -> Iterator[int]:
@@ -115,8 +128,8 @@ def ours(job: Job) -> Iterator[int]:
     if program.training.batch != BATCH:
         raise ValueError(f"{RECIPE.name} has batches of {program.training.batch}")
     # Chunks as they arrive: each is copied to the device by itself, so nothing is joined here.
-    with closing(stream.decoded(0, job.batches + 1)) as batches:
-        yield from _counted([part.images for (part,) in chunks] for chunks in batches)
+    with closing(stream.decoded(0, job.all)) as batches:
+        yield from _counted(([part.images for (part,) in chunks] for chunks in batches), job)
 
 
 def webdataset(job: Job) -> Iterator[int]:
@@ -130,10 +143,10 @@ def webdataset(job: Job) -> Iterator[int]:
         .shuffle(500)
         .to_tuple("jpg")
         .map(_decoded_tuple)
-        .batched(BATCH)
+        .batched(BATCH, partial=False)
     )
-    loader = wds.WebLoader(data, batch_size=None, num_workers=job.workers).slice(job.batches + 1)
-    yield from _counted(iter(loader))
+    loader = wds.WebLoader(data, batch_size=None, num_workers=job.workers).slice(job.all)
+    yield from _counted(iter(loader), job)
 
 
 def torchvision_folder(job: Job) -> Iterator[int]:
@@ -142,12 +155,12 @@ def torchvision_folder(job: Job) -> Iterator[int]:
     from torchvision.datasets import ImageFolder
 
     data = ImageFolder(str(job.files), loader=_decoded_file)
-    epochs = -(-(job.batches + 1) * BATCH // (len(data) // BATCH * BATCH))
+    epochs = -(-job.all // (len(data) // BATCH))
     loader: Any = DataLoader(
         data, BATCH, shuffle=True, num_workers=job.workers, drop_last=True, persistent_workers=True
     )
     batches = itertools.chain.from_iterable(loader for _ in range(epochs))
-    yield from _counted([images] for images, _ in itertools.islice(batches, job.batches + 1))
+    yield from _counted(([images] for images, _ in itertools.islice(batches, job.all)), job)
 
 
 def _decoded_tuple(sample: tuple[bytes]) -> tuple[torch.Tensor]:
@@ -158,10 +171,13 @@ def _decoded_file(path: str) -> torch.Tensor:
     return torch.from_numpy(decode(Path(path).read_bytes(), CANVAS)[0])
 
 
-def _counted(batches: Iterator[Sequence[torch.Tensor | None]]) -> Iterator[int]:
-    """0 with the first batch, which starts the clock, then the images of the others. A batch is in one part or more."""
-    yield _images(next(batches)) - BATCH
-    yield sum(map(_images, batches))
+def _counted(batches: Iterator[Sequence[torch.Tensor | None]], job: Job) -> Iterator[int]:
+    """0 when the clock is to start, the images until it is to stop, and those of the whole run."""
+    before = sum(map(_images, itertools.islice(batches, job.lead)))
+    yield 0
+    counted = sum(map(_images, itertools.islice(batches, job.batches)))
+    yield counted
+    yield before + counted + sum(map(_images, batches))
 
 
 def _images(parts: Sequence[torch.Tensor | None]) -> int:
@@ -203,12 +219,12 @@ def _measure(candidate: Callable[[Job], Iterator[int]], job: Job, sender: Any) -
     start = time.perf_counter()
     images = next(run)
     seconds = time.perf_counter() - start
+    total = next(run)
     run.close()
     del run
     gc.collect()
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     processor = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    total = images if candidate is decoding else images + BATCH
     sender.send((images / seconds, 1e3 * processor / total))
 
 
