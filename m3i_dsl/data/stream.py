@@ -97,8 +97,11 @@ class Stream:
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` .. `stop - 1`, in order."""
-        decoded = chunks(self._decoder, start, stop, self.workers, self.device.type == "cuda")
-        return self._batches(decoded, start)
+        return self._batches(self.decoded(start, stop), start)
+
+    def decoded(self, start: int, stop: int) -> Generator[list[Chunk]]:
+        """The parts of the batches of steps `start` .. `stop - 1` as they come from the workers."""
+        return chunks(self._decoder, start, stop, self.workers, self.device.type == "cuda")
 
     def _batches(self, decoded: Generator[list[Chunk]], start: int) -> Iterator[Batch]:
         with closing(decoded):  # its workers end when this does, however that is
