@@ -131,6 +131,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         keep=arguments.keep,
         max_steps=arguments.max_steps,
         compile=arguments.compile,
+        recompute=arguments.recompute,
         shard=arguments.shard,
         timeout=arguments.timeout,
         reporting=reporting_of(arguments, parts.executable, processes.device),

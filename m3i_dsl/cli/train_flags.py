@@ -58,6 +58,12 @@ def _of_the_computation(group: argparse._ArgumentGroup) -> None:  # pyright: ign
     group.add_argument("--threads", type=_count(1), metavar="N", help="threads that torch computes with on a CPU")
     group.add_argument("--accumulate", type=_count(1), default=1, metavar="N", help="compute each batch in N parts")
     group.add_argument(
+        "--recompute",
+        choices=("none", "blocks"),
+        default="none",
+        help="compute activations of transformer blocks again in the backward pass: less memory (default: none)",
+    )
+    group.add_argument(
         "--compile",
         choices=("on", "off", "auto"),
         default="auto",

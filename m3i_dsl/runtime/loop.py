@@ -39,6 +39,7 @@ from m3i_dsl.runtime.locate import locate
 from m3i_dsl.runtime.monitors import CollapseMonitor
 from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
 from m3i_dsl.runtime.precision import precision_for
+from m3i_dsl.runtime.recomputing import recompute_blocks
 from m3i_dsl.runtime.reporting.configuration import configuration_of
 from m3i_dsl.runtime.reporting.reporter import Measured, Reporter
 from m3i_dsl.runtime.reporting.resources import name_of
@@ -106,6 +107,7 @@ class Trainer:
         # Everything that moves is made here, once the module is where it will be trained.
         module = graph.module.to(options.device)
         module.train()
+        recompute_blocks(module, options.recompute)
         self._compilation = compile_blocks(module, options.compile, options.device)
         self._precision = precision_for(training.precision, options.device)
         self._parallel = parallel(
@@ -205,7 +207,11 @@ class Trainer:
                     OUT_OF_MEMORY,
                     f"step {done + 1} does not fit the memory of the device",
                     notes=(str(problem).split("\n")[0],),
-                    helps=("cut the batch with `--accumulate 2`, or lower `batch` in the recipe (another result)",),
+                    helps=(
+                        "compute activations again with `--recompute blocks`, or cut the batch with `--accumulate 2`",
+                        "with several processes, keep weights and moments in shards with `--shard fsdp`",
+                        "lower `batch` in the recipe, which changes the result",
+                    ),
                 ) from problem
             else:
                 return done

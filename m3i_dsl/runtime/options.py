@@ -15,6 +15,7 @@ import torch
 
 from m3i_dsl.runtime.compiling import CompileMode
 from m3i_dsl.runtime.faults import NO_DEVICE, TrainingFault
+from m3i_dsl.runtime.recomputing import Recompute
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.vocabulary.values import Duration
 
@@ -36,6 +37,7 @@ class TrainOptions:
     keep: int = 2
     max_steps: int | None = None
     compile: CompileMode = "auto"
+    recompute: Recompute = "none"
     shard: Literal["none", "fsdp", "hsdp"] = "none"
     timeout: float = 600.0
     reporting: Reporting = field(default_factory=Reporting)
