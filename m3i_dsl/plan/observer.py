@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from m3i_dsl.modules.boltzmann import SampleBoltzmann, TextBoltzmann
 from m3i_dsl.plan.exchanges import Exchange, Operation, Purpose
 
-_SILENT = frozenset({"wait_tensor", "barrier", "monitored_barrier_"})
+_SILENT = frozenset({"wait_tensor", "_wrap_tensor_autograd", "barrier", "monitored_barrier_"})
 
 
 # The functional collectives know groups by name; torch has no public way back.
@@ -42,6 +42,10 @@ class CollectiveObserver(TorchDispatchMode):
         self._choosing = 0
         self._hooks: list[Any] = []
         self._losses = [part for part in module.modules() if isinstance(part, TextBoltzmann | SampleBoltzmann)]
+
+    def marked(self, buffer: Tensor, purpose: Purpose) -> None:
+        """What is in `buffer` is sent next, for `purpose`."""
+        self._purposes[_key(buffer)] = purpose
 
     def __enter__(self) -> CollectiveObserver:
         for loss in self._losses:
@@ -65,9 +69,9 @@ class CollectiveObserver(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if func.namespace == "fsdp":
             if name == "all_gather_copy_in":
-                self._purposes[_key(out[1])] = "parameters"
+                self.marked(out[1], "parameters")
             elif name == "chunk_cat":
-                self._purposes[_key((kwargs or {})["out"])] = "gradients"
+                self.marked((kwargs or {})["out"], "gradients")
         elif func.namespace == "c10d" and name not in _SILENT:
             self._c10d(name, args)
         elif func.namespace == "_c10d_functional" and name not in _SILENT:
@@ -83,7 +87,7 @@ class CollectiveObserver(TorchDispatchMode):
                 purpose = self._purpose(args[1], "candidates")
                 self._record("reduce-scatter", args[1], ranks, purpose)
                 if purpose == "gradients":
-                    self._purposes[_key(args[0])] = purpose  # of which replicas make the mean
+                    self.marked(args[0], purpose)  # of which replicas make the mean
             case "allreduce_":
                 (tensor,) = args[0]
                 self._record("all-reduce", tensor, ranks, self._purpose(tensor, "statistics"))

@@ -56,7 +56,7 @@ def steps(recipe: str, sharding: Sharding = "none", *, rank: int = 0, size: int 
     if sharding == "hsdp":
         mesh = init_device_mesh("cpu", (2, size // 2), mesh_dim_names=("replicate", "shard"))
     spread = parallel(executable.module, executable.averages, processes, sharding, mesh=mesh)
-    step = _step(executable, spread)
+    step = step_of(executable, spread)
     losses: list[float] = []
     norms: list[float] = []
     for number in range(count):
@@ -76,7 +76,8 @@ def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: whole(value.detach()).clone() for name, value in module.state_dict().items()}
 
 
-def _step(executable: Executable, spread: Parallel) -> TrainingStep:
+def step_of(executable: Executable, spread: Parallel) -> TrainingStep:
+    """The step of a run of `TOTAL` steps."""
     training = executable.program.training
     return TrainingStep(
         spread,

@@ -166,11 +166,16 @@ def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh,
 def _keep_parameters(module: nn.Module, _: object, outputs: Any) -> None:
     """A representation may be a parameter itself (a table of categories): the monitors get a copy that stays."""
     whole = [parameter for parameter in module.parameters() if not isinstance(parameter, DTensor)]
-    gathered = {parameter.untyped_storage().data_ptr() for parameter in whole}
+    gathered = {_storage(parameter) for parameter in whole}
     kept: dict[str, Tensor] = outputs.get("representations", {})
     for name, value in kept.items():
-        if value.untyped_storage().data_ptr() in gathered:
+        if _storage(value) in gathered:
             kept[name] = value.clone()
+
+
+def _storage(tensor: Tensor) -> int:
+    """What tells a storage from every other, without content too; torch has no public name for it."""
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
 def placement(shards: int) -> Callable[[nn.Parameter], Shard | None]:
