@@ -89,7 +89,8 @@ class Progress:
     """What is known after `step` completed steps, of all ranks together.
 
     Rates are over the time since the last one; shares are in [0, 1]. Data wait and memory are those of the rank that
-    has most; `utilization` is None where the peak of the device is not known.
+    has most; `utilization` is None where the peak of the device is not known. `checkpoint_stall` is the share of all time
+    since training began that steps have waited for checkpoints.
     """
 
     step: int
@@ -102,6 +103,7 @@ class Progress:
     monitors: Mapping[str, float] = field(default_factory=dict[str, float])
     utilization: float | None = None
     memory: Memory | None = None
+    checkpoint_stall: float = 0.0
 
 
 class Display(Protocol):

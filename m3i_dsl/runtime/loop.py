@@ -289,6 +289,7 @@ class Trainer:
                 * max(group["initial_lr"] for group in self._optimizer.param_groups),
                 momenta=self._averages.momenta(done - 1),
                 broken_samples=self._broken,
+                checkpoint_stall=self._store.stalled,
                 monitors=monitors,
                 notices=notices,
             )

@@ -29,6 +29,7 @@ def progress(step: int) -> Progress:
         monitors={"m3i.intra/target/spread": 0.7, "m3i.intra/target/effective_rank": 12.0},
         utilization=0.413,
         memory=Memory(3 * 2**30, 61 * 2**30, 80 * 2**30),
+        checkpoint_stall=0.0123,
     )
 
 
@@ -42,7 +43,7 @@ def test_plain_lines_come_with_time_and_at_the_end() -> None:
     assert shown[0] == "training tiny: 100 steps of 8 (10 epochs) on CPU"
     assert len(shown) == 3
     assert shown[1].startswith("step 10/100  epoch 1.0  loss 1.4  m3i.intra 0.9  m3i.inter 0.5  lr 1.00e-03")
-    assert "1234 images/s  MFU 41%  memory 61.0 of 80.0 GiB  data wait 25%" in shown[1]
+    assert "1234 images/s  MFU 41%  memory 61.0 of 80.0 GiB  data wait 25%  checkpoint stall 1.2%" in shown[1]
     assert shown[2].startswith("step 100/100") and shown[2].endswith("left 0s")
 
 
@@ -72,6 +73,7 @@ def test_the_live_display_shows_targets_rates_monitors_and_evaluations() -> None
         "MFU 41%",
         "61.0 of 80.0 GiB",
         "data wait 25%",
+        "checkpoint stall 1.2%",
         "spread",
         "12",
     ):

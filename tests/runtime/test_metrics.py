@@ -13,6 +13,7 @@ from m3i_dsl.runtime.reporting.metrics import MetricsLog
 from m3i_dsl.runtime.reporting.resources import Arithmetic
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.vocabulary.values import Duration
 from tests.runtime.test_loop import lines
 from tests.runtime.tiny import TinyStream, create, raise_signal_at, trainer
 
@@ -111,3 +112,11 @@ def test_a_step_has_what_the_machine_did(tmp_path: Path) -> None:
     assert record["mfu"] == pytest.approx(record["images_per_second"] * 1e6 / 1e9)
     assert 2**20 < record["memory"]["host"] < 2**40 and record["memory"]["device_peak"] is None
     assert 0 <= record["data_wait"] <= 1 and abs(started - time.time()) < 60
+
+
+def test_the_share_of_the_time_that_checkpoints_took_is_of_the_whole_run(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as run:
+        trainer(run, max_steps=6, checkpoint_every=Duration(4, "steps")).run()
+        shares = [record["checkpoint_stall"] for record in lines(run)]
+    assert shares[:2] == [0, 0], "a step is logged before its checkpoint"
+    assert 0 < shares[2] < 1

@@ -126,7 +126,10 @@ def rates(progress: Progress) -> list[tuple[str, str]]:
         found.append(("MFU", f"{progress.utilization:.0%}"))
     if progress.memory is not None:
         found.append(("memory", progress.memory.text()))
-    return [*found, ("data wait", f"{progress.data_wait:.0%}")]
+    found.append(("data wait", f"{progress.data_wait:.0%}"))
+    if progress.checkpoint_stall > 0:
+        found.append(("checkpoint stall", f"{progress.checkpoint_stall:.1%}"))
+    return found
 
 
 def _rate(name: str, value: str) -> str:

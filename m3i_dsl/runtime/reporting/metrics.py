@@ -8,8 +8,8 @@ number that is not finite is `null`. docs/runs.md has the meaning of each field.
      "restarts": 0, "device": "NVIDIA H100 80GB HBM3"}
     {"event": "step", "time": ..., "step": 40, "epoch": 1.25, "loss": ..., "losses": {"m3i.intra": ...},
      "weights": {...}, "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "broken_samples": 0,
-     "images_per_second": ..., "mfu": ..., "data_wait": ..., "memory": {"host": ..., "device_peak": ...},
-     "monitors": {...}}
+     "images_per_second": ..., "mfu": ..., "data_wait": ..., "checkpoint_stall": ...,
+     "memory": {"host": ..., "device_peak": ...}, "monitors": {...}}
     {"event": "evaluation", "time": ..., "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...}}
     {"event": "warning", "time": ..., "step": 160, "epoch": 5.0, "code": "M3I0710", "message": "...", "rank": 0}
     {"event": "stop", "time": ..., "step": 2200, "epoch": 68.75, "status": "finished", "reason": "..."}

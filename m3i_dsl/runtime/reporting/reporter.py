@@ -36,7 +36,10 @@ from m3i_dsl.runtime.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A logged step on one rank. `values` are those of `StepOutput.scalars`, weights under the names of targets."""
+    """A logged step on one rank. `values` are those of `StepOutput.scalars`, weights under the names of targets.
+
+    `checkpoint_stall`: the seconds that steps have waited for checkpoints since training began.
+    """
 
     step: int
     values: Mapping[str, float]
@@ -45,6 +48,7 @@ class Measured:
     broken_samples: int
     monitors: Mapping[str, float] = field(default_factory=dict[str, float])
     notices: Sequence[Notice] = ()
+    checkpoint_stall: float = 0.0
 
 
 class Reporter(AbstractContextManager["Reporter"]):
@@ -72,6 +76,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._context = ExitStack()
         self._ended: tuple[Status, str] | None = None
         self._step = 0
+        self._began = time.monotonic()
         self._waiting = DataWaitMonitor(settings.workers, limit_for(name_of(device)))
         self.throughput = Throughput(batch)
 
@@ -80,6 +85,7 @@ class Reporter(AbstractContextManager["Reporter"]):
     def start(self, plan: Plan, *, keep: int, configuration: Mapping[str, Any]) -> None:
         """Opens display and record, which goes on after byte `keep`. Raises TrainingFault (M3I0706, M3I0741)."""
         self._plan, self._step = plan, plan.first
+        self._began = time.monotonic()
         if not self._speaks:
             self._context.enter_context(forwarded_warnings(self.say_here))
             return
@@ -163,6 +169,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             {
                 **own.values,
                 "data_wait": data_wait,
+                "stall": own.checkpoint_stall / max(time.monotonic() - self._began, 1e-9),
                 "broken": own.broken_samples,
                 "host": memory.host,
                 "device": memory.device_peak or 0,
@@ -187,6 +194,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             monitors=own.monitors,
             utilization=None if arithmetic is None else arithmetic.utilization(images_per_second, self._plan.world),
             memory=largest,
+            checkpoint_stall=everywhere.largest("stall"),
         )
         self._record(own, progress, values["gradient_norm"], round(sum(everywhere.values["broken"])))
         self._display.update(progress)
@@ -226,6 +234,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             images_per_second=progress.images_per_second,
             mfu=progress.utilization,
             data_wait=progress.data_wait,
+            checkpoint_stall=progress.checkpoint_stall,
             memory={"host": memory.host, "device_peak": memory.device_peak},
             broken_samples=broken,
             monitors=own.monitors,
