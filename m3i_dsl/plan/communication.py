@@ -1,7 +1,7 @@
 """What a plan says of communication: counted, and beside it what a dry run has observed.
 
 Takes: the collectives that a step is expected to call, and perhaps an executable for a dry run. Gives: the part of the
-plan. Guarantees: what a dry run cannot see is None, never a copy of what was expected.
+plan. Guarantees: what was not observed is None, never a copy of what was expected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def communication_of(
     expected: Iterable[Exchange], world: World, observed: Iterable[Exchange] | None = None
 ) -> CommunicationPlan:
     """`observed` by a dry run in the same world."""
-    traffic = tuple(_traffic(expected, world, observed))
+    traffic = tuple(_traffic(expected, observed))
     return CommunicationPlan(shard=world.sharding, dry_run=observed is not None, traffic=traffic)
 
 
@@ -39,14 +39,12 @@ def disagreements(communication: CommunicationPlan) -> list[TrafficPlan]:
     ]
 
 
-def _traffic(counted: Iterable[Exchange], world: World, observed: Iterable[Exchange] | None) -> Iterator[TrafficPlan]:
+def _traffic(counted: Iterable[Exchange], observed: Iterable[Exchange] | None) -> Iterator[TrafficPlan]:
     expected = summed(counted)
     found = None if observed is None else summed(observed)
     for key in expected if found is None else expected | found:
         purpose, operation = key
         analytic, seen = expected.get(key, Sum()), None if found is None else found.get(key, Sum())
-        if purpose == "gradients" and world.sharding == "none":
-            seen = None  # DistributedDataParallel does not run without content
         yield TrafficPlan(
             purpose=purpose,
             operation=operation,

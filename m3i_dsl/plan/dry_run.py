@@ -4,19 +4,19 @@ Takes: an executable, a number of processes and a way to shard. Gives: the colle
 Guarantees: it is the step of a run (forward, backward, norm, clip, optimizer, averages), through the wrapping of a run,
 on torch's fake process group, whose collectives do nothing, and fake tensors; nothing is allocated or computed.
 
-Not observed: what DistributedDataParallel reduces, which refuses tensors without content. Its buckets are torch's own
-function of the parameters (plan/traffic.py), and two real processes send what it says (tests/distributed).
+It is the first step: before its second one DistributedDataParallel reads what tensors contain, to put its buckets in
+the order in which gradients came. Annotations are values here, for it reads those of its hook.
 """
-
-from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import DeviceMesh
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore  # torch has no public name for the fake backend's
 
 from m3i_dsl.lower.executable import Executable
@@ -24,7 +24,7 @@ from m3i_dsl.plan.exchanges import Exchange
 from m3i_dsl.plan.ghost import examples, without_content
 from m3i_dsl.plan.observer import CollectiveObserver
 from m3i_dsl.runtime.distributed.group import Processes
-from m3i_dsl.runtime.distributed.wrapping import Parallel, Sharding, device_mesh, parallel
+from m3i_dsl.runtime.distributed.wrapping import Sharding, device_mesh, parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
@@ -32,6 +32,7 @@ from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep
 
+_Bucket = dist.GradBucket  # pyright: ignore[reportPrivateImportUsage]
 _CPU = torch.device("cpu")
 _TOTAL = 2
 """Steps of the training, of which this is the first: enough for ramps to have a middle."""
@@ -48,8 +49,8 @@ def observe(executable: Executable, world: int, local_batch: int, sharding: Shar
         mesh = None if sharding == "none" else device_mesh(processes, sharding)
         with mode:
             batch = examples(executable, local_batch)
-        step, module = _step(executable, processes, sharding, mesh, mode)
-        with mode, CollectiveObserver(module) as observer:
+        step, observer = _step(executable, processes, sharding, mesh, mode)
+        with mode, observer:
             step(0, batch)
         return observer.exchanges
 
@@ -67,17 +68,23 @@ def _fake_group(world: int, machine: int) -> Generator[Processes]:
 
 def _step(
     executable: Executable, processes: Processes, sharding: Sharding, mesh: DeviceMesh | None, mode: FakeTensorMode
-) -> tuple[TrainingStep, torch.nn.Module]:
+) -> tuple[TrainingStep, CollectiveObserver]:
     training = executable.program.training
     bf16 = training.precision == "bf16"
     # On `meta` first: to cut a parameter into hundreds of fake tensors takes minutes.
     module, averages = without_content(executable, torch.device("meta"))
-    if mesh is None:
-        spread = Parallel(module, module, processes, sharding)
-    else:
+    observer = CollectiveObserver(module)
+    if mesh is not None:
         spread = parallel(module, averages, processes, sharding, low_precision=bf16, mesh=mesh)
+        with mode:
+            module.to_empty(device=_CPU)
+    else:
+        with mode:
+            spread = parallel(module.to_empty(device=_CPU), averages, processes, sharding, compare=False)
+        if isinstance(spread.call, DistributedDataParallel):
+            # Of the fake group it would get no result; from a hook it takes the bucket as it is.
+            spread.call.register_comm_hook(observer, _reduced)
     with mode:
-        module.to_empty(device=_CPU)
         step = TrainingStep(
             spread,
             training.optimizer.word.build(module, training.batch),
@@ -89,7 +96,15 @@ def _step(
             clip=training.clip,
             slices=1,
         )
-    return step, module
+    return step, observer
+
+
+def _reduced(observer: Any, bucket: _Bucket) -> torch.futures.Future[torch.Tensor]:
+    observer.marked(bucket.buffer(), "gradients")
+    dist.all_reduce(bucket.buffer())
+    result: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+    result.set_result(bucket.buffer())
+    return result
 
 
 class _Blind(Guard):

@@ -117,7 +117,7 @@ class CandidatePlan(Model):
 class TrafficPlan(Model):
     """Collectives of a step, and the bytes that each device receives in them; `observed_*` by a dry run.
 
-    None where there was no dry run, and for what it cannot see.
+    None where there was no dry run.
     """
 
     purpose: Literal["parameters", "gradients", "candidates", "statistics"]

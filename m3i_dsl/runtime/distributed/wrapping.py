@@ -75,11 +75,13 @@ def parallel(
     *,
     low_precision: bool = False,
     mesh: DeviceMesh | None = None,
+    compare: bool = True,
 ) -> Parallel:
     """Wraps `module` for the processes of the default group.
 
     `low_precision`: blocks compute and gather in bfloat16; gradients are summed in float32. `mesh` is that of
-    `device_mesh` unless given (a dry run has no process group of its own).
+    `device_mesh` unless given (a dry run makes it where tensors have content). `compare`: DistributedDataParallel looks
+    whether all ranks have the same parameters, and gives them those of rank 0.
 
     Raises TrainingFault (M3I0730): `fsdp` or `hsdp` with one process, `hsdp` on one machine.
     """
@@ -99,6 +101,7 @@ def parallel(
         module,
         device_ids=[processes.device.index] if processes.device.type == "cuda" else None,
         gradient_as_bucket_view=True,
+        init_sync=compare,
         **buffers,
     )
     return Parallel(module, wrapped, processes, sharding)
