@@ -89,8 +89,8 @@ class Progress:
     """What is known after `step` completed steps, of all ranks together.
 
     Rates are over the time since the last one; shares are in [0, 1]. Data wait and memory are those of the rank that
-    has most; `utilization` is None where the peak of the device is not known. `checkpoint_stall` is the share of all time
-    since training began that steps have waited for checkpoints.
+    has most; `utilization` is None where the peak of the device is not known. `checkpoint_stall`: for which share of
+    all time since training began steps have waited for checkpoints.
     """
 
     step: int
