@@ -7,8 +7,8 @@ block with batch norm is left as it is: its running statistics would see every b
 
 from __future__ import annotations
 
-import functools
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]  # torch's own base class
@@ -25,8 +25,18 @@ def recompute_blocks(module: nn.Module, mode: Recompute) -> int:
         return 0
     found = [block for block in transformer_blocks(module) if _can(block)]
     for block in found:
-        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        block.forward = _Recomputed(block.forward)
     return len(found)
+
+
+class _Recomputed:
+    """A forward pass that keeps its inputs only. Not a `partial`, which torch.compile cannot look into."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self._forward = forward
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return checkpoint(self._forward, *arguments, use_reentrant=False, **named)
 
 
 def _can(block: nn.Module) -> bool:

@@ -7,17 +7,19 @@ import torch
 from torch import Tensor
 
 from m3i_dsl.collectives.world import alone
-from m3i_dsl.runtime.compiling import transformer_blocks
-from m3i_dsl.runtime.recomputing import recompute_blocks
+from m3i_dsl.runtime.compiling import compile_blocks, transformer_blocks
+from m3i_dsl.runtime.recomputing import Recompute, recompute_blocks
 from m3i_dsl.runtime.state import seed_random
 from tests.distributed.steps import case
 
+MODES: tuple[Recompute, ...] = ("none", "blocks")
 
-def stepped(recipe: str, mode: str) -> tuple[dict[str, Tensor], Tensor, int, int]:
+
+def stepped(recipe: str, mode: Recompute) -> tuple[dict[str, Tensor], Tensor, int, int]:
     """Gradients and buffers, the state of torch's generator, bytes kept for the backward pass, blocks."""
     of = case(recipe)
     module = of.copy().module
-    blocks = recompute_blocks(module, "blocks" if mode == "blocks" else "none")
+    blocks = recompute_blocks(module, mode)
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -41,6 +43,19 @@ def test_a_recomputed_step_is_the_same_to_the_bit(recipe: str) -> None:
     assert found.keys() == expected.keys() and torch.equal(state, same_state)
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch looks at it while it traces
+def test_blocks_are_compiled_as_they_are_recomputed() -> None:
+    losses: list[float] = []
+    for mode in MODES:
+        module = case("m3i").copy().module
+        recompute_blocks(module, mode)
+        compile_blocks(module, "on", torch.device("cpu"), backend="aot_eager")
+        loss = module(**case("m3i").batch())["loss"]
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[0] == losses[1]
 
 
 def test_averages_and_blocks_with_batch_norm_stay_as_they_are() -> None:
