@@ -141,7 +141,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             ConstantPlan(name=name, value=constant.value, unit=constant.unit, source=constant.source)
             for name, constant in setting.accelerator.constants().items()
         ),
-        notes=tuple(_notes(executable, setting, images)),
+        notes=tuple(_notes(executable, setting, images, traffic.filled_up(world))),
     )
 
 
@@ -315,8 +315,13 @@ def _training(executable: Executable, setting: Setting, times: Times) -> Trainin
     return TrainingPlan(steps=steps, hours=hours, device_hours=hours * setting.world)
 
 
-def _notes(executable: Executable, setting: Setting, images: int) -> Iterable[str]:
+def _notes(executable: Executable, setting: Setting, images: int, filled_up: float) -> Iterable[str]:
     program = executable.program
+    if filled_up > 1.25:
+        yield (
+            f"cut evenly into so many parts, weights are {filled_up:.1f} times as large: "
+            "use `hsdp`, or a width that the number of parts divides"
+        )
     if images == 0:
         yield "the data comes decoded with the installation: reading it takes no time in this plan"
     if program.training.precision == "fp32" and setting.accelerator.name != "cpu":

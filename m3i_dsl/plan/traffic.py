@@ -73,6 +73,11 @@ class Traffic:
             return []
         return [*self._weights(world), *self._coupling.exchanges(world.size), *self._norm(world)]
 
+    def filled_up(self, world: World) -> float:
+        """How many times what is in the weights is sent of them, as they are cut evenly; 1 without shards."""
+        sent, present = self._units.sizes(world.shards)[0], self._units.sizes(1)[0]
+        return sum(sent) / max(1, sum(present))
+
     def _weights(self, world: World) -> Iterator[Exchange]:
         if world.sharding == "none":
             for size in buckets(self._module):

@@ -16,6 +16,7 @@ from m3i_dsl.artifact.lock import DataLock, Lock
 from m3i_dsl.ir.graph import Graph
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan import ACCELERATORS, Plan, Setting, plan_of
+from m3i_dsl.runtime.distributed.wrapping import Sharding
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
 
@@ -32,8 +33,8 @@ class Planned:
     plain: Graph
     categories: dict[str, int]
 
-    def plan(self, world: int = 1, gpu: str = "h200", **constants: float) -> Plan:
-        setting = Setting(world, ACCELERATORS[gpu].replaced(constants))
+    def plan(self, world: int = 1, gpu: str = "h200", sharding: Sharding = "none", **constants: float) -> Plan:
+        setting = Setting(world, ACCELERATORS[gpu].replaced(constants), sharding)
         return plan_of(self.executable, self.plain, self.categories, setting)
 
 

@@ -74,6 +74,13 @@ def test_a_position_table_is_not_sent_as_often_as_there_are_devices() -> None:
     assert found["gradients", "reduce-scatter"] < 1.3 * 4 * scalars
 
 
+def test_a_width_that_cannot_be_divided_is_noted() -> None:
+    of = wide("supervised", 64, TINY)
+    (note,) = [n for n in of.plan(64, sharding="fsdp").notes if "times as large" in n]
+    assert "use `hsdp`" in note
+    assert not any("times as large" in note for note in of.plan(64, sharding="hsdp").notes)
+
+
 def test_the_page_shows_both_and_the_exit_code_says_whether_they_agree(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
