@@ -226,7 +226,7 @@ class TargetBuilder:
                 kind = "pooled"
             # A predictor is run once on each input, whatever number of the target's data it is compared with.
             call = self.trace.once if self.objective.several else self.trace.call
-            prediction = call("predict", *arguments, module=self.name, form=kind, needed=False)[0]
+            prediction = call("predict", *arguments, module=self.name, form=kind, needed=False, shared=False)[0]
             if form == "dense" and not word.queries:
                 prediction = self.trace.one("patches", prediction, prefix=self.shape.prefix)
                 if wanted is not None:

@@ -237,7 +237,7 @@ _ALL = (
     Operation(
         "predict",
         ("features", "hidden", "wanted", "source", "geometry_x", "geometry_y"),
-        ("module", "form", "needed"),
+        ("module", "form", "needed", "shared"),
         _predict,
         "predictors",
     ),

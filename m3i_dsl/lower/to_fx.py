@@ -94,7 +94,7 @@ class _Lowering:
             case "encode_packed":
                 return (arguments,), {}
             case "predict":
-                named = {"needed": True} if attributes["needed"] else {}
+                named = {name: True for name in ("needed", "shared") if attributes[name]}
                 return (arguments if attributes["form"] != "tokens" else arguments[:1]), named
             case "penalty":
                 return arguments[:2], _correlation(arguments[2:])

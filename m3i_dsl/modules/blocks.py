@@ -42,9 +42,17 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B, Q, D]: `queries` [B, Q, D] attend to `context` [B, N, D] where `mask` (to [B, heads, Q, N]) is True."""
-        if queries is context:
+    def forward(
+        self, queries: Tensor, context: Tensor, mask: Tensor | None = None, index: Tensor | None = None
+    ) -> Tensor:
+        """[B, Q, D]: `queries` [B, Q, D] attend to `context` [B, N, D] where `mask` (to [B, heads, Q, N]) is True.
+
+        With `index` i64 [B, N] both are the same rows [R, D], and the tokens those at `index`; each row is projected
+        once.
+        """
+        if index is not None:
+            q, k, v = (self._split(part) for part in F.embedding(index, self.qkv(context)).chunk(3, dim=-1))
+        elif queries is context:
             q, k, v = (self._split(part) for part in self.qkv(context).chunk(3, dim=-1))
         else:
             width = queries.shape[-1]
@@ -69,14 +77,16 @@ class Block(nn.Module):
         self.norm2 = norm(norm_kind, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, start: int = 0) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, start: int = 0, index: Tensor | None = None) -> Tensor:
         """[B, N, D] -> [B, N - start, D]: the tokens from `start` on; those before are only attended to.
 
-        `mask` as in `Attention`, for `start` 0 only.
+        `mask` as in `Attention`, for `start` 0 only. With `index` i64 [B, N], for `start` 0 and layer norm only, x is
+        rows [R, D] and the tokens are x[index]: what maps each token by itself before the attention is done once a row.
         """
         normed = self.norm1(x)
         wanted = normed[:, start:] if start else normed
-        x = x[:, start:] + self.attention(wanted, normed, mask)
+        x = F.embedding(index, x) if index is not None else x[:, start:]
+        x = x + self.attention(wanted, normed, mask, index)
         return x + self.mlp(self.norm2(x))
 
     def update(self, queries: Tensor, context: Tensor) -> Tensor:

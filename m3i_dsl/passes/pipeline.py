@@ -19,6 +19,7 @@ from m3i_dsl.passes import (
     needed_tokens,
     one_correlation,
     packed_calls,
+    shared_queries,
     visible_patches,
 )
 from m3i_dsl.passes.model import Pass
@@ -28,6 +29,7 @@ PIPELINE: tuple[Pass, ...] = (
     common_subexpressions.PASS,  # before all that counts how often a value is read
     dead_code.PASS,  # likewise: a dead reader is none
     needed_tokens.PASS,
+    shared_queries.PASS,
     visible_patches.PASS,
     one_correlation.PASS,
     fused_calls.PASS,  # after all that look at the masks of calls, which it hides

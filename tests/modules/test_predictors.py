@@ -104,8 +104,8 @@ def decoder_reference(
 @pytest.mark.parametrize("ask", [False, True])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_decoder_is_self_attention_over_context_and_mask_tokens(hide: int, ask: bool, mixed: bool) -> None:
-    wanted = hiding(5, seed=3) if ask else None
-    module = built(Decoder(2, 2, width=8), shape(wanted=5 if ask else L, sources=2 if mixed else 1))
+    wanted = hiding(7, seed=3) if ask else None
+    module = built(Decoder(2, 2, width=8), shape(wanted=7 if ask else L, sources=2 if mixed else 1))
     hidden = hiding(hide) if hide else None
     source = hiding(6, seed=4) if mixed else None
     features = normal(B, 1 + L - hide, D)
@@ -115,15 +115,20 @@ def test_a_decoder_is_self_attention_over_context_and_mask_tokens(hide: int, ask
     trimmed = module(features, hidden, wanted, source, needed=True)
     torch.testing.assert_close(trimmed, got, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(_gradients(module, trimmed), _gradients(module, got), rtol=1e-10, atol=1e-13)
+    for needed in (False, True):
+        shared = module(features, hidden, wanted, source, needed=needed, shared=True)
+        torch.testing.assert_close(shared, got, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(_gradients(module, shared), _gradients(module, got), rtol=1e-10, atol=1e-13)
 
 
 def _gradients(module: nn.Module, output: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(output.sin().sum(), [*module.parameters()], retain_graph=True))
 
 
-def test_a_decoder_with_batch_norm_cannot_end_early() -> None:
+def test_a_decoder_with_batch_norm_is_not_shortened() -> None:
     """Its statistics are over all tokens."""
     assert Decoder(1, 2).trims() and not Decoder(1, 2, norm="batch").trims()
+    assert Decoder(2, 2).shares_queries() and not Decoder(2, 2, norm="batch").shares_queries()
 
 
 def test_a_relative_decoder_places_its_queries_in_the_input_view() -> None:

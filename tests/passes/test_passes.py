@@ -16,6 +16,7 @@ from m3i_dsl.passes.dead_code import dead_code
 from m3i_dsl.passes.fused_calls import fused_calls
 from m3i_dsl.passes.needed_tokens import needed_tokens
 from m3i_dsl.passes.one_correlation import one_correlation
+from m3i_dsl.passes.shared_queries import shared_queries
 from m3i_dsl.passes.visible_patches import visible_patches
 
 VIT = 'timm(model: "vit_tiny_patch16_224", image: 32px, patch: 8px, width: 36, depth: 2, heads: 3{more})'
@@ -28,10 +29,14 @@ module predictors.head = linear {{input_width: 36, output_width: 192, prefix: 1,
 target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
 module predictors.deep = decoder(layers: 1, heads: 3) {{input_width: 36, output_width: 36, prefix: 1, rows: 4, \
 columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
+module predictors.two = decoder(layers: 2, heads: 3, position: relative) {{input_width: 36, output_width: 36, \
+prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
 module likelihoods.loss = gaussian {{candidates: none, width: 36, queue: 0, tokens: 8, standardized: true}}  # r.m3i:1:1
 module penalties.off = decorrelation {{}}  # r.m3i:1:1
 input %a: f32[B, 3, 32, 32] = view(view: a)
 input %b: f32[B, 3, 32, 32] = view(view: b)
+input %g: f32[B, 6] = geometry(view: a)
+input %h: f32[B, 6] = geometry(view: b)
 input %m: bool[B, 16] = mask(view: a, mask: random(50%), rows: 4, columns: 4, stride: 8, slot: "s")
 """
 ENCODE = "{module: image, tokens: all, visible: 16, taps: 0, embed: all}"
@@ -128,7 +133,7 @@ def test_what_only_monitors_read_is_not_computed() -> None:
 def test_heads_see_the_needed_tokens() -> None:
     text = """
         0: B, 17, 36 = encode(%a, %m, none) {module: image, tokens: mask, visible: 16, taps: 0, embed: all}
-        1: B, 17, 192 = predict(%0) {module: head, form: tokens, needed: false}
+        1: B, 17, 192 = predict(%0) {module: head, form: tokens, needed: false, shared: false}
         2: B, 16, 192 = patches(%1) {prefix: 1}
         3: B, 8, 192 = gather(%2, %m) {count: 8, prefix: 0}
         loss = %3"""
@@ -142,10 +147,26 @@ def test_decoders_end_with_the_wanted_positions() -> None:
     made = needed_tokens(
         graph("""
         0: B, 17, 36 = encode(%a, none, none) {module: image, tokens: all, visible: 16, taps: 0, embed: all}
-        1: B, 16, 36 = predict(%0, none, none, none, none, none) {module: deep, form: queries, needed: false}
+        1: B, 16, 36 = predict(%0, none, none, none, none, none) \
+{module: deep, form: queries, needed: false, shared: false}
         loss = %1""")
     )
     assert made.equations[1].attribute("needed") is True
+
+
+def test_mask_tokens_are_projected_once_where_their_positions_are_those_of_all_samples() -> None:
+    call = "{module: two, form: queries, needed: false, shared: false}"
+    made = shared_queries(
+        graph(f"""
+        0: B, 17, 36 = encode(%a, none, none) {ENCODE}
+        1: B, 16, 36 = predict(%0, none, none, none, none, none) {call}
+        2: B, 16, 36 = predict(%0, none, none, none, %g, %h) {call}
+        3: B, 16, 36 = predict(%0, none, none, none, none, none) {call.replace("two", "deep")}
+        x = %1
+        y = %2
+        z = %3""")
+    )
+    assert [e.attribute("shared") for e in made.equations[1:]] == [True, False, False]
 
 
 def test_dropped_patches_are_not_embedded() -> None:

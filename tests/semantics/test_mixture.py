@@ -70,7 +70,8 @@ EQUATIONS = """\
 %1: f32[3B/4, 36] = encode_text(%all_text) {module: words}
 %2: f32[3B/4, 36] = embed(%1) {module: o_caption}
 %3: f32[3B/4, 17, 36] = rows(%0) {period: 8, which: "0:6"}
-%4: f32[3B/4, 36] = predict(%3, none, none, none, none, none) {module: o_caption, form: pooled, needed: false}
+%4: f32[3B/4, 36] = predict(%3, none, none, none, none, none) \
+{module: o_caption, form: pooled, needed: false, shared: false}
 """
 """Where the graph begins: the image encoder sees all rows, the text encoder those with a text."""
 

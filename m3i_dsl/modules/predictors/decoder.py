@@ -80,19 +80,40 @@ class Decoder(nn.Module):
         geometry_y: Tensor | None = None,
         *,
         needed: bool = False,
+        shared: bool = False,
     ) -> Tensor:
-        """`needed`: the last block computes the wanted positions only, equal to rounding; with layer norm only."""
+        """`needed`: the last block computes the wanted positions only. `shared`: the first block projects the mask
+        tokens once for all samples, where there are more of them than positions. Both are equal to rounding, with layer
+        norm only; `shared` without geometry and with two blocks at least.
+        """
         context = self.context(features, hidden, source)
-        queries = self.mask_token + self._query_positions(len(features), geometry_x, geometry_y)
-        if wanted is not None:
-            queries = gather_tokens(queries, wanted, self.shape.wanted)
-        x = torch.cat([context, queries], dim=1)
         blocks = cast("list[Block]", list(self.blocks))
+        if shared and len(context) * self.shape.wanted > self.target_grid.tokens:
+            rows, index = self._rows(context, wanted)
+            x = blocks.pop(0)(rows, index=index)
+        else:
+            queries = self.mask_token + self._query_positions(len(context), geometry_x, geometry_y)
+            if wanted is not None:
+                queries = gather_tokens(queries, wanted, self.shape.wanted)
+            x = torch.cat([context, queries], dim=1)
         for block in blocks[:-1]:
             x = block(x)
         start = context.shape[1]
         x = self.norm(blocks[-1](x, start=start)) if needed else self.norm(blocks[-1](x))[:, start:]
         return self.out(x)
+
+    def _rows(self, context: Tensor, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
+        """[B C + L, width], the tokens of `context` [B, C, width] and L mask tokens; and i64 [B, C + wanted], where in
+        these rows each sample's tokens are.
+        """
+        batch, count = context.shape[0], context.shape[1]
+        queries = (self.mask_token + self._query_positions(1, None, None)).squeeze(0)
+        own = torch.arange(batch * count, device=context.device).unflatten(0, (batch, count))
+        if wanted is None:
+            asked = torch.arange(len(queries), device=context.device).expand(batch, -1)
+        else:
+            asked = chosen_positions(wanted, self.shape.wanted)
+        return torch.cat([context.flatten(0, 1), queries]), torch.cat([own, batch * count + asked], dim=1)
 
     def _query_positions(self, batch: int, geometry_x: Tensor | None, geometry_y: Tensor | None) -> Tensor:
         like = self.mask_token

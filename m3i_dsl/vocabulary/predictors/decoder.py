@@ -36,6 +36,9 @@ class Decoder(Predictor):
     def trims(self) -> bool:
         return self.norm == "layer"  # batch norm takes its statistics over all tokens
 
+    def shares_queries(self) -> bool:
+        return self.norm == "layer" and self.layers > 1  # a single block is the last one, which is trimmed
+
     def relative(self) -> bool:
         return self.position == "relative"
 
