@@ -1,0 +1,54 @@
+"""What predicts a target from the features of the input.
+
+Takes: a `PredictorShape`. Gives: the shape of the prediction and a module. Guarantees: no torch at import.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from m3i_dsl.vocabulary.kinds.shapes import PredictorShape
+from m3i_dsl.vocabulary.word import Kind, Word
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Predictor(Word):
+    """f_psi: from the input representation to the prediction of the target representation.
+
+    `pool` (an argument of the global ones: `mean` or `class`) says how tokens become one vector when the target is
+    global; `needs_positions` predictors query positions, so they can predict hidden tokens and other views.
+    """
+
+    kind: ClassVar[Kind] = "predictor"
+    queries: ClassVar[bool] = False
+    """True: the module itself asks for the wanted positions (a decoder). False: it maps each token (or the pool)."""
+    pools: ClassVar[bool] = False
+    """True: the module takes tokens and returns one vector (attention pool)."""
+    per_token: ClassVar[bool] = False
+    """True: each token is mapped by itself, so that tokens nobody compares may be left out before (heads)."""
+
+    def relative(self) -> bool:
+        """Whether it can place a dense target of another view."""
+        return False
+
+    def trims(self) -> bool:
+        """Whether it can end with the wanted positions only (`needed=True`), equal to rounding."""
+        return False
+
+    def shares_queries(self) -> bool:
+        """Whether its first layer can do once for all samples what their queries have in common (`shared=True`)."""
+        return False
+
+    def output_width(self, wanted: int) -> int:
+        """The width it yields when the target representation is `wanted` wide."""
+        return wanted
+
+    def check(self, shape: PredictorShape) -> None:
+        """Raises WordError when it cannot be built for `shape`. Never imports torch."""
+        return
+
+    @abstractmethod
+    def build(self, shape: PredictorShape) -> nn.Module: ...

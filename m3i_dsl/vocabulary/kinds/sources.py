@@ -1,0 +1,109 @@
+"""Where samples come from.
+
+Takes: arguments of a `data` statement. Gives: a description for the checker, and the samples themselves. Guarantees: a
+field that is not asked for is not read.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from m3i_dsl.vocabulary.kinds.faults import WordError
+from m3i_dsl.vocabulary.kinds.shapes import Modality
+from m3i_dsl.vocabulary.word import Kind, Word
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDescription:
+    """What a source turned out to hold when it was opened (at `compile`; recorded in `m3i.lock`).
+
+    `fingerprint` is a hash over the content or, for large sources, over names, sizes and modification-independent
+    metadata; `categories` the class names in label order, empty without a category field.
+    """
+
+    samples: int
+    categories: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One decoded sample; None for a field not asked for.
+
+    `image` is uint8 [H, W, 3] RGB: the picture itself, or all of it resampled to a square canvas. `size` is the
+    (height, width) in pixels of the picture as stored, which crops are drawn in. `category` is a class index.
+    """
+
+    image: NDArray[np.uint8] | None = None
+    text: str | None = None
+    category: int | None = None
+    size: tuple[int, int] | None = None
+
+
+class BrokenSample(Exception):
+    """One sample that cannot be decoded; `name` is what a user can look up (file name, row)."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class Dataset:
+    """Random access to an opened source."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, index: int, fields: frozenset[str]) -> Sample:
+        """Decodes only `fields`. Raises BrokenSample."""
+
+    def shards(self) -> NDArray[np.int64] | None:
+        """int64 [S], the numbers of samples in the shards that follow each other, when a random sample costs its
+        shard: the order of training then stays within a few of them at a time. None when any sample is at hand.
+        """
+        return None
+
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) of every image that is read, if that is known before one is: workers then write images where
+        they are used, and copy none.
+        """
+        return None
+
+    def evaluation(self) -> Dataset:
+        """The held-out part to evaluate on (a test split); raises WordError when the source has none."""
+        raise WordError("source has no held-out split to evaluate on")
+
+
+class Source(Word):
+    """Where samples come from."""
+
+    kind: ClassVar[Kind] = "source"
+
+    def check(self) -> None:
+        """Raises WordError for arguments that are wrong whatever is on the disk. Opens nothing."""
+        return
+
+    def has_held_out(self) -> bool:
+        """Whether it is declared to have held-out samples to evaluate on, without opening anything."""
+        return True
+
+    @abstractmethod
+    def fields(self) -> dict[str, Modality]:
+        """The fields it is declared to have, by name, without opening anything."""
+
+    @abstractmethod
+    def describe(self, base: Path) -> SourceDescription:
+        """Opens the source (paths are relative to `base`, the recipe's folder). Raises WordError."""
+
+    @abstractmethod
+    def open(self, base: Path) -> Dataset:
+        """Raises WordError."""

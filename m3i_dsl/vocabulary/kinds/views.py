@@ -1,0 +1,88 @@
+"""What is made of images before an encoder sees them: transforms, masks, mixes.
+
+Takes: decoded images. Gives: views with their geometry, and which tokens are hidden. Guarantees: every random number is
+a function of seed, epoch, sample and slot.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from m3i_dsl.vocabulary.kinds.shapes import Grid
+from m3i_dsl.vocabulary.word import Kind, Word
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from m3i_dsl.vocabulary.draws import Draws
+
+
+@dataclass(slots=True, eq=False)
+class ViewState:
+    """Where the pixels of B images come from; geometric steps read it and move it on.
+
+    `sizes` int64 [B, 2]: (height, width) of the source images. `boxes` int64 [B, 4]: (top, left, height, width) of the
+    part that the images now show, in source pixels after the flip. `flipped` bool [B]: mirrored left to right, before
+    any crop.
+    """
+
+    sizes: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    flipped: NDArray[np.bool_]
+
+    @classmethod
+    def whole(cls, sizes: NDArray[np.int64]) -> ViewState:
+        """The state before any step: whole images of `sizes`, not flipped."""
+        import numpy as np
+
+        return cls(sizes, np.concatenate([np.zeros_like(sizes), sizes], axis=1), np.zeros(len(sizes), dtype=np.bool_))
+
+    def geometry(self) -> NDArray[np.float32]:
+        """float32 [B, 6]: (top, left, height, width, flip, image width), what `GeometryInput` holds."""
+        import numpy as np
+
+        columns = [self.boxes, self.flipped[:, None], self.sizes[:, 1:]]
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+class Transform(Word):
+    """One step of a view: drawn for each sample, applied to the batch on the device."""
+
+    kind: ClassVar[Kind] = "transform"
+
+    def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """(height, width) after this step given that before it; None while it is not known (source-sized).
+
+        Raises WordError when the arguments do not fit each other or the size.
+        """
+        return size
+
+    @abstractmethod
+    def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
+        """images f32 [B, 3, H, W] in [0, 1] -> the same with this step done; geometric steps update `state`."""
+
+
+class Mask(Word):
+    """Which tokens of a view are hidden from the encoder (True = hidden)."""
+
+    kind: ClassVar[Kind] = "mask"
+    tokens: Literal["drop", "mask"]
+    """`drop`: hidden tokens do not enter the encoder. `mask`: a learned mask token replaces them."""
+
+    @abstractmethod
+    def hidden(self, grid: Grid, stride: int) -> int:
+        """The exact number of hidden tokens, the same for every sample. Raises WordError if the mask cannot fit."""
+
+    @abstractmethod
+    def sample(self, draws: Draws, grid: Grid, stride: int) -> NDArray[np.bool_]:
+        """bool [B, L], True = hidden, exactly `hidden(grid, stride)` True in each row."""
+
+
+class Mix(Word):
+    """How several inputs become one (X = {x_1, ..., x_N}, encoded jointly)."""
+
+    kind: ClassVar[Kind] = "mix"
