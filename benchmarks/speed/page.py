@@ -56,12 +56,12 @@ def page(outcomes: Sequence[Outcome], failed: Mapping[str, str], absent: Mapping
         "",
         "| target | limit | measured | met |",
         "| --- | ---: | ---: | --- |",
-        *(_target(target) for target in targets),
+        *(target_row(target) for target in targets),
         "",
         "## Times",
     ]
     for outcome in outcomes:
-        lines += ["", f"### {outcome.name}", "", *_table(outcome)]
+        lines += ["", f"### {outcome.name}", "", *times_table(outcome)]
         for note in outcome.notes:
             lines += ["", note]
     lines += ["", "## Not measured", ""]
@@ -70,14 +70,16 @@ def page(outcomes: Sequence[Outcome], failed: Mapping[str, str], absent: Mapping
     return "\n".join(lines)
 
 
-def _target(target: Target) -> str:
+def target_row(target: Target) -> str:
+    """A row of: target, limit, measured, met."""
     measured = "-" if target.value is None else f"{target.value:.2f}"
     met = {True: "yes", False: "no", None: "not measured"}[target.met]
     note = f" ({target.note})" if target.note else ""
     return f"| {target.text} | {target.sense} {target.limit:g} | {measured}{note} | {met} |"
 
 
-def _table(outcome: Outcome) -> list[str]:
+def times_table(outcome: Outcome) -> list[str]:
+    """Times in ms of every side, and its further columns."""
     extra = list(dict.fromkeys(column for columns in outcome.extra.values() for column in columns))
     head = ["side", "least, ms", "median, ms", f"least over {outcome.subject}", *extra]
     lines = [f"| {' | '.join(head)} |", f"| --- |{' ---: |' * (len(head) - 1)}"]
