@@ -2,16 +2,15 @@
 
 SHARDS is a folder of tar files with `.jpg` members. "Decoding" is as many processes as there are workers that decode
 images which they hold in memory, and throw them away: no loader can be faster on the same cores. The others deliver
-whole batches of uint8 images to the training process, every image decoded by the same function to the same canvas and
-none kept. All run in turns, several times; a rate is the median. Processor time is that of all processes for an image,
-which other load on the machine disturbs least. A library that is not installed is named as missing; webdataset belongs
-into `benchmarks/.peers`.
+whole batches of uint8 images to the training process, each as one tensor, every image decoded by the same function to
+the same canvas and none kept. All run in turns, several times. Processor time is that of all processes for an image
+while the clock runs, which other load on the machine disturbs least (Linux only). A library that is not installed is
+named as missing; webdataset belongs into `benchmarks/.peers`.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
 import itertools
 import multiprocessing
@@ -22,13 +21,14 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.speed.machine import machine, versions
 from m3i_dsl import driver
@@ -99,7 +99,7 @@ def _decode_all(stored: list[bytes], count: int, ready: Any) -> None:
 
 
 def decoding(job: Job) -> Iterator[int]:
-    """Decoding alone: yields once all processes are ready, and twice the images that were decoded."""
+    """Decoding alone: yields once all processes are ready, and the images when they were decoded."""
     stored = [stored for _, stored in members(job.folder)]
     context = multiprocessing.get_context("fork")
     each = job.images // job.workers
@@ -114,7 +114,6 @@ def decoding(job: Job) -> Iterator[int]:
     for process in processes:
         process.join()
     yield each * job.workers
-    yield each * job.workers
 
 
 def ours(job: Job) -> Iterator[int]:
@@ -127,9 +126,8 @@ def ours(job: Job) -> Iterator[int]:
     stream = Stream(program, (ViewInput("x", "view1"),), base=RECIPE.parent, workers=job.workers)
     if program.training.batch != BATCH:
         raise ValueError(f"{RECIPE.name} has batches of {program.training.batch}")
-    # Chunks as they arrive: each is copied to the device by itself, so nothing is joined here.
     with closing(stream.decoded(0, job.all)) as batches:
-        yield from _counted(([part.images for (part,) in chunks] for chunks in batches), job)
+        yield from _counted((part.images for ((part,),) in batches), job)
 
 
 def webdataset(job: Job) -> Iterator[int]:
@@ -146,21 +144,41 @@ def webdataset(job: Job) -> Iterator[int]:
         .batched(BATCH, partial=False)
     )
     loader = wds.WebLoader(data, batch_size=None, num_workers=job.workers).slice(job.all)
-    yield from _counted(iter(loader), job)
+    yield from _counted((images for (images,) in loader), job)
+
+
+class Held(Dataset[torch.Tensor]):
+    """The images from memory, decoded when asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stored = [stored for _, stored in members(folder)]
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(decode(self.stored[index], CANVAS)[0])
+
+
+def plain(job: Job) -> Iterator[int]:
+    """Torch's DataLoader with nothing around it, from memory: what its way of passing batches costs."""
+    yield from _counted(_epochs(Held(job.folder), job), job)
 
 
 def torchvision_folder(job: Job) -> Iterator[int]:
     """Files of a folder through torchvision's ImageFolder and torch's DataLoader."""
-    from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
 
     data = ImageFolder(str(job.files), loader=_decoded_file)
+    yield from _counted((images for images, _ in _epochs(data, job)), job)
+
+
+def _epochs(data: Any, job: Job) -> Iterator[Any]:
     epochs = -(-job.all // (len(data) // BATCH))
     loader: Any = DataLoader(
         data, BATCH, shuffle=True, num_workers=job.workers, drop_last=True, persistent_workers=True
     )
-    batches = itertools.chain.from_iterable(loader for _ in range(epochs))
-    yield from _counted(([images] for images, _ in itertools.islice(batches, job.all)), job)
+    return itertools.islice(itertools.chain.from_iterable(loader for _ in range(epochs)), job.all)
 
 
 def _decoded_tuple(sample: tuple[bytes]) -> tuple[torch.Tensor]:
@@ -171,27 +189,25 @@ def _decoded_file(path: str) -> torch.Tensor:
     return torch.from_numpy(decode(Path(path).read_bytes(), CANVAS)[0])
 
 
-def _counted(batches: Iterator[Sequence[torch.Tensor | None]], job: Job) -> Iterator[int]:
-    """0 when the clock is to start, the images until it is to stop, and those of the whole run."""
-    before = sum(map(_images, itertools.islice(batches, job.lead)))
+def _counted(batches: Iterator[torch.Tensor | None], job: Job) -> Iterator[int]:
+    """0 when the clock is to start, the images when it is to stop; after that the rest is under way."""
+    sum(map(_images, itertools.islice(batches, job.lead)))
     yield 0
-    counted = sum(map(_images, itertools.islice(batches, job.batches)))
-    yield counted
-    yield before + counted + sum(map(_images, batches))
+    yield sum(map(_images, itertools.islice(batches, job.batches)))
+    sum(map(_images, batches))
 
 
-def _images(parts: Sequence[torch.Tensor | None]) -> int:
-    shapes = {(tuple(part.shape[1:]), part.dtype) for part in parts if part is not None}
-    count = sum(len(part) for part in parts if part is not None)
-    if shapes != {((CANVAS, CANVAS, 3), torch.uint8)} or count != BATCH:
-        raise ValueError(f"a batch of {count} images, {shapes}")
-    return count
+def _images(batch: torch.Tensor | None) -> int:
+    if batch is None or batch.shape != (BATCH, CANVAS, CANVAS, 3) or batch.dtype != torch.uint8:
+        raise ValueError(f"a batch of {None if batch is None else (batch.shape, batch.dtype)}")
+    return len(batch)
 
 
 CANDIDATES: dict[str, Callable[[Job], Iterator[int]]] = {
     "decoding alone": decoding,
     "m3ic, tar": ours,
     "webdataset, tar": webdataset,
+    "torch's DataLoader, memory": plain,
     "torchvision, folder": torchvision_folder,
 }
 
@@ -216,16 +232,23 @@ def _measure(candidate: Callable[[Job], Iterator[int]], job: Job, sender: Any) -
     streams.MEMORY = 0  # or m3ic would keep decoded images, and not decode them again
     run = candidate(job)
     next(run)
-    start = time.perf_counter()
+    used, start = _processor(), time.perf_counter()
     images = next(run)
-    seconds = time.perf_counter() - start
-    total = next(run)
-    run.close()
-    del run
-    gc.collect()
+    seconds, used = time.perf_counter() - start, _processor() - used
+    for _ in run:
+        pass
+    sender.send((images / seconds, 1e3 * used / images))
+
+
+def _processor() -> float:
+    """Seconds of processors that this process and its children have used, the running ones too."""
+    running = multiprocessing.active_children()  # those that have ended are counted with this process from here on
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    processor = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    sender.send((images / seconds, 1e3 * processor / total))
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    for process in running:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def main() -> None:
@@ -264,12 +287,20 @@ def main() -> None:
 
 def rendered(found: dict[str, list[Measured]]) -> str:
     """The table."""
-    lines = ["| loader | images/s | of decoding alone | processor ms/image |", "|---|---:|---:|---:|"]
+    lines = [
+        "| loader | images/s: best, median | share: best, median | processor ms/image: least, median | share |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    alone = found["decoding alone"]
     for name, runs in found.items():
-        rate, processor = (statistics.median(getattr(run, field) for run in runs) for field in ("rate", "processor"))
         # Of the same round: what else the machine did then slowed both.
-        shares = [run.rate / base.rate for run, base in zip(runs, found["decoding alone"], strict=True)]
-        lines.append(f"| {name} | {rate:.0f} | {100 * statistics.median(shares):.0f}% | {processor:.2f} |")
+        share = statistics.median(run.rate / base.rate for run, base in zip(runs, alone, strict=True))
+        best, least = max(run.rate for run in runs), min(run.processor for run in runs)
+        of_best, of_least = best / max(run.rate for run in alone), min(run.processor for run in alone) / least
+        lines.append(
+            f"| {name} | {best:.0f}, {statistics.median(run.rate for run in runs):.0f} | {of_best:.0%}, {share:.0%}"
+            f" | {least:.3f}, {statistics.median(run.processor for run in runs):.3f} | {of_least:.0%} |"
+        )
     return "\n".join(lines)
 
 
@@ -283,8 +314,10 @@ def page(table: str, arguments: argparse.Namespace, missing: list[str]) -> str:
 Written by `python -m benchmarks.loader SHARDS --output benchmarks/RESULTS_LOADER.md`.
 
 {arguments.workers} processes decode JPEG images (shorter side 256) to {CANVAS}x{CANVAS} and deliver uint8 batches of
-{BATCH}; nothing is kept decoded. Medians of {arguments.rounds} runs of {arguments.images} images each, in turns; the
-share is of the same round's decoding alone, where as many processes throw the images away. The aim is {AIM:.0%}.
+{BATCH}, each as one tensor; nothing is kept decoded. {arguments.rounds} runs of {arguments.images} images each, in
+turns. Decoding alone is as many processes that throw the images away. Its share is of the best rates, and the median of
+the shares in each round. The last column compares the least processor time, of all processes together: the share that
+is reached where cores are what limits both. The aim is {AIM:.0%}.
 
 {table}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from m3i_dsl.data.loader import Part
+from m3i_dsl.data.decoding import Part
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render_view
 from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput

@@ -27,6 +27,8 @@ TEMPLATES = (
     "this is a {word}",
 )
 
+SIZE = (8, 8)
+
 HELD_OUT = 5
 """Every fifth sample is for evaluation."""
 
@@ -50,8 +52,11 @@ class Digits(Dataset):
             image=self.images[place] if "image" in fields else None,
             text=caption(int(place), label) if "text" in fields else None,
             category=label if "category" in fields else None,
-            size=(8, 8) if "image" in fields else None,
+            size=SIZE if "image" in fields else None,
         )
+
+    def image_size(self) -> tuple[int, int]:
+        return SIZE
 
     def evaluation(self) -> Dataset:
         return Digits(held_out=True)

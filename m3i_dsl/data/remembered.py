@@ -38,5 +38,8 @@ class Remembered(Dataset):
             self._samples[index] = sample
         return sample
 
+    def image_size(self) -> tuple[int, int] | None:
+        return self._dataset.image_size()
+
     def evaluation(self) -> Dataset:
         return self._dataset.evaluation()

@@ -25,6 +25,9 @@ class StoredImages(Dataset):
     shape: tuple[int, int] | None = None
     """The (height, width) of all images; None on a canvas."""
 
+    def image_size(self) -> tuple[int, int] | None:
+        return self.shape if self.canvas is None else (self.canvas, self.canvas)
+
     @abstractmethod
     def stored(self, index: int) -> bytes:
         """The encoded image. Raises Unreadable, OSError."""

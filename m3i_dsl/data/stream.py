@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.assemble import Assembler, Parts
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
+from m3i_dsl.data.decoding import Chunk, Decoder, Feed, joined
 from m3i_dsl.data.limits import BrokenLimit, worker_died
-from m3i_dsl.data.loader import Chunk, Decoder, Feed, Part, WorkerDied, chunks
+from m3i_dsl.data.loader import WorkerDied, chunks
 from m3i_dsl.data.reading import Reading, labels_of, readings_of
 from m3i_dsl.data.remembered import Remembered
 from m3i_dsl.data.sample_log import SampleLog, log_path
 from m3i_dsl.data.sharded_order import order_of
 from m3i_dsl.data.share import check_share, rows_of
 from m3i_dsl.data.sources import check_batch, open_sources
-from m3i_dsl.data.transfer import on_device
 from m3i_dsl.ir.inputs import BatchInput, TextInput
 from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import Program
@@ -100,7 +100,9 @@ class Stream:
         return self._batches(self.decoded(start, stop), start)
 
     def decoded(self, start: int, stop: int) -> Generator[list[Chunk]]:
-        """The parts of the batches of steps `start` .. `stop - 1` as they come from the workers."""
+        """The parts of the batches of steps `start` .. `stop - 1` as they come from the workers. Images are valid until
+        the next batch is asked for.
+        """
         return chunks(self._decoder, start, stop, self.workers, self.device.type == "cuda")
 
     def _batches(self, decoded: Generator[list[Chunk]], start: int) -> Iterator[Batch]:
@@ -136,7 +138,7 @@ class Stream:
 
     def _assembled(self, step: int, ready: list[Chunk], wait: float) -> Batch:
         parts = {
-            (reading.data, reading.source): _joined([chunk[place] for chunk in ready], self.device)
+            (reading.data, reading.source): joined([chunk[place] for chunk in ready], self.device)
             for place, reading in enumerate(self._readings)
         }
         broken = tuple(fault for part in parts.values() for fault in part.broken)
@@ -156,23 +158,3 @@ class Stream:
             sizes[reading.data] = before + len(self.sources[reading.source])
         main = max(sizes, key=lambda name: sizes[name])
         return interleaved(numbered[main], counts[main]).numpy()
-
-
-def _joined(parts: list[Part], device: torch.device) -> Part:
-    """The rows of all parts, in order, on the device. Each part is copied by itself, as it is in pinned memory."""
-
-    def moved(tensors: list[torch.Tensor]) -> torch.Tensor:
-        there = [on_device(tensor, device) for tensor in tensors]
-        return there[0] if len(there) == 1 else torch.cat(there)
-
-    images = [part.images for part in parts if part.images is not None]
-    categories = [part.categories for part in parts if part.categories is not None]
-    return Part(
-        samples=np.concatenate([part.samples for part in parts]),
-        epoch=parts[0].epoch,
-        images=moved(images) if images else None,
-        sizes=np.concatenate([part.sizes for part in parts]),
-        categories=moved(categories) if categories else None,
-        tokens={name: moved([part.tokens[name] for part in parts]) for name in parts[0].tokens},
-        broken=tuple(fault for part in parts for fault in part.broken),
-    )

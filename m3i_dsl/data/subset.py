@@ -31,6 +31,9 @@ class Subset(Dataset):
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         return self._dataset.read(int(self._chosen[index]), fields)
 
+    def image_size(self) -> tuple[int, int] | None:
+        return self._dataset.image_size()
+
     def evaluation(self) -> Dataset:
         return Subset(self._dataset.evaluation(), self._limit)
 

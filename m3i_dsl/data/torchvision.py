@@ -59,6 +59,9 @@ class TorchvisionImages(Dataset):
             text = filled(self.word.prompt, self.categories[label])
         return Sample(image=pixels, text=text, category=label if "category" in fields else None, size=size)
 
+    def image_size(self) -> tuple[int, int] | None:
+        return self.shape if self.word.canvas is None else (self.word.canvas, self.word.canvas)
+
     def evaluation(self) -> Dataset:
         return TorchvisionImages(self.word, self.base, "test")
 

@@ -1,0 +1,73 @@
+"""Images of whole batches in memory that the training process shares with its workers.
+
+Takes: a decoder whose sources know the size of their images, and how many batches may be under way. Gives: a slot for
+the batch of each step, used over and over. Guarantees: workers decode into it and the training process reads it there,
+with no allocation and no copy in between; a slot is not given to a worker before its last batch was let go.
+
+Memory is allocated once, as torch shares tensors: it has no name that could be left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from m3i_dsl.data.decoding import Chunk, Decoder, Failed, Feed, Rows
+from m3i_dsl.data.sources import SourceFault
+
+
+class Slots(Dataset[Chunk | Failed]):
+    """The chunks of `decoder`, but for their images, which are put into one of `count` slots."""
+
+    def __init__(self, decoder: Decoder, count: int) -> None:
+        """Raises SourceFault when there is not so much shared memory."""
+        self.decoder, self.count = decoder, count
+        self.slots = [self._allocated(feed) for feed in decoder.feeds]
+
+    def __getitem__(self, rows: Rows) -> Chunk | Failed:
+        """In a worker."""
+        return self.decoder.decoded(rows, [None if images is None else images.numpy() for images in self.of(rows[0])])
+
+    def of(self, step: int) -> list[torch.Tensor | None]:
+        """For each feed its images in the batch of a step, uint8 [own rows, H, W, 3], if it has any."""
+        return [None if slots is None else slots[step % self.count] for slots in self.slots]
+
+    def _allocated(self, feed: Feed) -> torch.Tensor | None:
+        size, rows = feed.source.image_size(), self.decoder.own_rows(feed)
+        if "image" not in feed.fields or rows == 0:
+            return None
+        assert size is not None, "`fit` was asked before"
+        shape = (self.count, rows, *size, 3)
+        try:
+            return torch.empty(shape, dtype=torch.uint8).share_memory_()
+        except RuntimeError as error:
+            raise SourceFault(
+                feed.data,
+                f"no {np.prod(shape) / 2**20:.0f} MiB of shared memory for {self.count} batches of decoded images",
+                help="use fewer `--workers`, a smaller `canvas`, or give the container more of /dev/shm",
+            ) from error
+
+
+def fit(decoder: Decoder) -> bool:
+    """Whether all sources know the size of their images before any is read."""
+    return all(feed.source.image_size() is not None for feed in decoder.feeds if "image" in feed.fields)
+
+
+class Tasks(Sampler[Rows]):
+    """The chunks of all steps in order, as workers are to begin them. Without `slots` it does not matter when."""
+
+    def __init__(self, start: int, stop: int, rows: range, chunk: int, slots: int | None) -> None:
+        """A `chunk` has at most so many rows."""
+        self.start, self.stop, self.rows, self.chunk, self.slots = start, stop, rows, chunk, slots
+        self.wanted = start
+        """The step whose batch is waited for: those before it were let go."""
+
+    def __iter__(self) -> Iterator[Rows]:
+        for step in range(self.start, self.stop):
+            for first in self.rows[:: self.chunk]:
+                if self.slots is not None and step - self.slots >= self.wanted:
+                    raise RuntimeError(f"step {step} would overwrite the images of step {step - self.slots}")
+                yield step, first, min(first + self.chunk, self.rows.stop)

@@ -1,0 +1,76 @@
+"""Slots: batches of images in memory that is shared with the workers, allocated once."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from m3i_dsl.data.digits import Digits
+from m3i_dsl.data.loader import CHUNK
+from m3i_dsl.data.slots import Slots, Tasks
+from m3i_dsl.data.sources import SourceFault
+from m3i_dsl.data.stream import Stream
+from tests.data.programs import ALL_INPUTS, digits
+from tests.data.test_stream import assert_same
+
+HERE = Path()
+BATCH = CHUNK + 30
+
+
+def test_images_lie_in_a_few_slots_used_over_and_over() -> None:
+    stream = Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2)
+    places: list[int] = []
+    with closing(stream.decoded(0, 12)) as batches:
+        for step, chunks in enumerate(batches):
+            ((part,),) = chunks
+            assert part.images is not None
+            places.append(part.images.data_ptr())
+            here = next(iter(Stream(digits(BATCH), ALL_INPUTS, base=HERE).decoded(step, step + 1)))[0][0]
+            assert here.images is not None
+            assert torch.equal(part.images, here.images)
+    period = len(set(places))
+    assert period == 3, "one in use, two ahead"
+    assert places == [places[step % period] for step in range(12)]
+    assert np.ptp(places) == 2 * BATCH * 8 * 8 * 3, "side by side"
+
+
+def test_a_source_that_does_not_know_its_size_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = list(Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2).batches(14, 18))
+    monkeypatch.setattr(Digits, "image_size", lambda self: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    unknown = Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2)
+    assert_same(known, list(unknown.batches(14, 18)))
+    with closing(unknown.decoded(0, 1)) as batches:
+        assert len(next(batches)) == 2, "chunks as they came"
+
+
+def test_a_slot_in_use_is_never_given_away() -> None:
+    tasks = Tasks(5, 100, range(32, 48), 10, slots=3)
+    given = iter(tasks)
+    for step in (5, 6, 7):
+        assert (next(given), next(given)) == ((step, 32, 42), (step, 42, 48))
+    with pytest.raises(RuntimeError, match="step 8 would overwrite the images of step 5"):
+        next(given)
+    tasks.wanted = 6
+    given = iter(tasks)
+    assert [next(given)[0] for _ in range(8)] == [5, 5, 6, 6, 7, 7, 8, 8]
+
+
+def test_a_source_that_is_wrong_about_its_size_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Digits, "image_size", lambda self: (16, 8))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    with pytest.raises(ValueError, match=r"an image of shape \(8, 8, 3\) where the source said \(16, 8, 3\)"):
+        decoder = Stream(digits(BATCH), ALL_INPUTS, base=HERE)._decoder  # pyright: ignore[reportPrivateUsage]
+        Slots(decoder, 1)[0, 0, CHUNK]
+
+
+def test_too_little_shared_memory_is_a_fault_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(SourceFault, match="no 1 MiB of shared memory for 3 batches") as caught:
+        next(Stream(digits(1000), ALL_INPUTS, base=HERE, workers=1).batches(0, 20))
+    assert caught.value.data == "digits"
