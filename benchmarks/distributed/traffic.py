@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.distributed.member import Member
 from m3i_dsl.lower.executable import Executable
-from m3i_dsl.plan.exchanges import Sum, summed
+from m3i_dsl.plan.exchanges import Operation, Purpose, Sum, summed
 from m3i_dsl.plan.ghost import ghost
 from m3i_dsl.plan.memory import measure_memory
 from m3i_dsl.plan.observer import CollectiveObserver
@@ -47,7 +47,7 @@ def traffic(member: Member, executable: Executable, processes: Processes, shardi
     )
 
 
-def _observed(member: Member) -> dict[tuple[str, str], Sum]:
+def _observed(member: Member) -> dict[tuple[Purpose, Operation], Sum]:
     observer = CollectiveObserver(member.module)
 
     def told(state: Any, bucket: _Bucket) -> torch.futures.Future[torch.Tensor]:
@@ -59,13 +59,13 @@ def _observed(member: Member) -> dict[tuple[str, str], Sum]:
         member.parallel.call.register_comm_hook(None, told)
     with observer:
         member.bare()
-    return dict(summed(observer.exchanges))
+    return summed(observer.exchanges)
 
 
-def _planned(executable: Executable, size: int, sharding: Sharding) -> dict[tuple[str, str], Sum]:
+def _planned(executable: Executable, size: int, sharding: Sharding) -> dict[tuple[Purpose, Operation], Sum]:
     training = executable.program.training
     spirit = ghost(executable, training.batch // size)
     watch = Traffic(spirit)
     with watch.watching():
         measure_memory(spirit, training, buckets=True)
-    return dict(summed(watch.of(World(size, size, sharding))))
+    return summed(watch.of(World(size, size, sharding)))
