@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import shlex
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -53,6 +54,7 @@ def _soaked(arguments: argparse.Namespace, folder: Path) -> int:
     compiled = m3ic(["compile", str(RECIPE), "-o", str(folder / "target" / "soak"), "--set", f"steps={steps}"])
     if compiled:
         return compiled
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what it has started ends with it
     disturbed = Run(folder, "disturbed", arguments.processes)
     alone = Run(folder, "alone", arguments.processes)
     soak = Soak(disturbed, random.Random(arguments.seed), SAVED_EVERY)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +52,34 @@ def artifact(folder: Path, steps: int) -> None:
     driver.write_artifact(folder / "target" / "small", compiled, checked, {})
 
 
-class Run:
-    """A run in `folder`/NAME, in the process that a user would have started."""
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
-    def __init__(self, folder: Path, name: str, *flags: str) -> None:
+
+class Run:
+    """A run in `folder`/NAME, in the process that a user would have started.
+
+    `through` are words between Python and the module: those of another launcher. `variables` are added to the
+    environment. `label` tells processes of one run apart that were started one by one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *flags: str,
+        through: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
+        label: str = "",
+    ) -> None:
         self.path = folder / name
-        command = [sys.executable, "-m", "m3i_dsl.train", "target/small", "--device", "cpu", "--log-every", "1"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        self._told = folder / f"{name}.err"
+        command = [sys.executable, *through, "-m", "m3i_dsl.train", "--", "target/small", "--device", "cpu"]
+        self._told = folder / f"{name}{label}.err"
         with self._told.open("a", encoding="utf-8") as told:
             self._process = subprocess.Popen(
-                [*command, "--run", name, "--log-to", "none", *flags],
+                [*command, "--log-every", "1", "--run", name, "--log-to", "none", *flags],
                 cwd=folder,
-                env=environment,
+                env={**ENVIRONMENT, **(variables or {})},
                 stdout=subprocess.PIPE,
                 stderr=told,
                 text=True,
@@ -71,11 +87,7 @@ class Run:
 
     def until_step(self, step: int) -> None:
         """Waits until `step` was recorded."""
-        deadline = time.monotonic() + SECONDS
-        while self.step() < step:
-            assert self._process.poll() is None, self.told()
-            assert time.monotonic() < deadline, self.told()
-            time.sleep(0.01)
+        self.until(lambda: self.step() >= step)
 
     def step(self) -> int:
         """The last one of the record."""
@@ -96,6 +108,14 @@ class Run:
     @property
     def process(self) -> int:
         return self._process.pid
+
+    def until(self, what: Callable[[], bool]) -> None:
+        """Waits until it is so, while it runs."""
+        deadline = time.monotonic() + SECONDS
+        while not what():
+            assert self._process.poll() is None, self.told()
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.01)
 
     def until_gone(self, processes: list[int]) -> None:
         """Waits until none of them is there: torchrun's agent ends the others of one that was killed."""

@@ -55,6 +55,12 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step(tmp_path: Path, rank
     same(again[0], whole)
 
 
+def test_a_signal_while_a_rank_waits_for_data_stops_all_after_that_step(tmp_path: Path) -> None:
+    stopped = together(tmp_path / "run", Fault("usr1 while waiting", 1, 6))
+    assert [(one.step, one.exit_code) for one in stopped] == [(7, 75), (7, 75)]
+    assert any("stopped by SIGUSR1 after step 7" in text for text in stopped[0].said)
+
+
 def test_a_signal_cuts_an_evaluation_short_which_is_made_on_resuming(tmp_path: Path, whole: Ended) -> None:
     stopped = together(tmp_path / "run", Fault("term while evaluating", 0, 8), evaluate=True)
     assert [(one.step, one.exit_code) for one in stopped] == [(8, 75), (8, 75)]

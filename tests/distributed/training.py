@@ -5,7 +5,10 @@ Runs in the processes of `tests.distributed.processes`. `Fault` says what happen
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +25,7 @@ from m3i_dsl.runtime.run_folder import RunFolder
 from m3i_dsl.vocabulary.values import Duration
 from tests.runtime.tiny import IDENTITY, Silent, TinyGraph, TinyStream, tiny_graph, trainer
 
-What = Literal["nan", "term", "term while evaluating", "nothing"]
+What = Literal["nan", "term", "term while evaluating", "usr1 while waiting", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def trained(
     graph = tiny_graph(coupled=False, dropout=0.0, dtype=torch.float64)
     stream = Rows(
         dtype=torch.float64,
-        before=lambda step: _struck(fault, rank, step, "term"),
+        before=lambda step: _before(fault, rank, step),
         rank=rank,
         size=size,
         bad=fault.step if (fault.what, fault.rank) == ("nan", rank) else None,
@@ -107,6 +110,14 @@ def _folder(path: Path, resume: bool, rank: int) -> RunFolder:
     if rank > 0:
         return RunFolder(path, IDENTITY)
     return RunFolder.open(path) if resume else RunFolder.create(path, IDENTITY)
+
+
+def _before(fault: Fault, rank: int, step: int) -> None:
+    """While the batch of `step` is read, which may take its time."""
+    _struck(fault, rank, step, "term")
+    if fault == Fault("usr1 while waiting", rank, step):
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        time.sleep(0.5)
 
 
 def _struck(fault: Fault, rank: int, step: int, what: What) -> None:

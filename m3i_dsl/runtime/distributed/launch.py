@@ -29,6 +29,9 @@ from m3i_dsl.runtime.signals import EXIT_INTERRUPTED, EXIT_TRY_AGAIN
 FOLDER = "M3IC_LAUNCH"
 """The environment variable that names the folder of the note and of the processes' numbers."""
 
+_LAUNCHER = "launcher"
+"""The file in it with the number of the process that launches."""
+
 _PR_SET_PDEATHSIG = 1
 """Of prctl(2): the signal that a process is sent when its parent ends. Otherwise it would train on, and hold the run.
 """
@@ -60,6 +63,7 @@ def launch(words: Sequence[str], processes: int, *, restarts: int, grace: int) -
 
     with tempfile.TemporaryDirectory(prefix="m3ic-") as folder:
         os.environ[FOLDER] = folder
+        (Path(folder) / _LAUNCHER).write_text(str(os.getpid()))
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         thread = threading.Thread(target=agent, name="torchrun")
         _Forwarding(Path(folder), grace).until_done(thread)
@@ -137,6 +141,8 @@ def enrol(rank: int) -> None:
     """Makes this process one that signals are passed on to, and that saves and stops if its launcher is killed."""
     if has_reader() and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != int((Path(os.environ[FOLDER]) / _LAUNCHER).read_text()):
+            signal.raise_signal(signal.SIGTERM)  # it was killed before that: the store of its agent is gone, too
     _sign("process", rank)
 
 
