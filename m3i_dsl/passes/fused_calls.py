@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from m3i_dsl.ir.effects import is_observable, treats_samples_alone
 from m3i_dsl.ir.graph import Equation, Graph, Value
+from m3i_dsl.passes.common_subexpressions import common_subexpressions
 from m3i_dsl.passes.model import Pass
-from m3i_dsl.passes.rewriting import fresh_names, rebuilt, retyped
+from m3i_dsl.passes.rewriting import fresh_names, readers, rebuilt, retyped
 
 LARGEST_FUSED = 800
 """Tokens of one call, batch times length, up to which fusing pays: forward and backward of two calls of a ViT-Ti on two
@@ -26,7 +27,8 @@ def fused_calls(graph: Graph, batch: int) -> Graph:
     """Fuses each group of calls at the place of its first call."""
     for group in _groups(graph, batch):
         graph = _fused(graph, group) or graph
-    return rebuilt(graph, graph.equations)
+    # Two groups may have joined the same inputs.
+    return common_subexpressions(rebuilt(graph, graph.equations))
 
 
 def _groups(graph: Graph, batch: int) -> list[tuple[Equation, ...]]:
@@ -70,7 +72,10 @@ def _fused(graph: Graph, group: tuple[Equation, ...]) -> Graph | None:
     wholes = tuple(Value(name(), value.type) for value in group[0].results)
     call = retyped(replace(group[0], arguments=tuple(arguments), results=wholes), graph)
     equations.append(call)
+    read = readers(graph)
     for whole, *values in zip(call.results, *(old.results for old in group), strict=True):
+        if not any(read[value.name] for value in values):
+            continue  # such as the last tokens, where only layers before are compared
         split = Equation(tuple(values), "split", (whole,), (("count", len(group)),), group[0].place)
         equations.append(retyped(split, graph))
     skipped = {id(equation) for equation in (*group, *ahead)}
