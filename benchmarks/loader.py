@@ -288,7 +288,7 @@ def main() -> None:
 def rendered(found: dict[str, list[Measured]]) -> str:
     """The table."""
     lines = [
-        "| loader | images/s: best, median | share: best, median | processor ms/image: least, median | share |",
+        "| loader | images/s: best, median | share: best, median | processor ms/image: least, median | share of least |",
         "|---|---:|---:|---:|---:|",
     ]
     alone = found["decoding alone"]
