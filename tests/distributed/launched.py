@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,11 +59,20 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
+def free_port(among: range = range(20000, 32000)) -> str:
+    """One that nobody listens at now, below those that the kernel gives away."""
+    for port in random.sample(among, 100):
+        with socket.socket() as taken, contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return str(port)
+    raise AssertionError("no port is free")
+
+
 class Run:
     """A run in `folder`/NAME, in the process that a user would have started.
 
     `through` are words between Python and the module: those of another launcher. `variables` are added to the
-    environment. `label` tells processes of one run apart that were started one by one.
+    environment. `label` tells processes of one run apart that were started one by one. `command` is in place of all.
     """
 
     def __init__(
@@ -71,13 +83,14 @@ class Run:
         through: Sequence[str] = (),
         variables: Mapping[str, str] | None = None,
         label: str = "",
+        command: Sequence[str] = (),
     ) -> None:
         self.path = folder / name
-        command = [sys.executable, *through, "-m", "m3i_dsl.train", "--", "target/small", "--device", "cpu"]
+        usual = [sys.executable, *through, "-m", "m3i_dsl.train", "--", "target/small", "--device", "cpu"]
         self._told = folder / f"{name}{label}.err"
         with self._told.open("a", encoding="utf-8") as told:
             self._process = subprocess.Popen(
-                [*command, "--log-every", "1", "--run", name, "--log-to", "none", *flags],
+                command or [*usual, "--log-every", "1", "--run", name, "--log-to", "none", *flags],
                 cwd=folder,
                 env={**ENVIRONMENT, **(variables or {})},
                 stdout=subprocess.PIPE,
