@@ -82,10 +82,13 @@ class Member:
         self.done = 0
         self.asking = 0.0
         """Seconds in which hosts have asked each other and waited for the answer."""
+        self.processor: list[float] = []
+        """Seconds of all threads of this rank, of each step: other load on the machine disturbs them least."""
 
     def __call__(self) -> Tensor:
         """The loss before the step, of this rank; the order is that of `Trainer._train`."""
         self.watchdog.at(f"computing step {self.done + 1}")
+        used = time.process_time()
         begun = time.perf_counter()
         self.vote.ask(0)
         asked = time.perf_counter()
@@ -95,6 +98,7 @@ class Member:
         self.vote.answer(0)
         self.asking += time.perf_counter() - answered + asked - begun
         self.watchdog.at(f"reading the batch of step {self.done + 1}")
+        self.processor.append(time.process_time() - used)
         return output.loss
 
     def bare(self) -> StepOutput:

@@ -30,6 +30,7 @@ def page(results: Sequence[Found | Outcome], failed: Mapping[str, str], setting:
         f"Sizes: {setting.sizes}.",
         f"The sides of a case take turns, {setting.rounds} rounds; all ranks take the same turn, and a time is that of",
         "the slowest. Before any timing the first losses were found to be those of one process with the whole batch.",
+        "Processor time is that of all threads of a rank, the median of the timed steps.",
         "",
         f"- `{TRAINER}`: the step of `m3ic train` on a rank's rows, with guard, watchdog and vote of hosts, in",
         "  DistributedDataParallel",

@@ -7,6 +7,7 @@ are those of one more step, which the exchanged gradients have changed.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -54,7 +55,7 @@ def synchronisation(processes: Processes, name: str, size: Size, rounds: int) ->
     expected = first_losses(recipe, processes)
     for side, member in members.items():
         if side == NOTHING:  # it knows its own rows only
-            same_losses(processes, side, member, first_losses(replace(recipe, batch=mine), processes), own=True)
+            same_losses(processes, side, member, first_losses(replace(recipe, batch=mine), processes, 1), own=True)
         elif side == NO_GRADIENTS:  # its second step starts from weights of its own
             same_losses(processes, side, member, expected[:1])
         else:
@@ -65,14 +66,17 @@ def synchronisation(processes: Processes, name: str, size: Size, rounds: int) ->
         members[TRAINER].asking, before = 0.0, members[TRAINER].done
         times = interleaved(processes, members, rounds=rounds)
     asking = max(gathered(processes, members[TRAINER].asking / (members[TRAINER].done - before)))
-    outcome = Outcome(name, TRAINER, times)
+    used = {side: max(gathered(processes, statistics.median(m.processor[-rounds:]))) for side, m in members.items()}
+    extra = {side: {"processor, ms": f"{1e3 * seconds:.1f}"} for side, seconds in used.items()}
+    outcome = Outcome(name, TRAINER, times, extra)
     ratios = {side: 1 / outcome.faster(side) for side in times}
     target = Target(f"{name}: step over one without exchange", LIMIT, "at most", ratios[NOTHING], "least times")
     medians = times[TRAINER].median / times[NOTHING].median
     notes = (
         f"The step takes {ratios[NOTHING]:.3f} times as long as one that exchanges nothing ({medians:.3f} of medians), "
-        f"{ratios[NO_GRADIENTS]:.3f} times as long as one that exchanges all but gradients. Hosts spend "
-        f"{1e3 * asking:.2f} ms of it in their vote.",
+        f"{ratios[NO_GRADIENTS]:.3f} times as long as one that exchanges all but gradients, and "
+        f"{used[TRAINER] / used[NOTHING]:.3f} times the processor time of the former. "
+        f"Hosts spend {1e3 * asking:.2f} ms of it in their vote.",
     )
     sent: dict[str, tuple[Line, ...]] = {
         "ddp": traffic(members[TRAINER], recipe.executable, processes, "none"),
@@ -105,10 +109,10 @@ def whole(name: str, size: Size, processes: Processes) -> Recipe:
     return compile_recipe(recipe_text(name), replace(size, batch=size.batch * processes.size))
 
 
-def first_losses(recipe: Recipe, processes: Processes) -> list[Tensor]:
-    """Those of two steps of one process on all of the recipe's batch."""
+def first_losses(recipe: Recipe, processes: Processes, steps: int = 2) -> list[Tensor]:
+    """Those of so many steps of one process on all of the recipe's batch."""
     alone_ = Member(recipe.executable, recipe.batch, processes, "nothing")
-    return [alone_(), alone_()]
+    return [alone_() for _ in range(steps)]
 
 
 def same_losses(
