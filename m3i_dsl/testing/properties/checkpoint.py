@@ -10,6 +10,7 @@ import random
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.run_folder import Identity
-from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.scalars import Scalars
+from m3i_dsl.runtime.schedule import LearningRate, steps_of
 from m3i_dsl.runtime.step import TrainingStep
 from m3i_dsl.testing.case import Case
 from m3i_dsl.testing.outcome import Failed, Property
@@ -49,6 +51,9 @@ class _Run:
             LearningRate(0, TOTAL, training.schedule.word),
             Guard(self.module, _CPU, deferred=False),
             precision,
+            scalars=Scalars(
+                self.module, TOTAL, partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)
+            ),
             clip=training.clip,
             slices=1,
         )
