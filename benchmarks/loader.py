@@ -288,7 +288,7 @@ def main() -> None:
 def rendered(found: dict[str, list[Measured]]) -> str:
     """The table."""
     lines = [
-        "| loader | images/s: best, median | share: best, median | processor ms/image: least, median | share of least |",
+        "| loader | images/s: best, median | share: best, median | processor ms/image: least, median | share |",
         "|---|---:|---:|---:|---:|",
     ]
     alone = found["decoding alone"]
@@ -316,7 +316,7 @@ Written by `python -m benchmarks.loader SHARDS --output benchmarks/RESULTS_LOADE
 {arguments.workers} processes decode JPEG images (shorter side 256) to {CANVAS}x{CANVAS} and deliver uint8 batches of
 {BATCH}, each as one tensor; nothing is kept decoded. {arguments.rounds} runs of {arguments.images} images each, in
 turns. Decoding alone is as many processes that throw the images away. Its share is of the best rates, and the median of
-the shares in each round. The last column compares the least processor time, of all processes together: the share that
+the shares in each round. The last column compares the least processor times, of all processes together: the share that
 is reached where cores are what limits both. The aim is {AIM:.0%}.
 
 {table}
