@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shlex
 import signal
 import sys
 import tempfile
@@ -85,7 +84,8 @@ def _soaked(arguments: argparse.Namespace, folder: Path) -> int:
     failures = [*soak.failures, *unequal[:10], *other[:10]]
     failures += [f"memory of rank {rank} grows: {one}" for rank, one in memory.items() if not one.flat]
     found = Found(
-        command=shlex.join(["python", "-m", "benchmarks.soak", *sys.argv[1:]]),
+        command=f"python -m benchmarks.soak --minutes {arguments.minutes:g} --seed {arguments.seed} "
+        f"--processes {arguments.processes}",
         processes=arguments.processes,
         minutes=arguments.minutes,
         last=last,
@@ -98,7 +98,7 @@ def _soaked(arguments: argparse.Namespace, folder: Path) -> int:
         failures=failures,
     )
     text = page(found)
-    print(text)
+    print(text, end="")
     if arguments.output is not None:
         arguments.output.write_text(text, encoding="utf-8")
     return 1 if failures else 0

@@ -52,7 +52,7 @@ class Found:
 
 def page(found: Found) -> str:
     """All of it."""
-    return "\n".join([*_head(found), "", *_disturbances(found), "", *_ends(found), "", *_memory(found), ""])
+    return "\n".join([*_head(found), "", *_disturbances(found), "", *_ends(found), "", *_memory(found)]) + "\n"
 
 
 def _head(found: Found) -> list[str]:
@@ -87,8 +87,9 @@ def _disturbances(found: Found) -> list[str]:
         lines.append(f"| {kind} | {len(costs)} | {len(costs) - len(known)} | {steps} | {seconds} |")
     lines += [
         "",
-        "Steps and seconds are medians. A disturbance of the third column was followed by another one before training",
-        "had gone on: it struck while processes started, met each other, or read a checkpoint.",
+        "Steps and seconds are medians, on a machine that others used as well. A disturbance of the third column was",
+        "followed by another one before training had gone on, which struck while processes started, met each other or",
+        "read a checkpoint; what both cost is counted for the second one.",
     ]
     return lines
 
