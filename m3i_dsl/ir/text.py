@@ -149,6 +149,11 @@ class _Reader:
             if part
         )
         attributes = tuple((k, self._attribute(v)) for k, v in self._arguments(match[4] or "", span))
+        expected, found = OPERATIONS[match[2]].attributes, [name for name, _ in attributes]
+        if sorted(found) != sorted(expected):
+            # What another version of m3ic wrote, more often than an edit.
+            wanted = ", ".join(f"`{name}`" for name in expected) or "no attributes"
+            self._fail(span, f"`{match[2]}` has {wanted}, and this line gives {', '.join(found) or 'none'}")
         results = tuple(self._define(name, type_) for name, type_ in _RESULT.findall(match[1]))
         self.equations.append(Equation(results, match[2], arguments, attributes, self._place(match[5], span)))
 
@@ -206,7 +211,8 @@ class _Reader:
         return Place(match[1], int(match[2]), int(match[3]), match[4] or "")
 
     def _fail(self, span: Span, message: str) -> NoReturn:
-        raise RecipeError([error("M3I0401", message, span)])
+        help_ = "compile the recipe again with `m3ic compile`: other versions of m3ic write other graphs"
+        raise RecipeError([error("M3I0401", message, span, helps=(help_,))])
 
 
 def read(text: str, name: str = "recipe.ir") -> Graph:
