@@ -157,11 +157,12 @@ def test_a_worker_that_dies_is_a_fault_that_says_how(number: signal.Signals) -> 
     import multiprocessing
 
     stream = Stream(digits(32), (ViewInput("x1", "view1"),), base=Path(), workers=2)
+    others = multiprocessing.active_children()  # of other tests
     before = signal.getsignal(signal.SIGCHLD)
     with pytest.raises(RecipeError) as caught, closing(stream.batches(0, 10_000)) as batches:
         next(batches)
         assert signal.getsignal(signal.SIGCHLD) == before, "nothing is raised where training happens to be"
-        victim = multiprocessing.active_children()[0]
+        victim = next(child for child in multiprocessing.active_children() if child not in others)
         assert victim.pid is not None
         os.kill(victim.pid, number)
         victim.join(5)
@@ -169,7 +170,7 @@ def test_a_worker_that_dies_is_a_fault_that_says_how(number: signal.Signals) -> 
     found = caught.value.diagnostics[0]
     assert found.code == "M3I0522"
     assert f"process {victim.pid}: killed by {number.name}" in found.notes[0]
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_workers_compute_with_one_thread() -> None:

@@ -265,11 +265,12 @@ def test_workers_ignore_the_signals_that_stop_training() -> None:
 def test_leaving_early_ends_the_workers() -> None:
     import multiprocessing
 
+    others = set(multiprocessing.active_children())  # of other tests
     stream = Stream(digits(32), ALL_INPUTS, base=HERE, workers=2)
     with closing(stream.batches(0, 1000)) as batches:
         next(batches)
-        assert len(multiprocessing.active_children()) == 2
-    assert multiprocessing.active_children() == []
+        assert len(set(multiprocessing.active_children()) - others) == 2
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_waiting_is_measured() -> None:

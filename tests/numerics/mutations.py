@@ -215,6 +215,8 @@ def _give(one: fx.Node, other: fx.Node, indices: tuple[int, ...]) -> Edit:
         for index, value in zip(indices, values, strict=True):
             _before(taker, _node(value))
             taker.update_arg(index, value)
+        # With geometry every sample has positions of its own.
+        taker.kwargs = {name: given for name, given in taker.kwargs.items() if name != "shared"}
 
     return edit
 

@@ -84,8 +84,10 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """`needed`: the last block computes the wanted positions only. `shared`: the first block projects the mask
         tokens once for all samples, where there are more of them than positions. Both are equal to rounding, with layer
-        norm only; `shared` without geometry and with two blocks at least.
+        norm only; `shared` without geometry and with two blocks at least. Raises ValueError for `shared` with geometry.
         """
+        if shared and geometry_x is not None:
+            raise ValueError("with geometry each sample's positions are its own: nothing of them is shared")
         context = self.context(features, hidden, source)
         blocks = cast("list[Block]", list(self.blocks))
         if shared and len(context) * self.shape.wanted > self.target_grid.tokens:
