@@ -7,6 +7,7 @@ Takes: features `[..., D]`. Gives: cosines `[..., K]` with K prototypes. Guarant
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 from torch.nn.functional import linear
 
 from m3i_dsl.modules.blocks import Norm
@@ -51,4 +52,8 @@ class Prototypes(nn.Module):
         """[..., D] -> [..., K]."""
         projected = self.mlp(features)
         with without_autocast(projected):
-            return linear(l2(wide(projected)), l2(self.prototypes.weight))
+            # Scores are divided, not prototypes: of these there are up to 65,536, and a copy of all of them and its
+            # backward pass would take as long as the product.
+            prototypes_KD = wide(self.prototypes.weight)
+            norms_K = vector_norm(prototypes_KD, dim=-1).clamp(min=1e-12)
+            return linear(l2(wide(projected)), prototypes_KD) / norms_K
