@@ -12,9 +12,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Plan
-from m3i_dsl.runtime.reporting.across import Alone, gathered
+from m3i_dsl.runtime.reporting.across import brought_together
 from m3i_dsl.runtime.reporting.reporter import Measured, Reporter
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.run_folder import RunFolder
@@ -23,15 +24,17 @@ from tests.runtime.tiny import IDENTITY
 
 pytestmark = ONE_WORKER
 
+CPU = torch.device("cpu")
+
 
 def _reported(folder: str) -> tuple[str, bool]:
     """What this rank shows, and whether it has a record, of two logged steps."""
     rank = dist.get_rank()
-    peers = Alone(rank, dist.get_world_size(), 1, dist.group.WORLD)
+    processes = Processes(CPU, rank, dist.get_world_size(), restart=1, control=dist.group.WORLD)
     shown = io.StringIO()
     run_folder = RunFolder(Path(folder), IDENTITY)
     with redirect_stderr(shown):
-        reporter = Reporter(run_folder, Reporting(sinks=(), seconds=0.0), peers, torch.device("cpu"), 8)
+        reporter = Reporter(run_folder, Reporting(sinks=(), seconds=0.0), processes, CPU, 8)
         with reporter:
             reporter.start(Plan("tiny", 0, 4, 4, 2, 8, ("a",), 2, "CPU", 1), keep=0, configuration={})
             reporter.say("for all ranks")
@@ -73,10 +76,10 @@ def test_rank_0_speaks_for_all(tmp_path: Path) -> None:
 
 def _table() -> tuple[Any, Any, int]:
     rank = dist.get_rank()
-    peers = Alone(rank, dist.get_world_size(), 0, dist.group.WORLD)
+    processes = Processes(CPU, rank, dist.get_world_size(), control=dist.group.WORLD)
     own = {"wait": 0.25 * rank, "loss": 10.0**rank}
     own = own if rank else dict(reversed(own.items()))  # the order of names is no part of the exchange
-    table = gathered(own, ["\u00e4" * (rank + 1)] if rank else [], peers)
+    table = brought_together(own, ["\u00e4" * (rank + 1)] if rank else [], processes)
     return dict(table.values), table.messages, table.rank_of_largest("wait")
 
 

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 
 from m3i_dsl.diagnostics import RecipeError
+from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.faults import Notice, TrainingFault
 from m3i_dsl.runtime.interfaces import Display, Plan, Progress
-from m3i_dsl.runtime.reporting.across import Gathered, Peers, gathered
+from m3i_dsl.runtime.reporting.across import Gathered, brought_together
 from m3i_dsl.runtime.reporting.display import Silent, display_for
 from m3i_dsl.runtime.reporting.forwarding import forwarded_warnings
 from m3i_dsl.runtime.reporting.metrics import MetricsLog, scalars
@@ -58,13 +59,13 @@ class Reporter(AbstractContextManager["Reporter"]):
         self,
         run: RunFolder,
         settings: Reporting,
-        peers: Peers,
+        processes: Processes,
         device: torch.device,
         batch: int,
         display: Display | None = None,
     ) -> None:
-        self._run, self._settings, self._peers, self._device = run, settings, peers, device
-        self._speaks = peers.rank == 0
+        self._run, self._settings, self._processes, self._device = run, settings, processes, device
+        self._speaks = processes.first
         self._display: Display = Silent()
         if self._speaks:
             self._display = display_for(seconds=settings.seconds) if display is None else display
@@ -89,7 +90,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         if not self._speaks:
             self._context.enter_context(forwarded_warnings(self.say_here))
             return
-        restarted = self._peers.restart > 0
+        restarted = self._processes.restart > 0
         described = Description(self._run.path, plan.recipe, plan.first, configuration)
         # Before the live display: wandb may ask who is there.
         self._fan = Fan(chosen(self._settings.sinks), described, lenient=restarted)
@@ -165,7 +166,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         seconds = self.throughput.elapsed
         images_per_second, data_wait = self.throughput.read()
         memory = memory_of(self._device)
-        everywhere = gathered(
+        everywhere = brought_together(
             {
                 **own.values,
                 "data_wait": data_wait,
@@ -175,7 +176,7 @@ class Reporter(AbstractContextManager["Reporter"]):
                 "device": memory.device_peak or 0,
             },
             self._said,
-            self._peers,
+            self._processes,
         )
         self._said = []
         if self._log is None or self._plan is None:
@@ -202,7 +203,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             self.warn(notice)
         for rank, message in everywhere.messages:
             self._relay(rank, json.loads(message))
-        slowest = everywhere.rank_of_largest("data_wait") if self._peers.size > 1 else None
+        slowest = everywhere.rank_of_largest("data_wait") if self._processes.size > 1 else None
         if notice := self._waiting.observe(progress.data_wait, seconds, slowest):
             self.warn(notice)
 
