@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -43,12 +44,7 @@ class Folder(Source):
         check_prompt(self.prompt, category=self.category, caption=self.caption)
 
     def fields(self) -> dict[str, Modality]:
-        fields: dict[str, Modality] = {"image": "image"}
-        if self.caption or self.prompt is not None:
-            fields["text"] = "text"
-        if self.category:
-            fields["category"] = "category"
-        return fields
+        return image_fields(text=self.caption or self.prompt is not None, category=self.category)
 
     def has_held_out(self) -> bool:
         return self.test is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -47,12 +48,9 @@ class Parquet(Source):
         check_prompt(self.prompt, category=self.category is not None, caption=self.caption is not None)
 
     def fields(self) -> dict[str, Modality]:
-        fields: dict[str, Modality] = {"image": "image"}
-        if self.caption is not None or self.prompt is not None:
-            fields["text"] = "text"
-        if self.category is not None:
-            fields["category"] = "category"
-        return fields
+        return image_fields(
+            text=self.caption is not None or self.prompt is not None, category=self.category is not None
+        )
 
     def has_held_out(self) -> bool:
         return self.test is not None

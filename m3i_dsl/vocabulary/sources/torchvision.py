@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -79,11 +80,7 @@ class Torchvision(Source):
             raise WordError(f"`{self.dataset}` has the splits `train` and `test`", argument="split")
 
     def fields(self) -> dict[str, Modality]:
-        fields: dict[str, Modality] = {"image": "image"}
-        if self.prompt is not None:
-            fields["text"] = "text"
-        fields["category"] = "category"
-        return fields
+        return image_fields(text=self.prompt is not None, category=True)
 
     def describe(self, base: Path) -> SourceDescription:
         from m3i_dsl.data.subset import limited_description

@@ -1,0 +1,15 @@
+"""The fields of sources of images: texts and categories where their arguments name them."""
+
+from __future__ import annotations
+
+from m3i_dsl.vocabulary.kinds import Modality
+
+
+def image_fields(*, text: bool, category: bool) -> dict[str, Modality]:
+    """`image`, and `text` and `category` where there are such."""
+    fields: dict[str, Modality] = {"image": "image"}
+    if text:
+        fields["text"] = "text"
+    if category:
+        fields["category"] = "category"
+    return fields
