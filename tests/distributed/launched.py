@@ -36,8 +36,8 @@ objective mim {
   }
 }
 train {
-  batch 8
-  steps STEPS
+  batch BATCH
+  LENGTH
   optimizer adamw(lr: 1e-3)
 }
 """
@@ -46,10 +46,15 @@ SECONDS = 120.0
 """After which a run that goes on is a failure: what these tests do takes some seconds."""
 
 
+def small(*, batch: int, length: str) -> str:
+    """The text of a recipe that trains in a moment; `length` is `steps 8` or the like."""
+    return RECIPE.replace("BATCH", str(batch)).replace("LENGTH", length)
+
+
 def artifact(folder: Path, steps: int) -> None:
     """Compiles the recipe into `folder`/target/small."""
     recipe = folder / "small.m3i"
-    recipe.write_text(RECIPE.replace("STEPS", str(steps)))
+    recipe.write_text(small(batch=8, length=f"steps {steps}"))
     checked = driver.check_file(read_file(recipe))
     compiled = driver.compile_program(checked.required(), folder)
     driver.write_artifact(folder / "target" / "small", compiled, checked, {})

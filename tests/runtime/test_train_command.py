@@ -12,30 +12,9 @@ from m3i_dsl import driver
 from m3i_dsl.cli.main import main
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.source import read_file
+from tests.distributed.launched import small
 
-RECIPE = """\
-m3i 1
-recipe small
-data digits = embedded("digits")
-view view1 of digits.image = crop(16px)
-encoder image = timm("vit_tiny_patch16_224", image: 16px, patch: 8px, width: 16, depth: 1, heads: 2)
-objective mim {
-  input masked view1 by random(50%)
-  represent dense feature of image
-  target pixels {
-    data view1
-    representation dense pixels
-    predictor decoder(layers: 1, heads: 2)
-    regularization none
-    distribution gaussian
-  }
-}
-train {
-  batch 256
-  epochs 1
-  optimizer adamw(lr: 1e-3)
-}
-"""
+RECIPE = small(batch=256, length="epochs 1")
 
 
 @pytest.fixture
