@@ -1,7 +1,8 @@
 """`python -m benchmarks.speed`: measures and writes the page.
 
 With `--peers` the other libraries are installed beside m3ic into benchmarks/.peers (once), and everything is measured
-there, so that all sides of a case run in one process. Without it, only hand-written code is compared.
+there. Without it, only hand-written code is compared. All sides of a case run in one process, and each case in a fresh
+one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from benchmarks.speed.size import SIZES
 
 if TYPE_CHECKING:
+    from benchmarks.speed.cases.case import Context
     from benchmarks.speed.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +69,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[str, str]) -> int:
-    import torch
-
+    from benchmarks.speed.alone import alone
     from benchmarks.speed.cases import CASES
     from benchmarks.speed.cases.case import Context
     from benchmarks.speed.machine import machine, versions
@@ -82,11 +83,9 @@ def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[st
     if unknown := [name for name in names if name not in CASES]:
         print(f"error: there is no case {unknown[0]!r}; --list names them", file=sys.stderr)
         return 2
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
     absent = missing() if options.peers else {"other libraries": "run without --peers"}
     absent |= uninstalled
-    context = Context(SIZES[options.size], options.repeats, options.peers)
+    context = Context(SIZES[options.size], options.repeats, options.peers, options.threads)
     setting = Setting(
         date=datetime.date.today().isoformat(),
         machine=machine(),
@@ -101,7 +100,7 @@ def _measure(options: argparse.Namespace, given: list[str], uninstalled: dict[st
     started = time.monotonic()
     for index, name in enumerate(names, start=1):
         try:
-            outcomes.append(CASES[name](context))
+            outcomes.append(alone(name, context))
             shown = _line(outcomes[-1])
         except Exception as problem:  # one case that fails, a peer's code among them, leaves the others
             failed[name] = f"{type(problem).__name__}: {problem}".splitlines()[0]
@@ -118,10 +117,7 @@ def _line(outcome: Outcome) -> str:
     return ", ".join(f"{side} {1e3 * timed.minimum:.1f} ms" for side, timed in outcome.times.items())
 
 
-def _sizes(context: object) -> str:
-    from benchmarks.speed.cases.case import Context
-
-    assert isinstance(context, Context)
+def _sizes(context: Context) -> str:
     size = context.size
     return (
         f"batch {size.batch}, images of {size.size} px, patches of {size.patch} px, ViT {size.width} wide, "

@@ -9,13 +9,13 @@ call was measured to be faster than several smaller ones.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
-from m3i_dsl.ir.effects import is_observable, treats_samples_alone
-from m3i_dsl.ir.graph import Equation, Graph, Value
+from m3i_dsl.ir.effects import treats_samples_alone
+from m3i_dsl.ir.graph import Equation, Graph
 from m3i_dsl.passes.common_subexpressions import common_subexpressions
+from m3i_dsl.passes.joining import joined
 from m3i_dsl.passes.model import Pass
-from m3i_dsl.passes.rewriting import fresh_names, readers, rebuilt, retyped
+from m3i_dsl.passes.rewriting import rebuilt
 
 LARGEST_FUSED = 800
 """Tokens of one call, batch times length, up to which fusing pays: forward and backward of two calls of a ViT-Ti on two
@@ -26,7 +26,7 @@ cores took 1.8 to 1.05 times as long as one call up to here, and 0.95 to 1.01 ti
 def fused_calls(graph: Graph, batch: int) -> Graph:
     """Fuses each group of calls at the place of its first call."""
     for group in _groups(graph, batch):
-        graph = _fused(graph, group) or graph
+        graph = joined(graph, group) or graph
     # Two groups may have joined the same inputs.
     return common_subexpressions(rebuilt(graph, graph.equations))
 
@@ -51,50 +51,6 @@ def _tokens(equation: Equation) -> int:
     tokens = equation.arguments[0]
     assert tokens is not None
     return int(tokens.type.dimensions[1])
-
-
-def _fused(graph: Graph, group: tuple[Equation, ...]) -> Graph | None:
-    """The graph with one call for the group, or None when a later call waits for something that cannot move up."""
-    first = graph.equations.index(group[0])
-    ahead = needed_before(graph, group, first)
-    if ahead is None:
-        return None
-    name = fresh_names(graph)
-    equations = [*graph.equations[:first], *ahead]
-    arguments: list[Value | None] = []
-    for parts in zip(*(call.arguments for call in group), strict=True):
-        if parts[0] is None:
-            arguments.append(None)
-            continue
-        unknown = Value(name(), parts[0].type)
-        equations.append(retyped(Equation((unknown,), "concat", parts, (), group[0].place), graph))
-        arguments.append(equations[-1].results[0])
-    wholes = tuple(Value(name(), value.type) for value in group[0].results)
-    call = retyped(replace(group[0], arguments=tuple(arguments), results=wholes), graph)
-    equations.append(call)
-    read = readers(graph)
-    for whole, *values in zip(call.results, *(old.results for old in group), strict=True):
-        if not any(read[value.name] for value in values):
-            continue  # such as the last tokens, where only layers before are compared
-        split = Equation(tuple(values), "split", (whole,), (("count", len(group)),), group[0].place)
-        equations.append(retyped(split, graph))
-    skipped = {id(equation) for equation in (*group, *ahead)}
-    rest = [equation for equation in graph.equations[first:] if id(equation) not in skipped]
-    return replace(graph, equations=(*equations, *rest))
-
-
-def needed_before(graph: Graph, calls: tuple[Equation, ...], first: int) -> list[Equation] | None:
-    """The equations after place `first` that the later calls read, in order."""
-    needed = {value.name for call in calls for value in call.arguments if value is not None}
-    moved: list[Equation] = []
-    for equation in reversed(graph.equations[first:]):
-        if not any(value.name in needed for value in equation.results):
-            continue
-        if equation in calls or is_observable(equation, graph):
-            return None
-        moved.append(equation)
-        needed.update(value.name for value in equation.arguments if value is not None)
-    return moved[::-1]
 
 
 PASS = Pass("fused-calls", "reassociating", "small calls of one encoder are one call on a larger batch", fused_calls)

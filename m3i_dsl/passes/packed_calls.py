@@ -15,7 +15,7 @@ from dataclasses import replace
 from m3i_dsl.ir.dimensions import batches_in
 from m3i_dsl.ir.effects import treats_samples_alone
 from m3i_dsl.ir.graph import Equation, Graph, Value
-from m3i_dsl.passes.fused_calls import needed_before
+from m3i_dsl.passes.joining import needed_before
 from m3i_dsl.passes.model import Pass
 from m3i_dsl.passes.rewriting import rebuilt, retyped
 from m3i_dsl.vocabulary.kinds import ImageEncoder

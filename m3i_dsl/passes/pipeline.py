@@ -16,6 +16,7 @@ from m3i_dsl.passes import (
     common_subexpressions,
     dead_code,
     fused_calls,
+    fused_heads,
     needed_tokens,
     one_correlation,
     packed_calls,
@@ -34,6 +35,7 @@ PIPELINE: tuple[Pass, ...] = (
     one_correlation.PASS,
     fused_calls.PASS,  # after all that look at the masks of calls, which it hides
     packed_calls.PASS,  # joins what is left: calls on different sizes
+    fused_heads.PASS,  # after the encoders whose tokens the heads read
 )
 
 NAMES = tuple(pass_.name for pass_ in PIPELINE)

@@ -10,7 +10,7 @@ import pytest
 
 from m3i_dsl.driver import Compiled
 from m3i_dsl.ir.graph import Equation, Graph
-from m3i_dsl.passes import common_subexpressions, dead_code, fused_calls, needed_tokens, one_correlation
+from m3i_dsl.passes import common_subexpressions, dead_code, fused_calls, fused_heads, needed_tokens, one_correlation
 from m3i_dsl.passes.rewriting import rebuilt, renamed
 from m3i_dsl.testing.comparison import Disagreement
 from m3i_dsl.testing.equivalence import assert_equivalent, observe
@@ -86,6 +86,13 @@ def test_calls_are_fused_through_batch_norm(monkeypatch: pytest.MonkeyPatch) -> 
     same(of, plain, fused_calls.fused_calls(plain, BATCH))
     monkeypatch.setattr(fused_calls, "treats_samples_alone", lambda *_: True)
     differ(of, plain, fused_calls.fused_calls(plain, BATCH))
+
+
+def test_heads_are_fused_through_batch_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = compiled("byol")
+    same(of, of.plain, fused_heads.fused_heads(of.plain, BATCH))
+    monkeypatch.setattr(fused_heads, "treats_samples_alone", lambda *_: True)
+    differ(of, of.plain, fused_heads.fused_heads(of.plain, BATCH))
 
 
 def test_fused_calls_are_split_in_another_order() -> None:

@@ -14,6 +14,7 @@ from m3i_dsl.passes.cancelled_pairs import cancelled_pairs
 from m3i_dsl.passes.common_subexpressions import common_subexpressions
 from m3i_dsl.passes.dead_code import dead_code
 from m3i_dsl.passes.fused_calls import fused_calls
+from m3i_dsl.passes.fused_heads import fused_heads
 from m3i_dsl.passes.needed_tokens import needed_tokens
 from m3i_dsl.passes.one_correlation import one_correlation
 from m3i_dsl.passes.shared_queries import shared_queries
@@ -27,6 +28,8 @@ module encoders.image = {VIT.format(more="")} {SHAPE}  # r.m3i:1:1
 module encoders.noisy = {VIT.format(more=", drop_path: 10%")} {SHAPE}  # r.m3i:1:1
 module predictors.head = linear {{input_width: 36, output_width: 192, prefix: 1, rows: 4, columns: 4, \
 target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
+module projectors.image = mlp(layers: 2, width: 36) {{input_width: 36, output_width: 36}}  # r.m3i:1:1
+module projectors.coupled = mlp(layers: 2, width: 36, norm: batch) {{input_width: 36, output_width: 36}}  # r.m3i:1:1
 module predictors.deep = decoder(layers: 1, heads: 3) {{input_width: 36, output_width: 36, prefix: 1, rows: 4, \
 columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
 module predictors.two = decoder(layers: 2, heads: 3, position: relative) {{input_width: 36, output_width: 36, \
@@ -35,6 +38,8 @@ module likelihoods.loss = gaussian {{candidates: none, width: 36, queue: 0, toke
 module penalties.off = decorrelation {{}}  # r.m3i:1:1
 input %a: f32[B, 3, 32, 32] = view(view: a)
 input %b: f32[B, 3, 32, 32] = view(view: b)
+input %c: f32[B, 17, 36] = view(view: c)
+input %d: f32[B, 17, 36] = view(view: d)
 input %g: f32[B, 6] = geometry(view: a)
 input %h: f32[B, 6] = geometry(view: b)
 input %m: bool[B, 16] = mask(view: a, mask: random(50%), rows: 4, columns: 4, stride: 8, slot: "s")
@@ -213,6 +218,30 @@ def test_small_calls_are_one() -> None:
     assert "concat" not in after(fused_calls, text.replace("image", "noisy")), "random numbers are drawn per call"
     chained = text.replace("partner(%b)", "blend(%b, %a, %m) {rows: 4, columns: 4}").replace("0: B, 17", "0: B, 17")
     assert "concat" in after(fused_calls, chained)
+
+
+def test_small_heads_are_one() -> None:
+    """Heads on heads too: what was joined for the first is not split and joined again for the second."""
+    predict = "{module: head, form: tokens, needed: false, shared: false}"
+    text = f"""
+        0: B, 36 = pool(%a) {{prefix: 1, mode: mean}}
+        1: B, 36 = project(%0) {{module: image}}
+        2: B, 192 = predict(%1, none, none, none, none, none) {predict}
+        3: B, 36 = pool(%b) {{prefix: 1, mode: mean}}
+        4: B, 36 = project(%3) {{module: image}}
+        5: B, 192 = predict(%4, none, none, none, none, none) {predict}
+        x = %2
+        y = %5"""
+    text = text.replace("%a", "%c").replace("%b", "%d")
+    assert after(fused_heads, text) == (
+        "%0 = pool(%c)\n%1 = pool(%d)\n%2 = concat(%0, %1)\n%3 = project(%2)\n"
+        "%4 = predict(%3, none, none, none, none, none)\n%5, %6 = split(%4)\noutput x = %5\noutput y = %6"
+    )
+    monitored = after(fused_heads, text + "\n        z = %4")
+    assert "%4, %5 = split(%3)\n%6 = predict(%3, " in monitored, "what is read of a head by itself stays"
+    assert "concat" not in after(fused_heads, text, batch=4096), "a large call gains nothing"
+    coupled = after(fused_heads, text.replace("module: image", "module: coupled"))
+    assert coupled.count("project") == 2, "batch norm looks at the whole batch of a call"
 
 
 def test_passes_have_names_and_an_order() -> None:

@@ -16,6 +16,7 @@ class Context:
     size: Size
     rounds: int
     peers: bool
+    threads: int
 
     def timed(self, sides: Mapping[str, Callable[[], object]], *, factor: float = 1.0) -> dict[str, Timed]:
         """Interleaved times; `factor` times the usual number of rounds."""

@@ -31,13 +31,13 @@ class DINO(Handwritten):
         return ((self.average, self.vit), (self.average_head, self.head))
 
     def forward(self, batch: Batch) -> Tensor:
-        views = (batch["view1"], batch["view2"])
+        views = torch.cat([batch["view1"], batch["view2"]])
         with torch.no_grad():
-            scores = torch.stack([self.average_head(class_token(self.average, view)) for view in views])
+            scores = torch.stack(self.average_head(class_token(self.average, views)).chunk(2))
             center = self.get_buffer("center")
             shares = ((scores - center) / self.sharpening).softmax(dim=-1)
             center.lerp_(scores.mean(dim=(0, 1)), 1 - self.centering)
-        first, second = (self.head(class_token(self.vit, view)) / self.temperature for view in views)
+        first, second = (self.head(class_token(self.vit, views)) / self.temperature).chunk(2)
         return (F.cross_entropy(first, shares[1]) + F.cross_entropy(second, shares[0])) / 2
 
     def counterparts(self, other: nn.Module) -> Sequence[Counterpart]:
