@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
-import torch
-
 from m3i_dsl.collectives import alone
 from m3i_dsl.data.batch import Batch as StreamBatch
 from m3i_dsl.diagnostics import RecipeError
@@ -32,10 +30,11 @@ from m3i_dsl.runtime.distributed.watchdog import Watchdog
 from m3i_dsl.runtime.distributed.wrapping import parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
-from m3i_dsl.runtime.faults import NO_STEPS, OUT_OF_MEMORY, Notice, TrainingFault
+from m3i_dsl.runtime.faults import NO_STEPS, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
 from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, TrainingGraph
 from m3i_dsl.runtime.locate import locate
+from m3i_dsl.runtime.memory import out_of_memory
 from m3i_dsl.runtime.monitors import CollapseMonitor
 from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
 from m3i_dsl.runtime.precision import precision_for
@@ -202,17 +201,10 @@ class Trainer:
                     self._watchdog.at(f"reading the batch of step {done + 1}")
             except NonFiniteStep as problem:
                 failed = problem.step
-            except torch.OutOfMemoryError as problem:
-                raise TrainingFault(
-                    OUT_OF_MEMORY,
-                    f"step {done + 1} does not fit the memory of the device",
-                    notes=(str(problem).split("\n")[0],),
-                    helps=(
-                        "compute activations again with `--recompute blocks`, or cut the batch with `--accumulate 2`",
-                        "with several processes, keep weights and moments in shards with `--shard fsdp`",
-                        "lower `batch` in the recipe, which changes the result",
-                    ),
-                ) from problem
+            except (RuntimeError, MemoryError) as problem:
+                if (fault := out_of_memory(problem, done + 1)) is None:
+                    raise
+                raise fault from problem
             else:
                 return done
         self._fail(failed)

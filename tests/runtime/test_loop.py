@@ -304,3 +304,31 @@ def test_other_circumstances_are_said(tmp_path: Path) -> None:
         patch.setattr(torch, "get_num_threads", lambda: 64)
         trainer(run, display=display).run(resume=True)
     assert any("threads was" in text and "not bit for bit" in text for text in display.said)
+
+
+def test_memory_that_a_cpu_lacks_is_a_fault_that_names_the_settings(tmp_path: Path) -> None:
+    graph = tiny_graph()
+    calls: list[int] = []
+
+    def greedy(*_: object) -> None:
+        calls.append(0)
+        if len(calls) == 3:
+            torch.empty(1 << 50)
+
+    graph.module.register_forward_pre_hook(greedy)
+    with create(tmp_path / "run") as run, pytest.raises(TrainingFault) as fault:
+        trainer(run, graph, TinyStream()).run()
+    assert (fault.value.code, fault.value.message) == ("M3I0714", "step 3 does not fit the memory of the device")
+    assert "--recompute blocks" in fault.value.helps[0]
+    assert "allocate" in fault.value.notice.notes[0]
+
+
+def test_another_runtime_error_is_not_taken_for_lack_of_memory(tmp_path: Path) -> None:
+    graph = tiny_graph()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    graph.module.register_forward_pre_hook(broken)
+    with create(tmp_path / "run") as run, pytest.raises(RuntimeError, match="mat1 and mat2"):
+        trainer(run, graph, TinyStream()).run()
