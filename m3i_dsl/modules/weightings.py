@@ -8,7 +8,8 @@ those of the global batch. The rules are ours to choose: the paper's is not publ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -95,16 +96,25 @@ class GradNorm(nn.Module):
 
     Smoothed with factor 0.9 and scaled to sum to K, then times the given weights. Without gradient (in evaluation) the
     smoothed scales are used as they are. Every loss must depend on `shared`, else RuntimeError from autograd.
+
+    `probing` is around the backward passes that find the norms, in the middle of a forward pass: who shards the
+    parameters keeps them whole there.
     """
 
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
         self.weights = tuple(weights)
         self.smoothed = _Smoothed(len(self.weights))
+        self.probing: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def forward(self, losses: Sequence[Tensor], shared: Tensor) -> tuple[Tensor, Tensor]:
         stacked = torch.stack(list(losses))
-        scales = self.smoothed(_balance(losses, shared)) if shared.requires_grad else self.smoothed.mean
+        if shared.requires_grad:
+            with self.probing():
+                balance = _balance(losses, shared)
+            scales = self.smoothed(balance)
+        else:
+            scales = self.smoothed.mean
         scales = _given((scales * (len(losses) / scales.sum())).to(stacked.dtype).unbind(), self.weights)
         return (scales * stacked).sum(), scales
 

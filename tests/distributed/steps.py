@@ -6,13 +6,11 @@ Runs in the processes of `tests.distributed.processes`: what it returns is plain
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from m3i_dsl.driver import check_file
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import Parallel, Sharding, parallel, whole
@@ -23,10 +21,8 @@ from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.state import seed_random
 from m3i_dsl.runtime.step import TrainingStep
-from m3i_dsl.source import SourceFile
-from m3i_dsl.testing.case import Case, case_of
+from tests.distributed.invariance import case_named
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 TOTAL = 10
 
@@ -40,15 +36,9 @@ class After:
     state: dict[str, Tensor]
 
 
-def case(recipe: str) -> Case:
-    """The tiny version of `recipes/RECIPE.m3i`."""
-    path = ROOT / "recipes" / f"{recipe}.m3i"
-    return case_of(check_file(SourceFile(str(path), path.read_text(encoding="utf-8"))).required())
-
-
 def steps(recipe: str, sharding: Sharding = "none", *, rank: int = 0, size: int = 1, count: int = 3) -> After:
     """`count` steps on the rows of `rank`; `hsdp` is over `size` machines of one process each, or two and two."""
-    of = case(recipe)
+    of = case_named(recipe)
     executable = of.copy()
     seed_random(0)
     processes = Processes(CPU, rank, size)

@@ -19,8 +19,9 @@ from m3i_dsl.plan.observer import CollectiveObserver
 from m3i_dsl.plan.traffic import Traffic, World
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import Sharding, parallel
+from tests.distributed.invariance import case_named
 from tests.distributed.processes import ONE_WORKER, run
-from tests.distributed.steps import CPU, case, rows, step_of
+from tests.distributed.steps import CPU, rows, step_of
 
 pytestmark = ONE_WORKER
 
@@ -31,7 +32,7 @@ Sums = dict[tuple[Purpose, Operation], Sum]
 def sent(recipe: str, sharding: Sharding) -> Sums:
     """In the third step: before the second one DistributedDataParallel puts its buckets in the order of gradients."""
     rank, size = dist.get_rank(), dist.get_world_size()
-    of = case(recipe)
+    of = case_named(recipe)
     executable = of.copy(torch.float32)
     spread = parallel(executable.module, executable.averages, Processes(CPU, rank, size), sharding)
     observer = CollectiveObserver(executable.module)
@@ -52,7 +53,7 @@ def sent(recipe: str, sharding: Sharding) -> Sums:
 
 
 def planned(recipe: str, sharding: Sharding, size: int) -> Sums:
-    executable = case(recipe).copy(torch.float32)
+    executable = case_named(recipe).copy(torch.float32)
     spirit = ghost(executable, executable.program.training.batch // size)
     traffic = Traffic(spirit)
     with traffic.watching():
@@ -78,6 +79,6 @@ def test_bytes_of_two_processes_are_those_of_the_plan(recipe: str, sharding: Sha
 
 def test_without_shards_a_process_receives_every_gradient_twice_over_two() -> None:
     """2 (W - 1) / W of four bytes for each scalar: one number that is counted by hand."""
-    module = case("m3i").executable.module
+    module = case_named("m3i").executable.module
     scalars = sum(math.prod(parameter.shape) for parameter in module.parameters() if parameter.requires_grad)
     assert planned("m3i", "none", 2)["gradients", "all-reduce"].received == 4 * scalars

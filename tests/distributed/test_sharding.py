@@ -12,8 +12,9 @@ from tests.distributed.steps import After, steps
 
 pytestmark = ONE_WORKER
 
-RECIPES = ("mae", "m3i", "clip", "byol", "dino")
-"""Decoders, weighted targets of a mix, gathered texts with a learned temperature, batch norm, scheduled shares."""
+RECIPES = ("mae", "m3i", "m3i, gradnorm", "clip", "byol", "dino")
+"""Decoders, targets of a mix weighted by likelihood and by their gradients, gathered texts with a learned temperature,
+batch norm, scheduled shares. Names of tests/distributed/invariance.py."""
 
 WAYS: tuple[tuple[Sharding, int], ...] = (("fsdp", 2), ("hsdp", 4))
 

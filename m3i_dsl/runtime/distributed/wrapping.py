@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -23,6 +24,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 
+from m3i_dsl.modules.weightings import GradNorm
 from m3i_dsl.runtime.compiling import transformer_blocks
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
@@ -164,6 +166,23 @@ def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh,
             shard_placement_fn=placement(mesh.size(-1)),
             mp_policy=policy if low_precision and unit.low_precision else MixedPrecisionPolicy(),
         )
+    for part in module.modules():
+        if isinstance(part, GradNorm):
+            part.probing = partial(_kept_whole, [part for part in module.modules() if isinstance(part, FSDPModule)])
+
+
+@contextmanager
+def _kept_whole(sharded: Sequence[FSDPModule]) -> Generator[None]:
+    """Around a backward pass within a forward pass: what is gathered stays, for both go on with it."""
+    for part in sharded:
+        part.set_reshard_after_backward(False, recurse=False)
+        part.set_is_last_backward(False)
+    try:
+        yield
+    finally:
+        for part in sharded:
+            part.set_reshard_after_backward(True, recurse=False)
+            part.set_is_last_backward(True)
 
 
 def _keep_parameters(module: nn.Module, _: object, outputs: Any) -> None:
