@@ -38,7 +38,9 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="`500 steps`, `1 epoch`, `10%%` (default: by time)",
     )
-    parser.add_argument("--keep", type=_count(1), default=2, metavar="N", help="how many checkpoints are kept (default: 2)")
+    parser.add_argument(
+        "--keep", type=_count(1), default=2, metavar="N", help="how many checkpoints are kept (default: 2)"
+    )
 
 
 def _of_the_data(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no other name

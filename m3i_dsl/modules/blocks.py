@@ -7,7 +7,7 @@ xavier-uniform weights and zero biases (MAE).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,13 @@ def norm(kind: Norm, width: int) -> nn.Module:
     return nn.LayerNorm(width, eps=1e-6) if kind == "layer" else ChannelBatchNorm(width)
 
 
+class Rows(NamedTuple):
+    """Where in rows the tokens of each sample are: of the `context` i64 [B, N] and of the `queries` i64 [B, Q]."""
+
+    context: Tensor
+    queries: Tensor
+
+
 class Attention(nn.Module):
     """Multi-head attention with biases and one projection for queries, keys and values."""
 
@@ -42,24 +49,23 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(
-        self, queries: Tensor, context: Tensor, mask: Tensor | None = None, index: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None, rows: Rows | None = None) -> Tensor:
         """[B, Q, D]: `queries` [B, Q, D] attend to `context` [B, N, D] where `mask` (to [B, heads, Q, N]) is True.
 
-        With `index` i64 [B, N] both are the same rows [R, D], and the tokens those at `index`; each row is projected
-        once.
+        With `rows` both are rows [R, D], in which the tokens are; each row is projected once.
         """
-        if index is not None:
-            q, k, v = (self._split(part) for part in F.embedding(index, self.qkv(context)).chunk(3, dim=-1))
-        elif queries is context:
-            q, k, v = (self._split(part) for part in self.qkv(context).chunk(3, dim=-1))
+        if queries is context:
+            qkv = self.qkv(context)
+            q, k, v = (qkv if rows is None else F.embedding(rows.context, qkv)).chunk(3, dim=-1)
         else:
             width = queries.shape[-1]
             weight_q, weight_kv = self.qkv.weight.split([width, 2 * width])
             bias_q, bias_kv = self.qkv.bias.split([width, 2 * width])
-            q = self._split(F.linear(queries, weight_q, bias_q))
-            k, v = (self._split(part) for part in F.linear(context, weight_kv, bias_kv).chunk(2, dim=-1))
+            q, kv = F.linear(queries, weight_q, bias_q), F.linear(context, weight_kv, bias_kv)
+            if rows is not None:
+                q, kv = F.embedding(rows.queries, q), F.embedding(rows.context, kv)
+            k, v = kv.chunk(2, dim=-1)
+        q, k, v = self._split(q), self._split(k), self._split(v)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(attended.transpose(1, 2).flatten(2))
 
@@ -80,13 +86,19 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None, start: int = 0, index: Tensor | None = None) -> Tensor:
         """[B, N, D] -> [B, N - start, D]: the tokens from `start` on; those before are only attended to.
 
-        `mask` as in `Attention`, for `start` 0 only. With `index` i64 [B, N], for `start` 0 and layer norm only, x is
-        rows [R, D] and the tokens are x[index]: what maps each token by itself before the attention is done once a row.
+        `mask` as in `Attention`, for `start` 0 only. With `index` i64 [B, N], for layer norm only, x is rows [R, D] and
+        the tokens are x[index]: what maps each token by itself before the attention is done once a row. The first
+        `B start` rows are those of the tokens before `start`.
         """
         normed = self.norm1(x)
-        wanted = normed[:, start:] if start else normed
-        x = F.embedding(index, x) if index is not None else x[:, start:]
-        x = x + self.attention(wanted, normed, mask, index)
+        if index is None:
+            wanted, rows = normed[:, start:] if start else normed, None
+            x = x[:, start:]
+        else:
+            first = len(index) * start
+            wanted, rows = normed[first:] if start else normed, Rows(index, index[:, start:] - first)
+            x = F.embedding(rows.queries, x[first:])
+        x = x + self.attention(wanted, normed, mask, rows)
         return x + self.mlp(self.norm2(x))
 
     def update(self, queries: Tensor, context: Tensor) -> Tensor:

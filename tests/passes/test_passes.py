@@ -32,6 +32,8 @@ module projectors.image = mlp(layers: 2, width: 36) {{input_width: 36, output_wi
 module projectors.coupled = mlp(layers: 2, width: 36, norm: batch) {{input_width: 36, output_width: 36}}  # r.m3i:1:1
 module predictors.deep = decoder(layers: 1, heads: 3) {{input_width: 36, output_width: 36, prefix: 1, rows: 4, \
 columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
+module predictors.coupled = decoder(layers: 1, heads: 3, norm: batch) {{input_width: 36, output_width: 36, \
+prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
 module predictors.two = decoder(layers: 2, heads: 3, position: relative) {{input_width: 36, output_width: 36, \
 prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
 module likelihoods.loss = gaussian {{candidates: none, width: 36, queue: 0, tokens: 8, standardized: true}}  # r.m3i:1:1
@@ -167,11 +169,13 @@ def test_mask_tokens_are_projected_once_where_their_positions_are_those_of_all_s
         1: B, 16, 36 = predict(%0, none, none, none, none, none) {call}
         2: B, 16, 36 = predict(%0, none, none, none, %g, %h) {call}
         3: B, 16, 36 = predict(%0, none, none, none, none, none) {call.replace("two", "deep")}
+        4: B, 16, 36 = predict(%0, none, none, none, none, none) {call.replace("two", "coupled")}
         x = %1
         y = %2
-        z = %3""")
+        z = %3
+        w = %4""")
     )
-    assert [e.attribute("shared") for e in made.equations[1:]] == [True, False, False]
+    assert [e.attribute("shared") for e in made.equations[1:]] == [True, False, True, False]
 
 
 def test_dropped_patches_are_not_embedded() -> None:

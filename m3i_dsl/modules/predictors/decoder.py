@@ -84,25 +84,25 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """`needed`: the last block computes the wanted positions only. `shared`: the first block projects the mask
         tokens once for all samples, where there are more of them than positions. Both are equal to rounding, with layer
-        norm only; `shared` without geometry and with two blocks at least. Raises ValueError for `shared` with geometry.
+        norm only; `shared` without geometry. Raises ValueError for `shared` with geometry.
         """
         if shared and geometry_x is not None:
             raise ValueError("with geometry each sample's positions are its own: nothing of them is shared")
         context = self.context(features, hidden, source)
-        blocks = cast("list[Block]", list(self.blocks))
+        index = None
         if shared and len(context) * self.shape.wanted > self.target_grid.tokens:
-            rows, index = self._rows(context, wanted)
-            x = blocks.pop(0)(rows, index=index)
+            x, index = self._rows(context, wanted)
         else:
             queries = self.mask_token + self._query_positions(len(context), geometry_x, geometry_y)
             if wanted is not None:
                 queries = gather_tokens(queries, wanted, self.shape.wanted)
             x = torch.cat([context, queries], dim=1)
-        for block in blocks[:-1]:
-            x = block(x)
-        start = context.shape[1]
-        x = self.norm(blocks[-1](x, start=start)) if needed else self.norm(blocks[-1](x))[:, start:]
-        return self.out(x)
+        start, last = context.shape[1], len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            x = cast(Block, block)(x, start=start if needed and number == last else 0, index=index)
+            index = None
+        x = self.norm(x)
+        return self.out(x if needed else x[:, start:])
 
     def _rows(self, context: Tensor, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
         """[B C + L, width], the tokens of `context` [B, C, width] and L mask tokens; and i64 [B, C + wanted], where in

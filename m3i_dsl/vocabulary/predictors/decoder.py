@@ -37,7 +37,7 @@ class Decoder(Predictor):
         return self.norm == "layer"  # batch norm takes its statistics over all tokens
 
     def shares_queries(self) -> bool:
-        return self.norm == "layer" and self.layers > 1  # a single block is the last one, which is trimmed
+        return self.norm == "layer"
 
     def relative(self) -> bool:
         return self.position == "relative"
