@@ -32,6 +32,7 @@ COMMANDS = (
     "opt",
     "plan",
     "test",
+    "index",
     "train",
     "runs",
     "eval",

@@ -80,6 +80,18 @@ class Place:
             return Path(self.url).open("rb")
         return self._tried(lambda files, path: files.open(path, "rb"))
 
+    def text(self) -> str | None:
+        """The content of a small file; None where there is none, or none that may be read. Raises Unreachable."""
+        try:
+            with self.open() as file:
+                return file.read().decode(errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Unreachable as error:
+            if isinstance(error.__cause__, FileNotFoundError | PermissionError):
+                return None
+            raise
+
     def size(self) -> int:
         """In bytes. Raises Unreachable, OSError."""
         if not self.remote:

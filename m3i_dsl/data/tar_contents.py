@@ -109,7 +109,8 @@ def contents(word: Tar, shards: Sequence[Place], base: Path, known: tuple[str, .
             raise WordError(
                 f"how many samples the {remote} remote shards have is not known",
                 argument="path",
-                help=f'put `{SIZES}` beside them, or name it: `sizes: "{SIZES}"`: a number for each shard\'s name',
+                help=f"count them with `m3ic index '{word.path}' -o {SIZES}`, and put the file beside them or name it: "
+                f'`sizes: "{SIZES}"`',
             )
         raise WordError(
             "the categories of so many remote shards are not known",
@@ -128,14 +129,12 @@ def _written_counts(word: Tar, shards: Sequence[Place], base: Path) -> NDArray[n
         place = shards[0].beside(SIZES)
         where = place.url
         try:
-            with place.open() as file:
-                text = file.read().decode()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            written = place.text()
         except Unreachable as error:
-            if isinstance(error.__cause__, FileNotFoundError | PermissionError):
-                return None
             raise WordError(f"`{where}` cannot be read: {error}", argument="path") from error
+        if written is None:
+            return None
+        text = written
     try:
         sizes = json.loads(text)
         counts = [sizes[place.name] for place in shards]

@@ -12,8 +12,10 @@ import json
 import mmap
 import os
 import tarfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +31,16 @@ HEADER_UNIT = 64
 MOST_KINDS = 64
 
 
+STREAMED = 1 << 20
+"""Bytes that are read at a time of a stream."""
+
+
 class DamagedShard(Exception):
     """A file that is no tar file, or one that is cut off."""
+
+
+class Stopped(Exception):
+    """Reading was asked to stop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,31 +76,52 @@ def index_of(path: Path) -> TarIndex:
     return _mapped(user_cache().file(key, ".index", make))
 
 
-def _encoded(path: Path) -> bytes:
-    """The index as bytes: a line of JSON, padding, the arrays, the keys."""
-    keys: list[bytes] = []
-    found: list[dict[str, tuple[int, int]]] = []
-    damage: str | None = None
-    size = path.stat().st_size
+def samples_in(file: BinaryIO, size: int, stopped: Callable[[], bool] = bool) -> int:
+    """How many samples the tar file of `size` bytes has, which is read once, from its start to its end.
+
+    Raises DamagedShard, OSError, and Stopped when `stopped` says so.
+    """
+    count, last = 0, None
+    for key, *_ in _members(file, size, "r|"):
+        if stopped():
+            raise Stopped
+        count += key != last
+        last = key
+    return count
+
+
+def _members(file: BinaryIO, size: int, mode: Literal["r:", "r|"]) -> Iterator[tuple[str, str, int, int]]:
+    """Sample, kind, offset and size of each member of a tar file of `size` bytes. Raises DamagedShard, OSError."""
     try:
-        with tarfile.open(path, "r:") as tar:
+        with tarfile.open(fileobj=file, mode=mode, bufsize=STREAMED) as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined] # or it would keep every header
                 if not member.isfile():
                     continue
                 if member.offset_data + member.size > size:
-                    damage = f"it is cut off within `{member.name}`"
-                    break
+                    raise DamagedShard(f"it is cut off within `{member.name}`")
                 key, kind = _split(member.name)
-                if not kind:
-                    continue
+                if kind:
+                    yield key, kind, member.offset_data, member.size
+    except (tarfile.TarError, EOFError) as error:
+        raise DamagedShard(str(error) or type(error).__name__) from error
+
+
+def _encoded(path: Path) -> bytes:
+    """The index as bytes: a line of JSON, padding, the arrays, the keys."""
+    keys: list[bytes] = []
+    found: list[dict[str, tuple[int, int]]] = []
+    damage: str | None = None
+    try:
+        with path.open("rb") as file:
+            for key, kind, offset, size in _members(file, path.stat().st_size, "r:"):
                 encoded = key.encode(errors="surrogateescape")
                 if not keys or keys[-1] != encoded:
                     keys.append(encoded)
                     found.append({})
-                found[-1][kind] = (member.offset_data, member.size)
-    except (tarfile.TarError, EOFError) as error:
-        damage = str(error) or type(error).__name__
+                found[-1][kind] = (offset, size)
+    except DamagedShard as error:
+        damage = str(error)
     if damage is not None and found:
         del keys[-1], found[-1]  # its members may not all be there
     if damage is not None and not found:
