@@ -76,6 +76,6 @@ def _load() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """uint8 [1797, 8, 8, 3] and int64 [1797]. Gray levels 0..16 become 0..255."""
     from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = (np.asarray(part) for part in load_digits(return_X_y=True))  # typed as pandas, if that is there
     gray = np.rint(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     return gray.repeat(3, axis=3), labels.astype(np.int64)
