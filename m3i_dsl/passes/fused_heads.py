@@ -14,6 +14,7 @@ from collections import defaultdict
 
 from m3i_dsl.ir.effects import treats_samples_alone
 from m3i_dsl.ir.graph import Equation, Graph
+from m3i_dsl.passes.common_subexpressions import common_subexpressions
 from m3i_dsl.passes.joining import joined
 from m3i_dsl.passes.model import Pass
 from m3i_dsl.passes.rewriting import rebuilt
@@ -31,7 +32,8 @@ def fused_heads(graph: Graph, batch: int) -> Graph:
     while (group := _next(graph, batch, tried)) is not None:
         tried.add(tuple(call.results[0].name for call in group))
         graph = joined(graph, group) or graph
-    return rebuilt(graph, graph.equations)
+    # Two groups may have joined the same inputs.
+    return common_subexpressions(rebuilt(graph, graph.equations))
 
 
 def _next(graph: Graph, batch: int, tried: set[tuple[str, ...]]) -> tuple[Equation, ...] | None:

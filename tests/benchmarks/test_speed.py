@@ -165,7 +165,7 @@ def test_the_page_names_what_was_met_missed_and_not_measured() -> None:
         "- lightly: ImportError: none",
     ):
         assert line in text.splitlines()
-    assert "DINO" in text
+    assert "python -m benchmarks.gpu" in text
 
 
 def _without_peers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from m3i_dsl import driver
+from m3i_dsl.runtime.checkpoints.folder import published
 from m3i_dsl.source import read_file
 
 RECIPE = """\
@@ -106,6 +107,14 @@ class Run:
     def until_step(self, step: int) -> None:
         """Waits until `step` was recorded."""
         self.until(lambda: self.step() >= step)
+
+    def checkpoints(self) -> list[str]:
+        """Those that are published: a save goes on beside the steps after it."""
+        return sorted(name for _, name in published(self.path / "checkpoints"))
+
+    def until_saved(self) -> None:
+        """Waits for a checkpoint to start from."""
+        self.until(lambda: bool(self.checkpoints()))
 
     def step(self) -> int:
         """The last one of the record."""

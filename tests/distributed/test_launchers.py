@@ -32,7 +32,7 @@ def all_steps(run: Run) -> bool:
 def test_torchrun_starts_processes_again_that_meet_anew(folder: Path) -> None:
     """Its store keeps the addresses of those that are gone."""
     run = Run(folder, "torchrun", "--checkpoint-every", "10 steps", through=TORCHRUN)
-    run.until_step(25)
+    run.until_saved()
     os.kill(run.ranks()[-1], signal.SIGKILL)
     code, output = run.ended()
     assert (code, output) == (0, "torchrun\n"), run.told()

@@ -26,10 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def checkpoints(run: Run) -> list[str]:
-    return sorted(path.name for path in (run.path / "checkpoints").glob("step-*"))
-
-
 def test_processes_without_their_launcher_save_and_stop_and_the_run_is_free(folder: Path) -> None:
     first = Run(folder, "orphans", "--nproc-per-node", "2", "--requeue")
     first.until_step(3)
@@ -44,7 +40,7 @@ def test_processes_without_their_launcher_save_and_stop_and_the_run_is_free(fold
     assert first.ended()[0] == -signal.SIGKILL
     until_gone(ranks)
     assert "stopped by SIGTERM after step" in first.told()
-    reached = int(checkpoints(first)[-1].removeprefix("step-"))
+    reached = int(first.checkpoints()[-1].removeprefix("step-"))
     assert reached == first.step() >= 3
 
     # The very same command continues it.
@@ -108,7 +104,7 @@ def test_a_signal_while_blocks_are_compiled_saves_the_first_steps(folder: Path) 
     assert run.ended() == (75, "compiling\n"), run.told()
     assert "stopped by SIGUSR1 after step" in run.told()
     # Ranks ask each other when a step begins: those that had asked compute one more.
-    assert checkpoints(run) in (["step-000001"], ["step-000002"])
+    assert run.checkpoints() in (["step-000001"], ["step-000002"])
 
 
 def test_memory_that_one_rank_lacks_is_a_fault_of_the_run_that_names_the_setting(folder: Path) -> None:

@@ -134,7 +134,7 @@ def test_pods_of_a_pytorchjob_meet_and_start_again_together(folder: Path) -> Non
     }
     command = [*filter(None, words), *flags]
     pods = [Run(folder, "pods", command=command, variables=variables, label=f"-{number}") for number in (0, 1)]
-    pods[0].until_step(15)
+    pods[0].until_saved()
     (process,) = pods[1].ranks()
     os.kill(process, signal.SIGKILL)
     ends = [pod.ended() for pod in pods]

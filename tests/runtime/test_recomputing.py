@@ -10,14 +10,14 @@ from m3i_dsl.collectives.world import alone
 from m3i_dsl.runtime.compiling import compile_blocks, transformer_blocks
 from m3i_dsl.runtime.recomputing import Recompute, recompute_blocks
 from m3i_dsl.runtime.state import seed_random
-from tests.distributed.steps import case
+from tests.distributed.invariance import case_named
 
 MODES: tuple[Recompute, ...] = ("none", "blocks")
 
 
 def stepped(recipe: str, mode: Recompute) -> tuple[dict[str, Tensor], Tensor, int, int]:
     """Gradients and buffers, the state of torch's generator, bytes kept for the backward pass, blocks."""
-    of = case(recipe)
+    of = case_named(recipe)
     module = of.copy().module
     blocks = recompute_blocks(module, mode)
     kept: dict[int, int] = {}
@@ -49,20 +49,20 @@ def test_a_recomputed_step_is_the_same_to_the_bit(recipe: str) -> None:
 def test_blocks_are_compiled_as_they_are_recomputed() -> None:
     losses: list[float] = []
     for mode in MODES:
-        module = case("m3i").copy().module
+        module = case_named("m3i").copy().module
         recompute_blocks(module, mode)
         compile_blocks(module, "on", torch.device("cpu"), backend="aot_eager")
-        loss = module(**case("m3i").batch())["loss"]
+        loss = module(**case_named("m3i").batch())["loss"]
         loss.backward()
         losses.append(loss.item())
     assert losses[0] == losses[1]
 
 
 def test_averages_and_blocks_with_batch_norm_stay_as_they_are() -> None:
-    module = case("siamese_im").copy().module
+    module = case_named("siamese_im").copy().module
     recompute_blocks(module, "blocks")
     changed = [block for block in transformer_blocks(module) if "forward" in vars(block)]
     assert changed and all(any(p.requires_grad for p in block.parameters()) for block in changed)
     assert len(changed) < len(list(transformer_blocks(module)))
-    names = case("siamese_im").copy().module.state_dict().keys()
+    names = case_named("siamese_im").copy().module.state_dict().keys()
     assert module.state_dict().keys() == names
