@@ -48,6 +48,7 @@ class CollectiveObserver(TorchDispatchMode):
         self._purposes[_key(buffer)] = purpose
 
     def __enter__(self) -> CollectiveObserver:
+        self._purposes.clear()  # of buffers that were sent unseen, whose places others may have by now
         for loss in self._losses:
             self._hooks.append(loss.register_forward_pre_hook(self._enter_loss))
             self._hooks.append(loss.register_forward_hook(self._leave_loss, always_call=True))
