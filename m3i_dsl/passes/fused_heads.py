@@ -10,14 +10,12 @@ gradient of all of them, to be added to the others.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import partial
 
 from m3i_dsl.ir.effects import treats_samples_alone
 from m3i_dsl.ir.graph import Equation, Graph
-from m3i_dsl.passes.common_subexpressions import common_subexpressions
-from m3i_dsl.passes.joining import joined
+from m3i_dsl.passes.joining import all_joined
 from m3i_dsl.passes.model import Pass
-from m3i_dsl.passes.rewriting import rebuilt
 
 LARGEST_FUSED = 800
 """Vectors of one call up to which fusing pays: forward and backward of DINO's head (three layers of 4096, 4096
@@ -28,26 +26,10 @@ weights, and fusing costs a copy of their gradients, which is large where there 
 
 def fused_heads(graph: Graph, batch: int) -> Graph:
     """Fuses each group of calls at the place of its first call, heads on heads after those that they read."""
-    tried: set[tuple[str, ...]] = set()
-    while (group := _next(graph, batch, tried)) is not None:
-        tried.add(tuple(call.results[0].name for call in group))
-        graph = joined(graph, group) or graph
-    # Two groups may have joined the same inputs.
-    return common_subexpressions(rebuilt(graph, graph.equations))
+    return all_joined(graph, partial(_fuses, batch))
 
 
-def _next(graph: Graph, batch: int, tried: set[tuple[str, ...]]) -> tuple[Equation, ...] | None:
-    """The first calls that may be one: of the same operation and attributes, on vectors of the same shape."""
-    groups: dict[tuple[object, ...], list[Equation]] = defaultdict(list)
-    for equation in graph.equations:
-        if _fuses(equation, graph, batch):
-            types = tuple(value and value.type for value in equation.arguments)
-            groups[(equation.operation, equation.attributes, types)].append(equation)
-    found = (tuple(group) for group in groups.values() if len(group) > 1)
-    return next((group for group in found if tuple(c.results[0].name for c in group) not in tried), None)
-
-
-def _fuses(equation: Equation, graph: Graph, batch: int) -> bool:
+def _fuses(batch: int, equation: Equation, graph: Graph) -> bool:
     """Whether a call is of a head that maps the vectors of one view, and few enough of them."""
     if equation.operation not in ("project", "predict") or not treats_samples_alone(equation, graph):
         return False

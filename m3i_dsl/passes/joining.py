@@ -1,20 +1,50 @@
 """Several calls become one on the concatenated batch.
 
-Takes: a graph and calls of one module on arguments of the same types. Gives: the graph with one call in the place of
-the first. Guarantees: nothing that is random, stateful or collective changes its place; what was split a moment ago
-is not put together again.
+Takes: a graph, and which of its calls may be joined. Gives: the graph with one call for all of one module on arguments
+of the same types, in the place of the first. Guarantees: nothing that is random, stateful or collective changes its
+place; what was split a moment ago is not put together again.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 
 from m3i_dsl.ir.effects import is_observable
 from m3i_dsl.ir.graph import Equation, Graph, Value
-from m3i_dsl.passes.rewriting import fresh_names, readers, retyped
+from m3i_dsl.passes.common_subexpressions import common_subexpressions
+from m3i_dsl.passes.rewriting import fresh_names, readers, rebuilt, retyped
 
 
-def joined(graph: Graph, group: tuple[Equation, ...]) -> Graph | None:
+def all_joined(graph: Graph, joins: Callable[[Equation, Graph], bool]) -> Graph:
+    """The graph in which calls that `joins` lets are joined, those on others' results after these."""
+    tried: set[tuple[str, ...]] = set()
+    while (group := _next(graph, joins, tried)) is not None:
+        tried.add(_names(group))
+        graph = _joined(graph, group) or graph
+    # Two groups may have joined the same inputs.
+    return common_subexpressions(rebuilt(graph, graph.equations))
+
+
+def _next(
+    graph: Graph, joins: Callable[[Equation, Graph], bool], tried: set[tuple[str, ...]]
+) -> tuple[Equation, ...] | None:
+    """The first calls that may be one: of the same operation and attributes, on arguments of the same types."""
+    groups: dict[tuple[object, ...], list[Equation]] = defaultdict(list)
+    for equation in graph.equations:
+        if joins(equation, graph):
+            types = tuple(value and value.type for value in equation.arguments)
+            groups[(equation.operation, equation.attributes, types)].append(equation)
+    found = (tuple(group) for group in groups.values() if len(group) > 1)
+    return next((group for group in found if _names(group) not in tried), None)
+
+
+def _names(group: tuple[Equation, ...]) -> tuple[str, ...]:
+    return tuple(call.results[0].name for call in group)
+
+
+def _joined(graph: Graph, group: tuple[Equation, ...]) -> Graph | None:
     """The graph with one call for the group, or None when a later call waits for something that cannot move up."""
     first = graph.equations.index(group[0])
     ahead = needed_before(graph, group, first)
