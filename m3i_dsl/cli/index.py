@@ -95,7 +95,11 @@ def _shards(pattern: str) -> list[Place]:
 
 def _written(path: Path | None) -> dict[str, int]:
     """The sizes that are known."""
-    if path is None or not path.exists():
+    if path is None:
+        return {}
+    if not path.parent.is_dir():  # said before anything is counted, which may take hours
+        raise CliError(f"there is no folder `{path.parent}` for `{path.name}`")
+    if not path.exists():
         return {}
     try:
         sizes = json.loads(path.read_text(encoding="utf-8"))

@@ -112,6 +112,7 @@ def test_an_interruption_keeps_what_was_counted(monkeypatch: pytest.MonkeyPatch)
         (["{train,again}/*.tar"], "several shards are called `shard-0000"),
         (["train/*.tar", "--jobs", "0"], "--jobs"),
         (["train/*.tar", "-o", "bad.json"], "`bad.json` is there but"),
+        (["train/*.tar", "-o", "nowhere/sizes.json"], "there is no folder `nowhere` for `sizes.json`"),
         (["train/*.tar", "-o", "list.json"], "`list.json` is there but is no JSON object"),
     ],
 )
