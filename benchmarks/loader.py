@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.speed.machine import machine, versions
 from m3i_dsl import driver
 from m3i_dsl.data import stream as streams
-from m3i_dsl.data.images import decode
+from m3i_dsl.data.readers.images import decode
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.ir.inputs import ViewInput
 from m3i_dsl.source.includes import read_file

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from m3i_dsl.cli.options import Subparsers
-    from m3i_dsl.data.places import Place
+    from m3i_dsl.data.readers.places import Place
 
 SAVED_SECONDS = 10.0
 """Between two writings of the file."""
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _shards(pattern: str) -> list[Place]:
-    from m3i_dsl.data.places import places
+    from m3i_dsl.data.readers.places import places
     from m3i_dsl.vocabulary.kinds import WordError
 
     try:
@@ -112,8 +112,8 @@ def _written(path: Path | None) -> dict[str, int]:
 
 def _counted(shards: Sequence[Place], jobs: int) -> Iterator[tuple[Place, int | Exception]]:
     """Each shard with its size, or with why it cannot be counted, as they are found."""
-    from m3i_dsl.data.shard_sizes import size_of_shard
-    from m3i_dsl.data.tar_index import DamagedShard
+    from m3i_dsl.data.readers.shard_sizes import size_of_shard
+    from m3i_dsl.data.readers.tar_index import DamagedShard
 
     waiting = iter(shards)
     running: dict[Future[int], Place] = {}

@@ -5,8 +5,7 @@ and `labelled`, the deterministic images of an evaluation. Guarantees: the same 
 number of workers, the prefetch or the step that training was resumed from.
 
 order.py        which sample stands at a position of training
-images.py       decoding a picture, with or without a canvas
-digits.py folder.py parquet.py   the sources, opened
+readers/        the formats of stored samples
 sources.py      opening them for a program, with the data named in errors
 loader.py       background decoding, chunk by chunk
 transfer.py     copies to the device that nothing waits for

@@ -10,8 +10,8 @@ import fsspec
 import pytest
 
 from m3i_dsl.cli.main import main
-from m3i_dsl.data import shard_sizes, tar_contents
-from m3i_dsl.data.places import Place
+from m3i_dsl.data.readers import shard_sizes, tar_contents
+from m3i_dsl.data.readers.places import Place
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources.tar import Tar
 from tests.data.shards import shards

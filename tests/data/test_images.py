@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3i_dsl.data.images import Unreadable, decode, stored_size
+from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
 from tests.data.programs import encoded, picture
 
 

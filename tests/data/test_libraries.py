@@ -82,7 +82,7 @@ def test_classes_that_torchvision_reads_with_pickle_are_not_offered() -> None:
 
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("m3i_dsl.data.huggingface.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("m3i_dsl.data.readers.huggingface.importlib.util.find_spec", lambda name: None)
     with pytest.raises(WordError, match="`huggingface` needs datasets") as caught:
         HuggingFace("some/data").open(tmp_path)
     assert caught.value.help == 'run `pip install "m3ic[huggingface]"`'

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from m3i_dsl.data import parquet as module
-from m3i_dsl.data.images import decode
+from m3i_dsl.data.readers import parquet as module
+from m3i_dsl.data.readers.images import decode
 from m3i_dsl.vocabulary.kinds import BrokenSample, WordError
 from m3i_dsl.vocabulary.sources import Parquet
 from tests.data.programs import encoded, picture, shared_data

@@ -15,9 +15,9 @@ import fsspec
 import pytest
 import torch
 
-from m3i_dsl.data import places
-from m3i_dsl.data.cache import Cache, size_of, user_cache
-from m3i_dsl.data.places import Place, Unreachable
+from m3i_dsl.data.readers import places
+from m3i_dsl.data.readers.cache import Cache, size_of, user_cache
+from m3i_dsl.data.readers.places import Place, Unreachable
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.ir.inputs import CategoryInput, ViewInput
 from m3i_dsl.vocabulary.kinds import WordError

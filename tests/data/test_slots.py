@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from m3i_dsl.data.digits import Digits
 from m3i_dsl.data.loader import CHUNK
+from m3i_dsl.data.readers.digits import Digits
 from m3i_dsl.data.slots import Slots, Tasks
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m3i_dsl.data.subset import chosen
+from m3i_dsl.data.readers.subset import chosen
 from m3i_dsl.vocabulary.kinds import Source, WordError
 from m3i_dsl.vocabulary.sources import Folder, Parquet
 from tests.data.programs import image_folder

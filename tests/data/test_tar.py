@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m3i_dsl.data import tar_index
+from m3i_dsl.data.readers import tar_index
+from m3i_dsl.data.readers.tar import TarImages
+from m3i_dsl.data.readers.tar_contents import OpenShard
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
-from m3i_dsl.data.tar import TarImages
-from m3i_dsl.data.tar_contents import OpenShard
 from m3i_dsl.ir.inputs import CategoryInput, TextInput, ViewInput
 from m3i_dsl.vocabulary.kinds import BrokenSample, WordError
 from m3i_dsl.vocabulary.sources.tar import Tar
@@ -198,7 +198,7 @@ def test_faults_are_at_the_argument(tmp_path: Path, make: Callable[[Path], Tar],
 
 
 def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("m3i_dsl.data.places.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("m3i_dsl.data.readers.places.importlib.util.find_spec", lambda name: None)
     with pytest.raises(WordError, match="`s3://` needs s3fs, which is not installed") as caught:
         Tar("s3://bucket/{00000..41407}.tar").open(tmp_path)
     assert caught.value.help == 'run `pip install "m3ic[s3]"`'

@@ -10,7 +10,7 @@ from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescriptio
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
-    from m3i_dsl.data.digits import Digits
+    from m3i_dsl.data.readers.digits import Digits
 
 DATASETS = ("digits",)
 
@@ -44,7 +44,7 @@ class Embedded(Source):
         return self._digits()
 
     def _digits(self) -> Digits:
-        from m3i_dsl.data.digits import Digits
+        from m3i_dsl.data.readers.digits import Digits
 
         self.check()
         return Digits(held_out=False)

@@ -50,13 +50,13 @@ class Folder(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.folder import FolderImages
-        from m3i_dsl.data.subset import limited_description
+        from m3i_dsl.data.readers.folder import FolderImages
+        from m3i_dsl.data.readers.subset import limited_description
 
         return limited_description(FolderImages(self, base, "path").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.folder import FolderImages
-        from m3i_dsl.data.subset import limited
+        from m3i_dsl.data.readers.folder import FolderImages
+        from m3i_dsl.data.readers.subset import limited
 
         return limited(FolderImages(self, base, "path"), self.limit)

@@ -53,13 +53,13 @@ class HuggingFace(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.huggingface import HuggingFaceImages
-        from m3i_dsl.data.subset import limited_description
+        from m3i_dsl.data.readers.huggingface import HuggingFaceImages
+        from m3i_dsl.data.readers.subset import limited_description
 
         return limited_description(HuggingFaceImages(self, base, "split").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.huggingface import HuggingFaceImages
-        from m3i_dsl.data.subset import limited
+        from m3i_dsl.data.readers.huggingface import HuggingFaceImages
+        from m3i_dsl.data.readers.subset import limited
 
         return limited(HuggingFaceImages(self, base, "split"), self.limit)

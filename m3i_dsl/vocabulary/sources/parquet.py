@@ -56,13 +56,13 @@ class Parquet(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.parquet import ParquetImages
-        from m3i_dsl.data.subset import limited_description
+        from m3i_dsl.data.readers.parquet import ParquetImages
+        from m3i_dsl.data.readers.subset import limited_description
 
         return limited_description(ParquetImages(self, base, "path").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.parquet import ParquetImages
-        from m3i_dsl.data.subset import limited
+        from m3i_dsl.data.readers.parquet import ParquetImages
+        from m3i_dsl.data.readers.subset import limited
 
         return limited(ParquetImages(self, base, "path"), self.limit)

@@ -66,11 +66,11 @@ class Tar(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.tar import TarImages
+        from m3i_dsl.data.readers.tar import TarImages
 
         return TarImages(self, base, "path").description()
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.tar import TarImages
+        from m3i_dsl.data.readers.tar import TarImages
 
         return TarImages(self, base, "path")

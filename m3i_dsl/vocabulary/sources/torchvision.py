@@ -83,13 +83,13 @@ class Torchvision(Source):
         return image_fields(text=self.prompt is not None, category=True)
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.subset import limited_description
-        from m3i_dsl.data.torchvision import TorchvisionImages
+        from m3i_dsl.data.readers.subset import limited_description
+        from m3i_dsl.data.readers.torchvision import TorchvisionImages
 
         return limited_description(TorchvisionImages(self, base, "split").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.subset import limited
-        from m3i_dsl.data.torchvision import TorchvisionImages
+        from m3i_dsl.data.readers.subset import limited
+        from m3i_dsl.data.readers.torchvision import TorchvisionImages
 
         return limited(TorchvisionImages(self, base, "split"), self.limit)

@@ -11,8 +11,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from m3i_dsl.data.files import existing
-from m3i_dsl.data.stored import StoredImages
+from m3i_dsl.data.readers.files import existing
+from m3i_dsl.data.readers.stored import StoredImages
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.folder import Folder

@@ -12,9 +12,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from m3i_dsl.data.files import located
-from m3i_dsl.data.images import Unreadable
-from m3i_dsl.data.stored import StoredImages
+from m3i_dsl.data.readers.files import located
+from m3i_dsl.data.readers.images import Unreadable
+from m3i_dsl.data.readers.stored import StoredImages
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.huggingface import HuggingFace

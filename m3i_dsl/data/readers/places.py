@@ -20,8 +20,8 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from m3i_dsl.data.cache import user_cache
-from m3i_dsl.data.files import matching
+from m3i_dsl.data.readers.cache import user_cache
+from m3i_dsl.data.readers.files import matching
 from m3i_dsl.vocabulary.kinds import WordError
 
 EXTRAS = {

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from m3i_dsl.data.images import Unreadable
-from m3i_dsl.data.parquet_columns import Labels, check_columns, read_labels
-from m3i_dsl.data.places import Place, places
-from m3i_dsl.data.stored import StoredImages
+from m3i_dsl.data.readers.images import Unreadable
+from m3i_dsl.data.readers.parquet_columns import Labels, check_columns, read_labels
+from m3i_dsl.data.readers.places import Place, places
+from m3i_dsl.data.readers.stored import StoredImages
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.parquet import Parquet
 from m3i_dsl.vocabulary.sources.prompts import filled

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from m3i_dsl.data.places import Place
+from m3i_dsl.data.readers.places import Place
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources.parquet import Parquet

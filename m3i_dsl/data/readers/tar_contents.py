@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.cache import user_cache
-from m3i_dsl.data.files import existing
-from m3i_dsl.data.places import Place, Unreachable
-from m3i_dsl.data.tar_index import DamagedShard, TarIndex, index_of
+from m3i_dsl.data.readers.cache import user_cache
+from m3i_dsl.data.readers.files import existing
+from m3i_dsl.data.readers.places import Place, Unreachable
+from m3i_dsl.data.readers.tar_index import DamagedShard, TarIndex, index_of
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources.tar import Tar
 

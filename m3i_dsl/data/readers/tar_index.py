@@ -20,7 +20,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.cache import user_cache
+from m3i_dsl.data.readers.cache import user_cache
 
 VERSION = 1
 """Of the layout of index files."""

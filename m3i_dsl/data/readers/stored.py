@@ -11,7 +11,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.images import Unreadable, decode, stored_size
+from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, WordError
 
 PROBES = 8

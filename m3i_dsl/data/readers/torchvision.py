@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3i_dsl.data.files import located
-from m3i_dsl.data.images import Unreadable, pixels_of
+from m3i_dsl.data.readers.files import located
+from m3i_dsl.data.readers.images import Unreadable, pixels_of
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.prompts import filled
 from m3i_dsl.vocabulary.sources.torchvision import BY_TRAIN, Torchvision

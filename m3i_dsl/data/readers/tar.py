@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.images import Unreadable
-from m3i_dsl.data.places import Place, Unreachable, places
-from m3i_dsl.data.stored import StoredImages
-from m3i_dsl.data.tar_contents import Contents, NoMember, OpenShard, contents, label_of
-from m3i_dsl.data.tar_index import DamagedShard
+from m3i_dsl.data.readers.images import Unreadable
+from m3i_dsl.data.readers.places import Place, Unreachable, places
+from m3i_dsl.data.readers.stored import StoredImages
+from m3i_dsl.data.readers.tar_contents import Contents, NoMember, OpenShard, contents, label_of
+from m3i_dsl.data.readers.tar_index import DamagedShard
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.prompts import filled
 from m3i_dsl.vocabulary.sources.tar import Tar
