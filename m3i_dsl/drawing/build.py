@@ -14,7 +14,6 @@ from m3i_dsl.drawing import labels
 from m3i_dsl.drawing.model import Branch, Drawing, Edge, EdgeKind, Group, Kind, Node
 from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Program, Target, TargetReference, View
 from m3i_dsl.source import Span
-from m3i_dsl.vocabulary.kinds import ImageEncoder, TextEncoder
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
 from m3i_dsl.vocabulary.representations.text_embedding import TextEmbedding
@@ -178,8 +177,8 @@ class _Builder:
 
     def projected(self, encoder: EncoderDeclaration, before: str, pool: str | None, symbol: str) -> str:
         """`before` through the projector of `encoder`, or itself when there is none. `pool` is what comes first."""
-        word = encoder.word.word
-        if not isinstance(word, ImageEncoder) or word.projector is None:
+        word = encoder.word.word.as_image()
+        if word is None or word.projector is None:
             return before
         details = labels.predictor(word.projector, pool, relative=False)
         id_ = f"projector {encoder.name} {pool or 'dense'} on {before}"
@@ -232,8 +231,8 @@ class _Builder:
     def _prediction(self, objective: Objective, target: Target, features: str, name: str) -> str:
         word = target.predictor.word
         pool: str | None = None
-        if target.representation.word.form != "dense" and not word.pools:
-            pool = str(getattr(word, "pool", "mean"))
+        if not target.representation.word.has_grid and not word.pools:
+            pool = word.pooling()
         before = features
         if target.projected:
             before = self.projected(objective.encoder, features, pool, "g_theta")
@@ -278,7 +277,7 @@ class _Builder:
         call = self.call(encoder, shown, "y")
         if isinstance(word, TextEmbedding) or not target.projected:
             return call, ""
-        pool = str(getattr(word, "pool", "mean")) if word.form == "global" else None
+        pool = None if word.assigned else word.pooling()
         symbol = "g_theta" if encoder.name == objective.encoder.name else "g_phi"
         return self.projected(encoder, call, pool, symbol), ""
 
@@ -339,4 +338,4 @@ def _branch(encoder: EncoderDeclaration) -> Branch:
         return "average"
     if encoder.frozen:
         return "frozen"
-    return "text" if isinstance(encoder.word.word, TextEncoder) else "online"
+    return "text" if encoder.word.word.as_text() is not None else "online"

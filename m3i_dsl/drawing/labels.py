@@ -137,8 +137,8 @@ def _regularization(target: Target, name: str, weight: float | None) -> list[str
     if name in ("none", "stop gradient"):
         return []
     if name == NegativeSamples.name:
-        queue = target.negatives.queue
-        return ["negatives: batch" if queue is None else f"negatives: queue {queue}"]
+        queue = target.queue
+        return [f"negatives: queue {queue}" if queue else "negatives: batch"]
     return [name] if weight is None else [f"+ {number_text(weight)} {name}"]
 
 

@@ -31,7 +31,6 @@ from m3i_dsl.modules.tokens import blend, partner
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import Objective, Target
 from m3i_dsl.semantics.table import COLUMNS, rows
-from m3i_dsl.vocabulary.kinds import ImageEncoder
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
 from m3i_dsl.vocabulary.values import duration_text
 
@@ -116,8 +115,7 @@ def _clouds(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[st
     chosen = balanced_sample(test.labels, POINTS)
     images, labels = test.images[chosen], test.labels[chosen]
     normalize = normalization(view_of(run.program, encoder))
-    word = run.program.encoders[encoder].word.word
-    assert isinstance(word, ImageEncoder)
+    word = run.program.encoders[encoder].image
     clouds: list[Cloud] = []
     for title, module in pair.items():
         features = pooled_features(
@@ -134,8 +132,7 @@ def _clouds(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[st
 def _feature_maps(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, nn.Module]) -> PictureTable:
     images = evaluation.test.images[balanced_sample(evaluation.test.labels, SHOWN)]
     normalize = normalization(view_of(run.program, encoder))
-    word = run.program.encoders[encoder].word.word
-    assert isinstance(word, ImageEncoder)
+    word = run.program.encoders[encoder].image
     shape = word.shape()
     columns: list[list[Image]] = [as_images(images, normalize.mean, normalize.std)]
     for module in pair.values():
@@ -177,8 +174,7 @@ def _reconstruction(
     target: Target,
     word: DensePixels,
 ) -> PictureTable:
-    encoder = objective.encoder.word.word
-    assert isinstance(encoder, ImageEncoder)
+    encoder = objective.encoder.image
     shape = encoder.shape()
     reference = next(r for r in target.data if r.view is not None)
     view, seen = reference.view, objective.inputs[0].view

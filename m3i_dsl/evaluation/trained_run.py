@@ -30,7 +30,7 @@ from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import Objective, Program, Target, View
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model
 from m3i_dsl.vocabulary.encoders.timm import Timm
-from m3i_dsl.vocabulary.kinds import Evaluator, ImageEncoder, TextEncoder
+from m3i_dsl.vocabulary.kinds import TEXTS, Evaluator
 
 LARGEST_SPLIT = 16 * 2**30
 """Bytes of float32 images that the two splits may take."""
@@ -60,7 +60,7 @@ class TrainedRun:
 
 def measured_encoder(program: Program, name: str | None = None) -> str:
     """The encoder `name`, or the one that the first objective trains. Raises EvaluationError (M3I0760)."""
-    images = [encoder.name for encoder in program.encoders.values() if isinstance(encoder.word.word, ImageEncoder)]
+    images = [encoder.name for encoder in program.encoders.values() if encoder.word.word.as_image() is not None]
     chosen = program.objectives[0].encoder.name if name is None else name
     if chosen not in images:
         raise errors.EvaluationError(
@@ -85,12 +85,11 @@ def built_encoder(executable: Executable, name: str) -> nn.Module:
 def subject_of(executable: Executable, name: str, base: Path) -> Subject:
     """Encoder `name` of a program as what is measured, with the text path of the objective that trains it."""
     encoder = built_encoder(executable, name)
-    word = executable.program.encoders[name].word.word
-    assert isinstance(word, ImageEncoder)
+    word = executable.program.encoders[name].image
     subject = Subject(encoder, word.shape().prefix)
     for objective in executable.program.objectives:
         for target in objective.targets:
-            if objective.encoder.name == name and target.representation.word.form == "texts":
+            if objective.encoder.name == name and target.representation.word.candidates == TEXTS:
                 path = _TextPath(executable, objective, target, base)
                 return Subject(encoder, subject.prefix, path.embed_images, path.embed_texts)
     return subject
@@ -111,8 +110,7 @@ class _TextPath:
 
     def embed_images(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] -> [B, E], l2-normalised."""
-        word = self.objective.encoder.word.word
-        assert isinstance(word, ImageEncoder)
+        word = self.objective.encoder.image
         encoder = self.executable.encoders[self.objective.encoder.name]
         predictor = self._module("predictors", self.name)
         parameter = next(encoder.parameters())
@@ -120,7 +118,7 @@ class _TextPath:
         with frozen(self.executable.module):
             features = cast(Tensor, encoder(images.to(parameter.device, parameter.dtype)))
             if not predicts.pools:
-                features = pool_tokens(features, shape.prefix, getattr(predicts, "pool", "mean"))
+                features = pool_tokens(features, shape.prefix, predicts.pooling())
             projects = self.target.projected
             if projects and word.projector is not None:
                 features = self._module("projectors", self.objective.encoder.name)(features)
@@ -130,8 +128,7 @@ class _TextPath:
     def embed_texts(self, texts: list[str]) -> Tensor:
         """T texts -> [T, E], l2-normalised."""
         assert self.target.encoder is not None
-        word = self.target.encoder.word.word
-        assert isinstance(word, TextEncoder)
+        word = self.target.encoder.text
         encoder = self.executable.encoders[self.target.encoder.name]
         tokens = torch.from_numpy(word.tokenize(texts, self.base)).to(next(encoder.parameters()).device)
         with frozen(self.executable.module):

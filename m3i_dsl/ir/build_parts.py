@@ -131,16 +131,12 @@ def _rows_having(data: AnyData, field: str) -> str:
 
 def image_encoder(encoder: EncoderDeclaration) -> ImageEncoder:
     """The word of an encoder that the checker knows to be of images."""
-    word = encoder.word.word
-    assert isinstance(word, ImageEncoder)
-    return word
+    return encoder.image
 
 
 def text_encoder(encoder: EncoderDeclaration) -> TextEncoder:
     """The word of an encoder that the checker knows to be of texts."""
-    word = encoder.word.word
-    assert isinstance(word, TextEncoder)
-    return word
+    return encoder.text
 
 
 def projector(encoder: EncoderDeclaration) -> Predictor | None:

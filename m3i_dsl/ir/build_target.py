@@ -12,7 +12,7 @@ from typing import Literal, overload
 from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder, projector, text_encoder
 from m3i_dsl.ir.graph import Value
 from m3i_dsl.ir.trace import Trace
-from m3i_dsl.semantics.checks.shapes import predicted_width, target_grid
+from m3i_dsl.semantics.geometry import target_grid
 from m3i_dsl.semantics.program import (
     AnyData,
     EncoderDeclaration,
@@ -23,8 +23,7 @@ from m3i_dsl.semantics.program import (
     View,
     Which,
 )
-from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
-from m3i_dsl.vocabulary.regularizations.sharpening import Sharpening
+from m3i_dsl.vocabulary.kinds import CATEGORIES, TEXTS, FeatureShape, Grid
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
@@ -146,7 +145,7 @@ class TargetBuilder:
 
     def _wanted(self, tokens: _Tokens) -> tuple[Value | None, int]:
         """The target positions that count, or None and L when all do."""
-        if self.target.representation.word.form == "dense" and self.target.distribution.word.hidden_only():
+        if self.target.representation.word.has_grid and self.target.distribution.word.hidden_only():
             assert tokens.masked is not None, "the checker requires a mask for `tokens: hidden`"
             return tokens.masked, tokens.masked_count
         grid = target_grid(self.objective, self.target)
@@ -201,33 +200,32 @@ class TargetBuilder:
     ) -> Value:
         """zh = f_psi(z_x, t_x, t_y), with the shape of z_y: of the samples that have the target's field."""
         word = self.target.predictor.word
-        form = self.target.representation.word.form
+        dense = self.target.representation.word.has_grid
         with self.trace.at(self.target.predictor.span):
             features = tokens.features
-            pooled = form != "dense" and not word.pools
+            pooled = not dense and not word.pools
             if pooled:
-                mode = str(getattr(word, "pool", "mean"))
-                features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=mode)
+                features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=word.pooling())
             features = self._having(features, reference)
             if self._projects():
                 features = self.parts.project(self.objective.encoder, features)
             self._predictor_module(features, target, wanted_count, tokens)
             arguments: list[Value | None] = [features]
             kind = "tokens"
-            if word.queries and form == "dense":
+            if word.queries and dense:
                 geometry: list[Value | None] = [None, None]
                 if word.relative() and target_view is not None and target_view is not input_.view:
                     geometry = [self.parts.geometry(view, input_.which) for view in (input_.view, target_view)]
                 arguments = [features, tokens.hidden, wanted, tokens.source, *geometry]
                 kind = "queries"
-            elif form != "dense" and word.pools:
+            elif not dense and word.pools:
                 hidden, source = (self._having(value, reference) for value in (tokens.hidden, tokens.source))
                 arguments = [features, hidden, None, source, None, None]
                 kind = "pooled"
             # A predictor is run once on each input, whatever number of the target's data it is compared with.
             call = self.trace.once if self.objective.several else self.trace.call
             prediction = call("predict", *arguments, module=self.name, form=kind, needed=False, shared=False)[0]
-            if form == "dense" and not word.queries:
+            if dense and not word.queries:
                 prediction = self.trace.one("patches", prediction, prefix=self.shape.prefix)
                 if wanted is not None:
                     prediction = self.trace.one("gather", prediction, wanted, count=wanted_count, prefix=0)
@@ -236,8 +234,8 @@ class TargetBuilder:
     def _regularized(self, prediction: Value, target: Value) -> tuple[Value, Value]:
         """Normalisation, standardisation and stop gradient."""
         word = self.target.representation.word
-        normalize = "l2" if word.form == "texts" else getattr(word, "normalize", "none")
-        if word.form in ("dense", "global", "texts") and normalize in ("layer", "l2"):
+        normalize = word.normalization()
+        if normalize != "none":
             with self.trace.at(self.target.settings["representation"]):
                 target = self.trace.one("normalize", target, by=normalize)
                 if normalize == "l2":
@@ -246,16 +244,15 @@ class TargetBuilder:
             if any(placed.word.standardizes for placed in self.target.regularizations):
                 prediction = self.trace.one("normalize", prediction, by="batch")
                 target = self.trace.one("normalize", target, by="batch")
-            if word.form != "prototypes" and any(placed.word.detaches for placed in self.target.regularizations):
+            if not word.assigned and self.target.detached:
                 target = self.trace.one("stop_gradient", target)
         return prediction, target
 
     def _distribution(self, prediction: Value, target: Value, reference: TargetReference) -> Value:
         """-log P^(z_y | zh) plus the terms that regularizations add."""
         word = self.target.distribution.word
-        form = self.target.representation.word.form
+        representation = self.target.representation.word
         candidates = candidates_of(self.target)
-        negatives = self.target.negatives
         with self.trace.at(self.target.distribution.span):
             self.trace.module(
                 "likelihoods",
@@ -264,18 +261,18 @@ class TargetBuilder:
                 self.target.distribution.span,
                 candidates=candidates or "none",
                 width=int(target.type.dimensions[-1]),
-                queue=negatives.queue or 0,
-                tokens=negatives.tokens,
+                queue=self.target.queue,
+                tokens=self.target.candidate_tokens,
                 standardized=any(placed.word.standardizes for placed in self.target.regularizations),
             )
             bias = labels = None
-            keys = self.target_tokens if form == "dense" and negatives.queue else None
-            if form == "categories":
+            keys = self.target_tokens if representation.has_grid and self.target.queue else None
+            if representation.candidates == CATEGORIES:
                 bias = self._bias()
                 labels = self.parts.partnered(
                     self.parts.categories(self._data(reference), reference.field), reference.which
                 )
-            elif form == "texts":
+            elif representation.candidates == TEXTS:
                 assert self.target.encoder is not None
                 labels = self.parts.tokens(self._data(reference), reference.field, self.target.encoder)
             loss = self.trace.one(
@@ -308,20 +305,20 @@ class TargetBuilder:
         tokens: _Tokens,
     ) -> Value:
         shape = image_encoder(encoder).shape()
-        layers = word.layers if isinstance(word, DenseFeature) else 1
+        layers = word.blocks()
         features = self.parts.encode(encoder, self.parts.view(view), taps=layers if layers > 1 else 0)
         if layers > 1:
             features = self.trace.one("average_layers", features, last=layers)
         unprojected = features
         projects = word.projected and projector(encoder) is not None
-        if isinstance(word, GlobalFeature):
-            features = self.trace.one("pool", features, prefix=shape.prefix, mode=word.pool)
+        if not word.has_grid:
+            features = self.trace.one("pool", features, prefix=shape.prefix, mode=word.pooling() or "mean")
         if projects:
             features = self.parts.project(encoder, features)
-        if isinstance(word, GlobalFeature):
+        if not word.has_grid:
             return self.parts.partnered(features, reference.which)
         self.target_tokens = features = self.trace.one("patches", features, prefix=shape.prefix)
-        if word.match == "feature":
+        if word.matches():
             own = self.trace.one("patches", tokens.features, prefix=self.shape.prefix)
             other = self.trace.one("patches", unprojected, prefix=shape.prefix)
             features = self.trace.one("match", features, own, other)
@@ -342,11 +339,11 @@ class TargetBuilder:
             }
             scores = {key: self._scores(word, other, key[1]) for key, other in seen.items()}
             assigned = tuple(scores.values())
-            if any(placed.word.detaches for placed in self.target.regularizations):
+            if self.target.detached:
                 with self.trace.at(self.target.settings["regularization"]):
                     assigned = tuple(self.trace.one("stop_gradient", each) for each in assigned)
             assigning = [placed for placed in self.target.regularizations if placed.word.assigns]
-            for index, placed in enumerate(sorted(assigning, key=lambda placed: isinstance(placed.word, Sharpening))):
+            for index, placed in enumerate(sorted(assigning, key=lambda placed: placed.word.makes_shares)):
                 name = f"{self.name}_{index}"
                 with self.trace.at(placed.span):
                     width = int(assigned[0].type.dimensions[-1])
@@ -387,7 +384,7 @@ class TargetBuilder:
 
     def _default_width(self) -> int:
         """The width of the predictor's input, which a class table without `size` takes."""
-        return self.target.predictor.word.output_width(self.shape.width)
+        return self.target.predictor.word.output_width(self.shape.width, 0)
 
     def _bias(self) -> Value:
         return self.trace.call("table", module=self.name)[1]
@@ -428,7 +425,7 @@ class TargetBuilder:
             placed.word,
             placed.span,
             input_width=input_width,
-            output_width=predicted_width(placed.word, input_width, wanted_width),
+            output_width=placed.word.output_width(input_width, wanted_width),
             prefix=shape.prefix,
             rows=shape.grid.rows,
             columns=shape.grid.columns,
@@ -447,5 +444,4 @@ def candidates_of(target: Target) -> str | None:
     if not target.distribution.word.contrasts:
         return None
     named = [p.word.candidates for p in target.regularizations if p.word.candidates is not None]
-    by_form = {"categories": "categories", "texts": "texts", "prototypes": "prototypes"}
-    return named[0] if named else by_form.get(target.representation.word.form, "samples")
+    return (named[0] if named else target.representation.word.candidates).name

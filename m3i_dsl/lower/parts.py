@@ -20,7 +20,6 @@ from m3i_dsl.modules.encoders.frozen import NoGradient
 from m3i_dsl.vocabulary.encoders.timm import Timm
 from m3i_dsl.vocabulary.encoders.transformer import Transformer
 from m3i_dsl.vocabulary.kinds import (
-    Candidates,
     Distribution,
     Encoder,
     Family,
@@ -176,7 +175,7 @@ def _predictor_shape(module: Module) -> PredictorShape:
 def _likelihood_shape(module: Module) -> LikelihoodShape:
     candidates = str(module.attribute("candidates"))
     return LikelihoodShape(
-        candidates=None if candidates == "none" else cast(Candidates, candidates),
+        candidates=None if candidates == "none" else candidates,
         width=int(module.attribute("width")),
         queue=int(module.attribute("queue")),
         tokens=int(module.attribute("tokens")),

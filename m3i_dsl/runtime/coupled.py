@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from m3i_dsl.runtime.slices import Coupled
 from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target
-from m3i_dsl.vocabulary.kinds import ImageEncoder
 from m3i_dsl.vocabulary.word import Effect, Word
 
 
@@ -36,21 +35,21 @@ def _of_target(target: Target) -> Iterator[Coupled]:
         yield from _of_encoder(target.encoder)
     yield from _of_word(target.representation, "needs statistics of the batch")
     yield from _of_word(target.predictor, "normalises over the batch")
-    named = [placed for placed in target.regularizations if placed.word.candidates in ("samples", "texts")]
+    named = [placed for placed in target.regularizations if placed.word.compares_batch()]
     for placed in named:
         yield f"`{placed.word.name}` compares each sample with the others of the batch", placed.span
     for placed in target.regularizations:
         yield from _of_word(placed, "needs statistics of the batch")
     # A Boltzmann without named candidates chooses among the batch's targets; over a fixed set it needs no other sample.
-    alone = target.representation.word.form in ("categories", "prototypes")
+    alone = not target.representation.word.candidates.of_batch
     if target.distribution.word.contrasts and not named and not alone:
         word = target.distribution.word
         yield f"`{word.name}` chooses among the targets of the batch", target.distribution.span
 
 
 def _of_encoder(encoder: EncoderDeclaration) -> Iterator[Coupled]:
-    word = encoder.word.word
-    if isinstance(word, ImageEncoder):
+    word = encoder.word.word.as_image()
+    if word is not None:
         if word.couples_batch():
             yield f"encoder `{encoder.name}` normalises over the batch", encoder.word.span
         elif word.projector is not None and _couples(word.projector):
@@ -58,7 +57,7 @@ def _of_encoder(encoder: EncoderDeclaration) -> Iterator[Coupled]:
                 f"the projector of encoder `{encoder.name}` normalises over the batch",
                 encoder.word.argument("projector"),
             )
-    elif _couples(word):
+    elif _couples(encoder.word.word):
         yield f"encoder `{encoder.name}` normalises over the batch", encoder.word.span
 
 

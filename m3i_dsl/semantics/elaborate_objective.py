@@ -17,10 +17,6 @@ from m3i_dsl.semantics.settings import by_keyword, single
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Distribution, Predictor, Regularization, Representation, Weighting
-from m3i_dsl.vocabulary.predictors.decoder import Decoder
-from m3i_dsl.vocabulary.predictors.identity import Identity
-from m3i_dsl.vocabulary.predictors.linear import Linear
-from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.weightings.fixed import Fixed
 from m3i_dsl.vocabulary.word import Bounds, ValueType, argument_text
@@ -120,7 +116,7 @@ def _target(block: ast.Target, inputs: tuple[InputReference, ...], mixed: bool, 
     assert representation is not None, "`attempts` would have failed"
     if predictor is None:
         same_view = all(sees_input(reference, inputs, mixed) for reference in data)
-        predictor = Placed(_default_predictor(representation.word, same_view), block.name.span, {})
+        predictor = Placed(representation.word.default_predictor(same_view), block.name.span, {})
     return Target(
         name=block.name.text,
         data=data,
@@ -149,18 +145,6 @@ def _regularizations(value: ast.Value, scope: Scope) -> tuple[Placed[Regularizat
     words = [attempts(lambda t=term: scope.binder.word(t, Regularization, "regularization")) for term in terms]
     attempts.finish()
     return tuple(words)
-
-
-def _default_predictor(representation: Representation, same_view: bool) -> Predictor:
-    match representation.form:
-        case "dense":
-            return Decoder(position="absolute" if same_view else "relative")
-        case "global":
-            return Mlp()
-        case "prototypes":
-            return Identity(pool=getattr(representation, "pool", "mean"))
-        case _:
-            return Linear()
 
 
 # --- representations --------------------------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ from m3i_dsl.diagnostics import Label
 from m3i_dsl.semantics.pattern import PAIR, Pattern
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import (
+    CANDIDATE_TOKENS,
     Distribution,
     Encoder,
     Evaluator,
+    ImageEncoder,
     Modality,
     Optimizer,
     Predictor,
@@ -27,12 +29,12 @@ from m3i_dsl.vocabulary.kinds import (
     Representation,
     Schedule,
     Source,
+    TextEncoder,
     Transform,
     Weighting,
 )
 from m3i_dsl.vocabulary.kinds import Mask as MaskWord
 from m3i_dsl.vocabulary.mixes.mix import PatchMix
-from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import Word
 
@@ -254,6 +256,20 @@ class EncoderDeclaration:
     def trained(self) -> bool:
         return self.momentum is None and not self.frozen
 
+    @property
+    def image(self) -> ImageEncoder:
+        """The word of an encoder that the checker knows to be of images."""
+        word = self.word.word.as_image()
+        assert word is not None, f"`{self.name}` encodes no images"
+        return word
+
+    @property
+    def text(self) -> TextEncoder:
+        """The word of an encoder that the checker knows to be of texts."""
+        word = self.word.word.as_text()
+        assert word is not None, f"`{self.name}` encodes no texts"
+        return word
+
 
 @dataclass(frozen=True, slots=True)
 class InputReference:
@@ -299,12 +315,23 @@ class Target:
     @property
     def projected(self) -> bool:
         """Whether z_y, and so what zh is made from, goes through the encoder's projector if it has one."""
-        return bool(getattr(self.representation.word, "projected", False))
+        return self.representation.word.projects()
 
     @property
-    def negatives(self) -> NegativeSamples:
-        """The `negative samples` of the target; those of its defaults when the regularization does not name them."""
-        return next((p.word for p in self.regularizations if isinstance(p.word, NegativeSamples)), NegativeSamples())
+    def detached(self) -> bool:
+        """Whether z_y enters the loss without gradient."""
+        return any(placed.word.detaches for placed in self.regularizations)
+
+    @property
+    def queue(self) -> int:
+        """How many earlier targets are its only negatives; 0 without a queue."""
+        return max((placed.word.queue_length() for placed in self.regularizations), default=0)
+
+    @property
+    def candidate_tokens(self) -> int:
+        """How many tokens of each image are candidates of a dense target."""
+        named = (placed.word.candidate_tokens() for placed in self.regularizations)
+        return next((tokens for tokens in named if tokens is not None), CANDIDATE_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)

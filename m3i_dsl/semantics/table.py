@@ -73,9 +73,9 @@ def _target_data(reference: TargetReference) -> str:
 
 
 def _regularization(target: Target) -> str:
-    """`-` for none, as the table writes it; `unigrad` is no word of the table and is left out beside one that is."""
-    names = [placed.word.name for placed in target.regularizations if placed.word.name != "unigrad"]
-    return " + ".join("-" if name == "none" else name for name in names) or "unigrad"
+    """`-` for none, as the table writes it; a word that the table does not have is left out beside one that it has."""
+    words = [placed.word for placed in target.regularizations]
+    return " + ".join(word.cell() for word in [word for word in words if word.in_table] or words)
 
 
 _DENSE = "dense feature"

@@ -138,8 +138,7 @@ class _Shrinking:
 
     def _other_sizes(self, objective: Objective) -> None:
         """Views of another size than their encoder's get as many of its new tokens as there were, in proportion."""
-        word = objective.encoder.word.word
-        assert isinstance(word, ImageEncoder)
+        word = objective.encoder.image
         old = word.shape()
         new = self.part(objective.encoder.word.word)
         assert isinstance(new, ImageEncoder)

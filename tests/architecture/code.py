@@ -25,7 +25,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             own = entry.name not in _NOT_OURS and entry.name not in _CACHES and not entry.name.endswith(".egg-info")
             if own and not entry.is_symlink():
                 yield from _walk(entry)
-        elif entry.is_file():
+        elif entry.is_file() and entry.name not in _NOT_OURS:  # a linked work tree has a file `.git`
             yield entry
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.program import Objective, Placed, Program, Target
-from m3i_dsl.vocabulary.kinds import ImageEncoder
-from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.word import Effect, Word
 
 
@@ -42,18 +40,18 @@ def _batch_of_one(program: Program, objective: Objective, target: Target) -> Ite
 def _comparing(objective: Objective, target: Target) -> Iterator[Placed[Word]]:
     for regularization in target.regularizations:
         word = regularization.word
-        queued = isinstance(word, NegativeSamples) and word.queue is not None
-        if (word.candidates in ("samples", "texts") and not queued) or _couples(word):
+        queued = word.queue_length() > 0
+        if (word.compares_batch() and not queued) or _couples(word):
             yield regularization
         if queued:
             return  # the candidates are those of the queue, whatever the batch
-    if target.distribution.word.contrasts and target.representation.word.form not in ("categories", "prototypes"):
+    if target.distribution.word.contrasts and target.representation.word.candidates.of_batch:
         yield target.distribution
     if _couples(target.predictor.word):
         yield target.predictor
     for encoder in (objective.encoder, target.encoder):
-        word = encoder.word.word if encoder is not None else None
-        if encoder is not None and isinstance(word, ImageEncoder):
+        word = encoder.word.word.as_image() if encoder is not None else None
+        if encoder is not None and word is not None:
             if word.couples_batch() or (word.projector is not None and _couples(word.projector)):
                 yield encoder.word
 

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.checks.prototypes import balance, constant_shares
 from m3i_dsl.semantics.program import Objective, Program, Target
-from m3i_dsl.vocabulary.predictors.identity import Identity
-
-_NEGATIVES = {"dense": "negative samples", "global": "negative samples", "categories": "negative categories"}
 
 
 def check_collapse(program: Program) -> Iterator[Diagnostic]:
@@ -29,24 +26,23 @@ def certificate(objective: Objective, target: Target) -> str | None:
     """Why z_y cannot collapse, in one clause; None if nothing prevents it."""
     encoder = target.encoder
     words = [placed.word for placed in target.regularizations]
-    detached = any(word.detaches for word in words)
     if encoder is None and not target.representation.word.trained:
         return "the target has no parameters"
-    if encoder is None and detached:
+    if encoder is None and target.detached:
         return "the loss cannot move the target"
     if encoder is not None and encoder.frozen:
         return "the target encoder is frozen"
-    if target.representation.word.form == "prototypes":
+    if target.representation.word.assigned:
         return balance(target)
     for word in words:
         if word.penalizes and word.certificate:
             return word.certificate
         if word.candidates is not None and target.distribution.word.contrasts:
             return word.certificate
-    if detached and encoder is not None:
+    if target.detached and encoder is not None:
         if encoder.momentum is not None and (encoder.momentum.start, encoder.momentum.stop) != (0, 0):
             return "the target encoder follows slowly and the loss cannot move it"
-        if not isinstance(target.predictor.word, Identity):
+        if target.predictor.word.changes:
             return "the loss cannot move the target, and a predictor stands between"
     return None
 
@@ -55,22 +51,22 @@ def _is_of_the_family(target: Target) -> bool:
     """Whether checks/family.py reports the cause: candidates and a distribution that do not go together."""
     words = [placed.word for placed in target.regularizations]
     contrasts = target.distribution.word.contrasts
-    if target.representation.word.form == "prototypes":
+    if target.representation.word.assigned:
         return not contrasts
-    if any(word.detaches for word in words):
+    if target.detached:
         return False
     no_candidates = contrasts and all(word.candidates is None for word in words)
-    table = target.representation.word.form in ("categories", "texts") and not contrasts
+    table = target.representation.word.chosen and not contrasts
     return no_candidates or table or any(word.penalizes and not word.certificate for word in words)
 
 
 def _collapse(objective: Objective, target: Target) -> Diagnostic:
-    if target.representation.word.form == "prototypes":
+    if target.representation.word.assigned:
         return _constant_shares(target)
     names = " + ".join(placed.word.name for placed in target.regularizations)
-    encoder, form = target.encoder, target.representation.word.form
+    encoder, representation = target.encoder, target.representation.word
     secondary: list[Label] = []
-    if any(placed.word.detaches for placed in target.regularizations):
+    if target.detached:
         headline = f"target `{target.name}` can collapse: with `{names}`, nothing tells its two sides apart"
         if encoder is not None:
             secondary.append(Label(target.representation.span, f"z_y is of `{encoder.name}`, as z_x is"))
@@ -94,8 +90,8 @@ def _collapse(objective: Objective, target: Target) -> Diagnostic:
     else:
         headline = f"target `{target.name}` can collapse: its representation is trained, and `{names}` does not stop it"
         secondary.append(Label(target.representation.span, "z_y is trained by the same loss"))
-        helps = (f"write `regularization {_NEGATIVES.get(form, 'negative texts')}` and `distribution boltzmann`",)
-        if form in ("dense", "global"):
+        helps = (f"write `regularization {representation.candidates.regularization}` and `distribution boltzmann`",)
+        if not representation.chosen:
             helps += ("or `stop gradient` with an averaged encoder for the target (`ema of`), or `decorrelation`",)
     return error(
         "M3I0301",

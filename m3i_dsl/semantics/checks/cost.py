@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.checks.shapes import input_width, predicted_width
+from m3i_dsl.semantics.geometry import input_width
 from m3i_dsl.semantics.program import Objective, Program, Target
-from m3i_dsl.vocabulary.kinds import ImageEncoder
 
 LIMIT_GIB = 64.0
 """Logits beyond this are an error whatever the number of devices: they would be recomputed in blocks for minutes a
@@ -34,16 +33,14 @@ def check_cost(program: Program) -> Iterator[Diagnostic]:
 
 def logits(program: Program, objective: Objective, target: Target) -> tuple[int, int]:
     """Rows and columns of the logits over samples, texts or prototypes; (0, 0) when there are none."""
-    form = target.representation.word.form
-    if not target.distribution.word.contrasts or form == "categories":
+    representation = target.representation.word
+    if not target.distribution.word.contrasts or not (representation.candidates.of_batch or representation.assigned):
         return 0, 0
     batch = program.training.batch
-    negatives = target.negatives
-    word = objective.encoder.word.word
-    assert isinstance(word, ImageEncoder)
-    if form == "prototypes":
-        return batch, predicted_width(target.predictor.word, input_width(word, target.projected), 0)
-    tokens = word.shape().grid.tokens if form == "dense" else 1
-    if negatives.queue is not None:
-        return batch * tokens, negatives.queue + 1
-    return batch * tokens, batch * min(negatives.tokens, tokens) if form == "dense" else batch
+    word = objective.encoder.image
+    if representation.assigned:
+        return batch, target.predictor.word.output_width(input_width(word, target.projected), 0)
+    tokens = word.shape().grid.tokens if representation.has_grid else 1
+    if target.queue:
+        return batch * tokens, target.queue + 1
+    return batch * tokens, batch * min(target.candidate_tokens, tokens)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.checks.geometry import shape_of
 from m3i_dsl.semantics.program import AnyData, Data, EvaluationDeclaration, Program
+from m3i_dsl.vocabulary.kinds import TEXTS
 
 
 def evaluated_data(data: AnyData) -> Data | None:
@@ -30,7 +31,7 @@ def check_evaluation(program: Program) -> Iterator[Diagnostic]:
 def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Diagnostic]:
     trained = program.objectives[0].inputs[0].view.data
     data = evaluated_data(trained) or trained
-    has_text_target = any(t.representation.word.form == "texts" for o in program.objectives for t in o.targets)
+    has_text_target = any(t.representation.word.candidates == TEXTS for o in program.objectives for t in o.targets)
     placed = evaluation.evaluator
     # Texts of the categories are made from their names, so no text field is needed: a text target is.
     missing = sorted(placed.word.needs - {"text"} - set(data.fields.values()))
@@ -53,7 +54,7 @@ def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Dia
 
 def _class_token(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Diagnostic]:
     placed, encoder = evaluation.evaluator, program.objectives[0].encoder
-    if getattr(placed.word, "pool", None) == "class" and shape_of(encoder).prefix == 0:
+    if placed.word.pooling() == "class" and shape_of(encoder).prefix == 0:
         message = f"`{encoder.name}` has no class token to evaluate"
         secondary = (Label(encoder.word.span, "the encoder"),)
         helps = ("write `pool: mean`",)

@@ -6,27 +6,13 @@ Sibling: batch.py, how many samples it needs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.program import Placed, Program, Target
-from m3i_dsl.vocabulary.distributions.bernoulli import Bernoulli
-from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
-from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
+from m3i_dsl.semantics.scope import word_fault
+from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.word import Word, argument_text
-
-_CANDIDATES = {
-    "categories": "categories",
-    "texts": "texts",
-    "prototypes": "prototypes",
-    "dense": "samples",
-    "global": "samples",
-}
-_REGULARIZATION = {
-    "categories": "negative categories",
-    "texts": "negative texts",
-    "prototypes": "centering + sharpening",
-    "samples": "negative samples",
-}
 
 
 def check_family(program: Program) -> Iterator[Diagnostic]:
@@ -41,14 +27,13 @@ def check_family(program: Program) -> Iterator[Diagnostic]:
 
 def _candidates(target: Target) -> Iterator[Diagnostic]:
     distribution = target.distribution
-    form = target.representation.word.form
-    fitting = _CANDIDATES[form]
+    representation = target.representation.word
     # What assigns prototypes has checks of its own (checks/prototypes.py).
     named = [p for p in target.regularizations if p.word.candidates is not None and not p.word.assigns]
     regularization = target.settings["regularization"]
     if not distribution.word.contrasts:
         # Without anything else that keeps z_y from collapsing, that is what is reported (checks/collapse.py).
-        if any(p.word.detaches or p.word.penalizes for p in target.regularizations) and form in ("dense", "global"):
+        if (target.detached or any(p.word.penalizes for p in target.regularizations)) and not representation.chosen:
             for placed in named:
                 yield error(
                     "M3I0303",
@@ -60,15 +45,15 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
                 )
         return
     for placed in named:
-        if placed.word.candidates != fitting:
+        if placed.word.candidates != representation.candidates:
             yield error(
                 "M3I0311",
                 f"`{placed.word.name}` are no candidates for `{target.representation.word.name}`",
                 placed.span,
                 secondary=(Label(target.representation.span, "the target representation"),),
-                helps=(f"write `regularization {_REGULARIZATION[fitting]}`",),
+                helps=(f"write `regularization {representation.candidates.regularization}`",),
             )
-    if form == "prototypes":
+    if representation.assigned:
         return  # they are the candidates; whether anything keeps them apart is for checks/collapse.py
     if not named and not any(p.word.detaches or p.word.standardizes for p in target.regularizations):
         yield error(
@@ -78,7 +63,7 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
             "nothing to normalise over",
             secondary=(Label(regularization, "names no negatives"),),
             notes=("the constant z_y = zh = c would reach the lowest loss",) if _learned(target) else (),
-            helps=(f"write `regularization {_REGULARIZATION[fitting]}`",),
+            helps=(f"write `regularization {representation.candidates.regularization}`",),
         )
 
 
@@ -88,53 +73,44 @@ def _learned(target: Target) -> bool:
 
 
 def _forms(target: Target) -> Iterator[Diagnostic]:
-    word, form = target.distribution.word, target.representation.word.form
-    representation = (Label(target.representation.span, "the target representation"),)
-    table = form in ("categories", "texts", "prototypes")
-    if table and not word.contrasts:
+    word, representation = target.distribution.word, target.representation.word
+    label = Label(target.representation.span, "the target representation")
+    if representation.chosen and not word.contrasts:
+        how = "compared as a distribution" if representation.assigned else "chosen among candidates"
         yield error(
             "M3I0304",
-            f"`{target.representation.word.name}` is chosen among candidates, which `{word.name}` does not do"
-            if form != "prototypes"
-            else f"`{target.representation.word.name}` is compared as a distribution, which `{word.name}` does not do",
+            f"`{representation.name}` is {how}, which `{word.name}` does not do",
             target.distribution.span,
-            secondary=representation,
+            secondary=(label,),
             helps=("write `distribution boltzmann`",),
         )
-    if isinstance(word, Bernoulli) and form != "categories":
-        message = "`bernoulli` is a yes or no for each category, but the target has no categories"
-        helps = ("write `distribution boltzmann`",)
-        yield error("M3I0304", message, target.distribution.span, secondary=representation, helps=helps)
-    if isinstance(word, Boltzmann) and word.label_smoothing and form != "categories":
-        message = "`label_smoothing` spreads the label of a category, but the target has no categories"
-        place = target.distribution.argument("label_smoothing")
-        yield error("M3I0304", message, place, secondary=representation, helps=("leave it out",))
-    if isinstance(word, Boltzmann) and word.symmetric and form in ("categories", "prototypes"):
-        kind = "category" if form == "categories" else "prototype"
-        message = f"`symmetric` asks each candidate for its sample, but a {kind} has many"
-        place = target.distribution.argument("symmetric")
-        yield error("M3I0304", message, place, secondary=representation, helps=("leave it out",))
+    try:
+        word.check(representation)
+    except WordError as fault:
+        yield replace(word_fault(target.distribution, fault, "M3I0304"), secondary=(label,))
 
 
 def _terms(target: Target) -> Iterator[Diagnostic]:
     """Regularizations that do not add up."""
-    words = {placed.word.name: placed for placed in target.regularizations}
-    if "none" in words and len(target.regularizations) > 1:
-        other = next(placed for placed in target.regularizations if placed.word.name != "none")
-        message = f"`none` is added to `{other.word.name}`"
+    empty = next((placed for placed in target.regularizations if placed.word.empty), None)
+    if empty is not None and len(target.regularizations) > 1:
+        other = next((placed for placed in target.regularizations if not placed.word.empty), empty)
+        message = f"`{empty.word.name}` is added to `{other.word.name}`"
         secondary = (Label(other.span, "this is one"),)
-        yield error("M3I0319", message, words["none"].span, secondary=secondary, helps=("leave it out",))
+        yield error("M3I0319", message, empty.span, secondary=secondary, helps=("leave it out",))
     for index, placed in enumerate(target.regularizations):
         earlier = [other for other in target.regularizations[:index] if other.word.name == placed.word.name]
         if earlier:
             message = f"`{placed.word.name}` is added twice"
             secondary = (Label(earlier[0].span, "first added here"),)
             yield error("M3I0125", message, placed.span, secondary=secondary, helps=("leave one out",))
-    if "unigrad" in words and not any(placed.word.detaches for placed in target.regularizations):
-        message = "`unigrad` treats the targets as constants, but nothing stops their gradient"
-        yield error("M3I0319", message, words["unigrad"].span, helps=("write `stop gradient + unigrad(...)`",))
+    for placed in target.regularizations:
+        if placed.word.needs_detached and not target.detached:
+            name = placed.word.name
+            message = f"`{name}` treats the targets as constants, but nothing stops their gradient"
+            yield error("M3I0319", message, placed.span, helps=(f"write `stop gradient + {name}(...)`",))
     standardizing = [placed for placed in target.regularizations if placed.word.standardizes]
-    if standardizing and target.distribution.word.name != "gaussian":
+    if standardizing and not target.distribution.word.takes_standardized:
         placed = standardizing[0]
         yield error(
             "M3I0303",
@@ -143,7 +119,7 @@ def _terms(target: Target) -> Iterator[Diagnostic]:
             secondary=(Label(placed.span, "standardises both sides for a squared error"),),
             helps=("write `distribution gaussian`",),
         )
-    if standardizing and target.representation.word.form == "dense":
+    if standardizing and target.representation.word.has_grid:
         message = f"`{standardizing[0].word.name}` correlates one vector for each image, but the target is dense"
         secondary = (Label(target.representation.span, "one vector for each token"),)
         helps = ("write `representation global feature of ENCODER`",)
@@ -152,19 +128,19 @@ def _terms(target: Target) -> Iterator[Diagnostic]:
 
 def _queue(program: Program, target: Target) -> Iterator[Diagnostic]:
     for placed in target.regularizations:
-        if not isinstance(placed.word, NegativeSamples) or placed.word.queue is None:
+        queue = placed.word.queue_length()
+        if not queue:
             continue
-        if placed.word.queue % program.training.batch:
+        if queue % program.training.batch:
             primary, secondary = placed.place("queue")
             yield error(
                 "M3I0203",
-                f"a queue of {placed.word.queue} is not a whole number of batches of {program.training.batch}",
+                f"a queue of {queue} is not a whole number of batches of {program.training.batch}",
                 primary.span,
                 secondary=(Label(program.training.settings["batch"], "the batch"), *secondary),
                 helps=("choose a multiple of the batch",),
             )
-        word = target.distribution.word
-        if isinstance(word, Boltzmann) and word.symmetric:
+        if target.distribution.word.asks_both_ways():
             yield error(
                 "M3I0303",
                 "a queue holds targets only, so nothing can be asked in the other direction",
@@ -176,9 +152,8 @@ def _queue(program: Program, target: Target) -> Iterator[Diagnostic]:
 
 def _without_effect(target: Target) -> Iterator[Diagnostic]:
     """Arguments that are written, but that this form of a target does not read."""
-    form = target.representation.word.form
     placed: list[tuple[Placed[Word], str, str]] = []
-    if form == "dense":
+    if target.representation.word.has_grid:
         placed.append((target.predictor, "pool", "a dense target keeps its tokens"))
     else:
         placed.append((target.distribution, "tokens", "the target is one vector, not one for each token"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.checks.shapes import sizes_differ, target_grid
+from m3i_dsl.semantics.geometry import sizes_differ, target_grid
 from m3i_dsl.semantics.program import (
     EncoderDeclaration,
     InputReference,
@@ -20,8 +20,7 @@ from m3i_dsl.semantics.program import (
 )
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.source import Span
-from m3i_dsl.vocabulary.kinds import FeatureShape, ImageEncoder, Mask, WordError
-from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
+from m3i_dsl.vocabulary.kinds import FeatureShape, Mask, WordError
 
 
 def check_geometry(program: Program) -> Iterator[Diagnostic]:
@@ -34,8 +33,7 @@ def check_geometry(program: Program) -> Iterator[Diagnostic]:
 
 def shape_of(encoder: EncoderDeclaration) -> FeatureShape:
     """What an image encoder yields."""
-    word = encoder.word.word
-    assert isinstance(word, ImageEncoder)
+    word = encoder.image
     return word.shape()
 
 
@@ -54,8 +52,7 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
     mix = objective.mix
     if mix is not None:
         yield from _mask(mix, mix.word.by, encoder, drops=False, outer="by")
-        word = encoder.word.word
-        assert isinstance(word, ImageEncoder)
+        word = encoder.image
         if mix.word.attention == "isolated" and not word.isolates():
             message = f"`{encoder.name}` cannot keep attention within each image of a mix"
             yield _about_encoder("M3I0216", message, mix.argument("attention"), encoder, "write `attention: joint`")
@@ -68,8 +65,7 @@ def _input_fits(view: View, encoder: EncoderDeclaration, span: Span, objective: 
         return
     if view.place is not None and view.place.index > 0:
         return  # said once for a list
-    word = encoder.word.word
-    assert isinstance(word, ImageEncoder)
+    word = encoder.image
     try:
         word.shape_at(view.size)
     except WordError as fault:
@@ -107,8 +103,7 @@ def _mask(
     placed: Placed[Any], mask: Mask, encoder: EncoderDeclaration, *, drops: bool, outer: str | None = None
 ) -> Iterator[Diagnostic]:
     """`outer` is the argument of `placed` that holds the mask, if it is not `placed` itself."""
-    word = encoder.word.word
-    assert isinstance(word, ImageEncoder)
+    word = encoder.image
     if drops and not word.drops_tokens():
         message = f"`{encoder.name}` cannot drop tokens"
         place = placed.argument("tokens")
@@ -178,17 +173,18 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             label = Label(reference.view.span, "the view")
             helps = (f"choose sizes that are multiples of {shape.stride}px",)
             yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
-        if representation.form == "dense" and not sizes_differ(objective, target):
+        if representation.has_grid and not sizes_differ(objective, target):
             for shown in objective.predictors_of(reference)[:1]:  # of several, none is of the target's own view
                 yield from _placed(objective, target, reference, shown)
-    if isinstance(representation, DenseFeature) and target.encoder is not None:
+    if representation.blocks() > 1 and target.encoder is not None:
         depth = shape_of(target.encoder).depth
-        if representation.layers > max(1, depth):
-            message = f"`{target.encoder.name}` has {depth} blocks to average, not {representation.layers}"
+        if representation.blocks() > max(1, depth):
+            message = f"`{target.encoder.name}` has {depth} blocks to average, not {representation.blocks()}"
             place = target.representation.argument("layers")
             yield _about_encoder("M3I0203", message, place, target.encoder, f"write `layers: {max(1, depth)}` or fewer")
-    for placed, encoder in ((target.predictor, objective.encoder), (target.representation, target.encoder)):
-        pools = getattr(placed.word, "pool", None) == "class" and representation.form != "dense"
+    pooled = target.predictor, objective.encoder, target.predictor.word.pooling()
+    for placed, encoder, pooling in (pooled, (target.representation, target.encoder, representation.pooling())):
+        pools = pooling == "class" and not representation.has_grid
         if pools and encoder is not None and encoder.word.word.modality == "image" and shape_of(encoder).prefix == 0:
             message = f"`{encoder.name}` has no class token to pool"
             yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")
@@ -203,7 +199,7 @@ def _placed(
     assert view is not None
     same_view = view is shown.view
     word = target.representation.word
-    matches = isinstance(word, DenseFeature) and word.match == "feature"
+    matches = word.matches()
     masked = objective.mask is not None or objective.mix is not None
     dropped = objective.mix is not None or (objective.mask is not None and objective.mask.word.tokens == "drop")
     input_grid, wanted_grid = shape_of(objective.encoder).grid, target_grid(objective, target)

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.program import EncoderDeclaration, Program, Target
-from m3i_dsl.vocabulary.kinds import ImageEncoder
+from m3i_dsl.semantics.program import EncoderDeclaration, Program
 
 
 def check_gradient(program: Program) -> Iterator[Diagnostic]:
@@ -66,14 +65,14 @@ def _detached(program: Program) -> Iterator[Diagnostic]:
         target.encoder.name
         for objective in program.objectives
         for target in objective.targets
-        if target.encoder is not None and not _stopped(target)
+        if target.encoder is not None and not target.detached
     }
     for objective in program.objectives:
         for target in objective.targets:
             encoder = target.encoder
             own = target.representation.word.trained and not (encoder is not None and not encoder.trained)
             needs = encoder is not None and encoder.trained and encoder.name not in moved
-            if not _stopped(target) or not (own or needs):
+            if not target.detached or not (own or needs):
                 continue
             what = f"`{target.representation.word.name}`" if own else f"`{encoder.name}`" if encoder is not None else ""
             stops = next(placed for placed in target.regularizations if placed.word.detaches)
@@ -85,10 +84,6 @@ def _detached(program: Program) -> Iterator[Diagnostic]:
                 secondary=(Label(target.representation.span, "trained parameters"),),
                 helps=("leave `stop gradient` out, or take the representation of an `ema of` or `frozen of` encoder",),
             )
-
-
-def _stopped(target: Target) -> bool:
-    return any(placed.word.detaches for placed in target.regularizations)
 
 
 def _dead_projectors(program: Program) -> Iterator[Diagnostic]:
@@ -111,5 +106,5 @@ def _represented(program: Program) -> set[str]:
 
 
 def _has_projector(encoder: EncoderDeclaration) -> bool:
-    word = encoder.word.word
-    return isinstance(word, ImageEncoder) and word.projector is not None
+    word = encoder.word.word.as_image()
+    return word is not None and word.projector is not None

@@ -15,7 +15,6 @@ def check_leak(program: Program) -> Iterator[Diagnostic]:
         for target in objective.targets:
             if target.encoder is not objective.encoder:
                 continue
-            detached = any(placed.word.detaches for placed in target.regularizations)
             for reference in target.data:
                 if all(reference.view is not shown.view for shown in objective.predictors_of(reference)):
                     continue
@@ -27,7 +26,7 @@ def check_leak(program: Program) -> Iterator[Diagnostic]:
                         secondary=(Label(objective.settings["input"], "the input"),),
                         helps=("mask the input, predict another view, or use another encoder for the target",),
                     )
-                elif not detached and certificate(objective, target) is not None:
+                elif not target.detached and certificate(objective, target) is not None:
                     yield error(
                         "M3I0308",
                         f"the target is `{objective.encoder.name}`'s own pass over the unmasked view, with gradient",

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from m3i_dsl.diagnostics import Diagnostic, Label, Severity, error
 from m3i_dsl.semantics.program import Objective, Placed, Program, Target, TargetReference
 from m3i_dsl.semantics.table import is_known, row_of
-from m3i_dsl.vocabulary.distributions.bernoulli import Bernoulli
-from m3i_dsl.vocabulary.kinds import Regularization
+from m3i_dsl.vocabulary.kinds import SAMPLES, Regularization
 
 _DOMINATES = 100.0
 
@@ -70,7 +69,7 @@ def _same_view_contrast(objective: Objective) -> Iterator[Diagnostic]:
 
 
 def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[TargetReference, Placed[Regularization]]]:
-    negatives = [placed for placed in target.regularizations if placed.word.candidates == "samples"]
+    negatives = [placed for placed in target.regularizations if placed.word.candidates == SAMPLES]
     if not negatives or objective.mask is not None or objective.mix is not None:
         return
     for reference in target.data:
@@ -93,10 +92,10 @@ def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
 
 def _hard_bernoulli(objective: Objective) -> Iterator[Diagnostic]:
     for target in objective.targets:
-        if isinstance(target.distribution.word, Bernoulli):
+        if target.distribution.word.expects_mixed_labels:
             yield error(
                 "M3I0807",
-                "`bernoulli` on hard labels: DeiT-III trains it on mixed ones",
+                f"`{target.distribution.word.name}` on hard labels: DeiT-III trains it on mixed ones",
                 target.distribution.span,
                 helps=("compare with `distribution boltzmann`",),
                 severity=Severity.WARNING,

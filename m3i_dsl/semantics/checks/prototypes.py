@@ -11,12 +11,7 @@ from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.program import Placed, Program, Target
-from m3i_dsl.vocabulary.distributions.boltzmann import Boltzmann
-from m3i_dsl.vocabulary.kinds import ImageEncoder, Regularization
-from m3i_dsl.vocabulary.predictors.prototypes import Prototypes
-from m3i_dsl.vocabulary.regularizations.centering import Centering
-from m3i_dsl.vocabulary.regularizations.sharpening import Sharpening
-from m3i_dsl.vocabulary.regularizations.sinkhorn import Sinkhorn
+from m3i_dsl.vocabulary.kinds import Regularization
 from m3i_dsl.vocabulary.values import number_text
 
 ONE_FOR_ALL = "q = p = one and the same prototype for every image reaches loss 0, and tells nothing about the image"
@@ -27,43 +22,41 @@ def check_prototypes(program: Program) -> Iterator[Diagnostic]:
     """M3I0325 for shares that cannot be made, M3I0319 for terms that do not go together or with the target."""
     for objective in program.objectives:
         for target in objective.targets:
-            if target.representation.word.form == "prototypes":
+            if target.representation.word.assigned:
                 yield from _made(target)
                 yield from _terms(target)
-                yield from _temperature(target)
             else:
                 yield from _misplaced(target)
 
 
 def balance(target: Target) -> str | None:
     """Why shares of prototypes cannot become the same for every image, in one clause; None if they can."""
-    words = [placed.word for placed in target.regularizations]
-    if any(isinstance(word, Sinkhorn) for word in words):
-        return Sinkhorn.certificate
+    balancing = _alone(target)
+    if balancing is not None:
+        return balancing.word.certificate
     encoder = target.encoder
     follows = encoder is not None and encoder.momentum is not None
     if not follows or constant_shares(target) is not None:
         return None
-    return Centering.certificate
+    return next(placed.word.certificate for placed in target.regularizations if placed.word.certificate)
 
 
 def constant_shares(target: Target) -> tuple[str, str, str] | None:
     """The constant solution that nothing works against: why, which, and what to write. None if there is none."""
-    words = {type(placed.word): placed for placed in target.regularizations}
-    sharpening = words.get(Sharpening)
-    if Centering not in words:
+    shifting = next((p for p in target.regularizations if "one for all" in p.word.prevents), None)
+    sharpening = next((p for p in target.regularizations if "equal" in p.word.prevents), None)
+    if shifting is None:
         return "nothing keeps one prototype from winning", ONE_FOR_ALL, "write `centering + sharpening`, or `sinkhorn`"
     if sharpening is None:
-        return "`centering` alone makes all shares equal", EQUAL_SHARES, "write `centering + sharpening`"
-    assert isinstance(sharpening.word, Sharpening)
-    distribution = target.distribution.word
-    highest = sharpening.word.highest()
-    if isinstance(distribution, Boltzmann) and highest >= distribution.temperature.value:
+        name = shifting.word.name
+        return f"`{name}` alone makes all shares equal", EQUAL_SHARES, f"write `{name} + sharpening`"
+    temperature, highest = target.distribution.word.softmax_temperature(), sharpening.word.highest_temperature()
+    if temperature is not None and highest is not None and highest >= temperature.value:
         return (
             f"a target temperature of {number_text(highest)} sharpens nothing: "
-            f"the prediction's is {number_text(distribution.temperature.value)}",
+            f"the prediction's is {number_text(temperature.value)}",
             EQUAL_SHARES,
-            "choose a temperature of `sharpening` below that of `boltzmann`",
+            f"choose a temperature of `{sharpening.word.name}` below that of `{target.distribution.word.name}`",
         )
     encoder = target.encoder
     assert encoder is not None
@@ -76,12 +69,18 @@ def constant_shares(target: Target) -> tuple[str, str, str] | None:
     return None
 
 
+def _alone(target: Target) -> Placed[Regularization] | None:
+    """The term that works against every constant by itself."""
+    whole = (placed for placed in target.regularizations if placed.word.prevents >= {"one for all", "equal"})
+    return next(whole, None)
+
+
 def _made(target: Target) -> Iterator[Diagnostic]:
     """Scores come from prototypes, and something makes them a distribution."""
     encoder = target.encoder
     assert encoder is not None
-    word = encoder.word.word
-    if isinstance(word, ImageEncoder) and not isinstance(word.projector, Prototypes):
+    projector = encoder.image.projector
+    if projector is None or not projector.scores_prototypes:
         yield error(
             "M3I0325",
             f"`{encoder.name}` has no prototypes to be distributed over",
@@ -89,7 +88,7 @@ def _made(target: Target) -> Iterator[Diagnostic]:
             secondary=(Label(encoder.word.span, "its projector has none"),),
             helps=("write `projector: prototypes(COUNT)`, or `representation global feature`",),
         )
-    if encoder.frozen and not any(isinstance(p.word, (Sharpening, Sinkhorn)) for p in target.regularizations):
+    if encoder.frozen and not any(placed.word.makes_shares for placed in target.regularizations):
         yield error(
             "M3I0325",
             "nothing makes the scores of the prototypes a distribution",
@@ -100,32 +99,18 @@ def _made(target: Target) -> Iterator[Diagnostic]:
 
 
 def _terms(target: Target) -> Iterator[Diagnostic]:
-    words = {type(placed.word): placed for placed in target.regularizations}
-    sinkhorn = words.get(Sinkhorn)
-    for other in (Centering, Sharpening):
-        if sinkhorn is not None and other in words:
-            second = words[other]
-            does = "balances the prototypes" if other is Centering else "has a temperature"
-            message = f"`{second.word.name}` is added to `sinkhorn`, which {does} itself"
-            secondary = (Label(sinkhorn.span, "this does both"),)
+    whole = _alone(target)
+    for second in target.regularizations:
+        if whole is not None and second is not whole and second.word.prevents:
+            does = "has a temperature" if second.word.makes_shares else "balances the prototypes"
+            message = f"`{second.word.name}` is added to `{whole.word.name}`, which {does} itself"
+            secondary = (Label(whole.span, "this does both"),)
             yield error("M3I0319", message, second.span, secondary=secondary, helps=("leave it out",))
     for placed in target.regularizations:
         if placed.word.penalizes and not placed.word.standardizes:
             message = f"`{placed.word.name}` is a term on features, but the target is a distribution"
             secondary = (Label(target.representation.span, "the target representation"),)
             yield error("M3I0319", message, placed.span, secondary=secondary, helps=("leave it out",))
-
-
-def _temperature(target: Target) -> Iterator[Diagnostic]:
-    word = target.distribution.word
-    if isinstance(word, Boltzmann) and word.temperature.learned:
-        yield error(
-            "M3I0304",
-            "a learned temperature, which training could take below that of the target's shares",
-            target.distribution.argument("temperature"),
-            secondary=(Label(target.representation.span, "sharper than the prediction by declaration"),),
-            helps=("write the number alone (DINO: 0.1)",),
-        )
 
 
 def _misplaced(target: Target) -> Iterator[Diagnostic]:

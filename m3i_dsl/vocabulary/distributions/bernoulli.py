@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
+from m3i_dsl.vocabulary.kinds import CATEGORIES, Distribution, LikelihoodShape, Representation, WordError
 from m3i_dsl.vocabulary.values import Fraction
 from m3i_dsl.vocabulary.word import argument
 
@@ -21,8 +21,16 @@ class Bernoulli(Distribution):
     name = "bernoulli"
     family = "boltzmann"
     contrasts = True
+    expects_mixed_labels = True
 
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
+
+    def check(self, representation: Representation) -> None:
+        if representation.candidates != CATEGORIES:
+            raise WordError(
+                "`bernoulli` is a yes or no for each category, but the target has no categories",
+                help="write `distribution boltzmann`",
+            )
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Bernoulli as BernoulliLikelihood

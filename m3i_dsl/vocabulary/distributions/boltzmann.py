@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
+from m3i_dsl.vocabulary.kinds import CATEGORIES, Distribution, LikelihoodShape, Representation, WordError
 from m3i_dsl.vocabulary.values import Fraction, Scalar
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -30,6 +30,36 @@ class Boltzmann(Distribution):
     symmetric: bool = argument(False, doc="whether candidates also choose among predictions")
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def asks_both_ways(self) -> bool:
+        return self.symmetric
+
+    def softmax_temperature(self) -> Scalar:
+        return self.temperature
+
+    def check(self, representation: Representation) -> None:
+        candidates = representation.candidates
+        if self.label_smoothing and candidates != CATEGORIES:
+            raise WordError(
+                "`label_smoothing` spreads the label of a category, but the target has no categories",
+                argument="label_smoothing",
+                help="leave it out",
+            )
+        if self.symmetric and not candidates.of_batch:
+            raise WordError(
+                f"`symmetric` asks each candidate for its sample, but a {candidates.one} has many",
+                argument="symmetric",
+                help="leave it out",
+            )
+        if self.temperature.learned and representation.assigned:
+            raise WordError(
+                "a learned temperature, which training could take below that of the target's shares",
+                argument="temperature",
+                help="write the number alone (DINO: 0.1)",
+            )
+
+    def hidden_only(self) -> bool:
+        return self.tokens == "hidden"
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules import boltzmann

@@ -20,9 +20,13 @@ class Gaussian(Distribution):
 
     name = "gaussian"
     family = "gaussian"
+    takes_standardized = True
 
     reduction: Literal["mean", "sum"] = argument("mean", doc="over channels", origin="SiameseIM")
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def hidden_only(self) -> bool:
+        return self.tokens == "hidden"
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Gaussian as GaussianLikelihood

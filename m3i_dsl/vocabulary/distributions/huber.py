@@ -21,6 +21,9 @@ class Huber(Distribution):
     beta: Number = argument(2.0, doc="where the square ends", origin="data2vec", above=0)
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 
+    def hidden_only(self) -> bool:
+        return self.tokens == "hidden"
+
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Huber as HuberLikelihood
 

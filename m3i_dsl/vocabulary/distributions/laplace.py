@@ -19,6 +19,9 @@ class Laplace(Distribution):
 
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 
+    def hidden_only(self) -> bool:
+        return self.tokens == "hidden"
+
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Laplace as LaplaceLikelihood
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from m3i_dsl.vocabulary.kinds import Evaluator
+from m3i_dsl.vocabulary.kinds import Evaluator, Pooling
 from m3i_dsl.vocabulary.values import Count, Number
 from m3i_dsl.vocabulary.word import argument
 
@@ -24,3 +24,6 @@ class Knn(Evaluator):
     pool: Literal["mean", "class"] = argument(
         "mean", doc="the feature of an image: the mean of its grid tokens, or its class token", origin="our choice"
     )
+
+    def pooling(self) -> Pooling:
+        return self.pool

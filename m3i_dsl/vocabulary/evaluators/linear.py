@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from m3i_dsl.vocabulary.kinds import Evaluator
+from m3i_dsl.vocabulary.kinds import Evaluator, Pooling
 from m3i_dsl.vocabulary.values import Fraction, Numbers
 from m3i_dsl.vocabulary.word import argument
 
@@ -28,3 +28,6 @@ class Linear(Evaluator):
     pool: Literal["mean", "class"] = argument(
         "mean", doc="the feature of an image: the mean of its grid tokens, or its class token", origin="MAE"
     )
+
+    def pooling(self) -> Pooling:
+        return self.pool

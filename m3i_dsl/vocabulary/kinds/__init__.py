@@ -9,13 +9,20 @@ from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.objectives import Distribution, Regularization, Representation, Weighting
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import (
+    CANDIDATE_TOKENS,
+    CATEGORIES,
+    PROTOTYPES,
+    SAMPLES,
+    TEXTS,
     Candidates,
+    ConstantShares,
     Family,
     FeatureShape,
-    Form,
     Grid,
     LikelihoodShape,
     Modality,
+    Normalization,
+    Pooling,
     PredictorShape,
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription
@@ -23,22 +30,29 @@ from m3i_dsl.vocabulary.kinds.training import Evaluator, Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import Mask, Mix, Transform, ViewState
 
 __all__ = [
+    "CANDIDATE_TOKENS",
+    "CATEGORIES",
+    "PROTOTYPES",
+    "SAMPLES",
+    "TEXTS",
     "BrokenSample",
     "Candidates",
+    "ConstantShares",
     "Dataset",
     "Distribution",
     "Encoder",
     "Evaluator",
     "Family",
     "FeatureShape",
-    "Form",
     "Grid",
     "ImageEncoder",
     "LikelihoodShape",
     "Mask",
     "Mix",
     "Modality",
+    "Normalization",
     "Optimizer",
+    "Pooling",
     "Predictor",
     "PredictorShape",
     "Regularization",

@@ -29,12 +29,23 @@ class Encoder(Word):
     @abstractmethod
     def build(self) -> nn.Module: ...
 
+    def as_image(self) -> ImageEncoder | None:
+        """Itself, if it encodes images."""
+        return None
+
+    def as_text(self) -> TextEncoder | None:
+        """Itself, if it encodes texts."""
+        return None
+
 
 class ImageEncoder(Encoder):
     """An encoder that yields a dense grid of features."""
 
     modality = "image"
     projector: Predictor | None
+
+    def as_image(self) -> ImageEncoder:
+        return self
 
     @abstractmethod
     def shape(self) -> FeatureShape:
@@ -71,7 +82,7 @@ class ImageEncoder(Encoder):
     def projected_width(self) -> int:
         """The width after the projector, or the encoder's own."""
         width = self.shape().width
-        return width if self.projector is None else self.projector.output_width(width)
+        return width if self.projector is None else self.projector.output_width(width, 0)
 
 
 class TextEncoder(Encoder):
@@ -80,6 +91,9 @@ class TextEncoder(Encoder):
     modality = "text"
     width: int
     context: int
+
+    def as_text(self) -> TextEncoder:
+        return self
 
     def check(self) -> None:
         """Raises WordError when the arguments do not fit each other. Never imports torch."""

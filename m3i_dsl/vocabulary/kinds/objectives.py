@@ -10,7 +10,18 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds.encoders import Encoder
-from m3i_dsl.vocabulary.kinds.shapes import Candidates, Family, Form, LikelihoodShape, Modality
+from m3i_dsl.vocabulary.kinds.predictors import Predictor
+from m3i_dsl.vocabulary.kinds.shapes import (
+    SAMPLES,
+    Candidates,
+    ConstantShares,
+    Family,
+    LikelihoodShape,
+    Modality,
+    Normalization,
+    Pooling,
+)
+from m3i_dsl.vocabulary.values import Scalar
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -20,21 +31,54 @@ if TYPE_CHECKING:
 class Representation(Word):
     """z_x or z_y.
 
-    `form` is what it is made of, `reads` the modality of the data that it represents, `encoder` the modality of the
-    encoder that it is `of` (None: it has none), `trained` whether it has trained parameters of its own.
+    `reads` is the modality of the data that it represents, `encoder` the modality of the encoder that it is `of` (None:
+    it has none), `trained` whether it has trained parameters of its own.
     """
 
     kind: ClassVar[Kind] = "representation"
-    form: ClassVar[Form]
     reads: ClassVar[Modality]
     encoder: ClassVar[Literal["image", "text"] | None]
     trained: ClassVar[bool] = False
     table: ClassVar[str]
     """The cell of the instantiation table."""
+    has_grid: ClassVar[bool] = False
+    """Whether it is one vector for each token, each at a place of the image; else it is one vector for each sample."""
+    candidates: ClassVar[Candidates] = SAMPLES
+    """What a distribution that contrasts chooses among."""
+    chosen: ClassVar[bool] = False
+    """Whether it has a meaning only among its candidates (a row of a table), so that no distance to it is compared."""
+    assigned: ClassVar[bool] = False
+    """Whether it is scores that regularizations make into shares of the candidates, which sum to 1."""
 
     @abstractmethod
     def width(self, encoder: Encoder | None, stride: int) -> int:
         """The channels of z_y: of `encoder`'s features, or of a patch of `stride` pixels."""
+
+    def pooling(self) -> Pooling | None:
+        """How the tokens of its encoder become its one vector; None when they do not."""
+        return None
+
+    def normalization(self) -> Normalization:
+        """Of a target, before it is compared."""
+        return "none"
+
+    def projects(self) -> bool:
+        """Whether the encoder's projector, if it has one, comes before it; then z_x is projected as well."""
+        return False
+
+    def blocks(self) -> int:
+        """How many of the encoder's last blocks it reads."""
+        return 1
+
+    def matches(self) -> bool:
+        """Whether the target token of a prediction is found by the encoders' features, and not by its position."""
+        return False
+
+    def default_predictor(self, same_view: bool) -> Predictor:
+        """What predicts it when a recipe does not say; `same_view`: every target is of the input's own view."""
+        from m3i_dsl.vocabulary.predictors.linear import Linear
+
+        return Linear()
 
     def build(self, input_width: int, width: int, categories: int) -> nn.Module:
         """The module of a representation that is `trained`: from `input_width` channels to `width`."""
@@ -59,6 +103,36 @@ class Regularization(Word):
     """Whether prediction and target are standardised over the batch before the loss."""
     assigns: ClassVar[bool] = False
     """Whether it takes part in making scores of prototypes into z_y; then `build_assignment` returns its module."""
+    makes_shares: ClassVar[bool] = False
+    """Whether what it assigns sums to 1: such a word comes after those that only shift the scores."""
+    prevents: ClassVar[frozenset[ConstantShares]] = frozenset()
+    """The constant shares of prototypes that it works against."""
+    needs_detached: ClassVar[bool] = False
+    """Whether it takes the targets for constants, so that another term must stop their gradient."""
+    empty: ClassVar[bool] = False
+    """Whether it says that nothing is needed, and so goes with no other."""
+    in_table: ClassVar[bool] = True
+    """Whether it is a cell of the instantiation table; others are left out beside one that is."""
+
+    def compares_batch(self) -> bool:
+        """Whether its candidates are of the batch or of earlier ones."""
+        return self.candidates is not None and self.candidates.of_batch
+
+    def cell(self) -> str:
+        """As the instantiation table writes it."""
+        return self.name
+
+    def queue_length(self) -> int:
+        """How many earlier targets are the candidates in the place of the batch's; 0 without a queue."""
+        return 0
+
+    def candidate_tokens(self) -> int | None:
+        """How many tokens of each image are candidates of a dense target; None if it does not say."""
+        return None
+
+    def highest_temperature(self) -> float | None:
+        """The largest temperature, over all of training, with which it sharpens shares; None if it has none."""
+        return None
 
     def build(self) -> nn.Module:
         raise NotImplementedError(self.name)
@@ -78,10 +152,26 @@ class Distribution(Word):
     contrasts: ClassVar[bool] = False
     family: ClassVar[Family]
     """The paper's name for it: the two columns "Gaussian" and "Boltzmann" of the instantiation table."""
+    takes_standardized: ClassVar[bool] = False
+    """Whether it compares features that a regularization has standardised over the batch."""
+    expects_mixed_labels: ClassVar[bool] = False
+    """Whether its source trains it on labels of mixed images."""
 
     def hidden_only(self) -> bool:
-        """Whether only the hidden tokens of a dense target count: the argument `tokens` of the families with it."""
-        return getattr(self, "tokens", "all") == "hidden"
+        """Whether only the hidden tokens of a dense target count."""
+        return False
+
+    def asks_both_ways(self) -> bool:
+        """Whether candidates also choose among predictions."""
+        return False
+
+    def softmax_temperature(self) -> Scalar | None:
+        """Of the softmax over the candidates; None for a family without."""
+        return None
+
+    def check(self, representation: Representation) -> None:
+        """Raises WordError when it cannot compare such a target. Never imports torch."""
+        return
 
     @abstractmethod
     def build(self, shape: LikelihoodShape) -> nn.Module:

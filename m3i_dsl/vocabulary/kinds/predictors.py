@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from m3i_dsl.vocabulary.kinds.shapes import PredictorShape
+from m3i_dsl.vocabulary.kinds.shapes import Pooling, PredictorShape
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Predictor(Word):
     """f_psi: from the input representation to the prediction of the target representation.
 
-    `pool` (an argument of the global ones: `mean` or `class`) says how tokens become one vector when the target is
-    global; `needs_positions` predictors query positions, so they can predict hidden tokens and other views.
+    It maps each token by itself or together with others, asks for positions (`queries`), or yields one vector
+    (`pools`).
     """
 
     kind: ClassVar[Kind] = "predictor"
@@ -29,6 +29,14 @@ class Predictor(Word):
     """True: the module takes tokens and returns one vector (attention pool)."""
     per_token: ClassVar[bool] = False
     """True: each token is mapped by itself, so that tokens nobody compares may be left out before (heads)."""
+    changes: ClassVar[bool] = True
+    """False: the prediction is z_x itself, so that nothing stands between it and the target."""
+    scores_prototypes: ClassVar[bool] = False
+    """True: each channel that it yields is the score of a prototype."""
+
+    def pooling(self) -> Pooling:
+        """How tokens become one vector before it, when the target is one vector and it does not pool itself."""
+        return "mean"
 
     def relative(self) -> bool:
         """Whether it can place a dense target of another view."""
@@ -42,9 +50,9 @@ class Predictor(Word):
         """Whether its first layer can do once for all samples what their queries have in common (`shared=True`)."""
         return False
 
-    def output_width(self, wanted: int) -> int:
-        """The width it yields when the target representation is `wanted` wide."""
-        return wanted
+    def output_width(self, given: int, wanted: int) -> int:
+        """The width it yields from `given` channels when the target is `wanted` wide; 0 when nothing is wanted."""
+        return wanted or given
 
     def check(self, shape: PredictorShape) -> None:
         """Raises WordError when it cannot be built for `shape`. Never imports torch."""

@@ -10,15 +10,41 @@ from typing import Literal
 
 Modality = Literal["image", "text", "category"]
 
-Form = Literal["dense", "global", "prototypes", "categories", "texts"]
-"""What a target representation is made of: L vectors, one vector, shares of prototypes, the rows of a class table, text
-embeddings."""
-
 Family = Literal["gaussian", "boltzmann"]
 """The paper's names for likelihood families."""
 
-Candidates = Literal["samples", "prototypes", "categories", "texts"]
-"""What a Boltzmann distribution is normalised over."""
+Pooling = Literal["mean", "class"]
+"""How tokens become one vector: their mean (GAP) or the class token."""
+
+Normalization = Literal["layer", "l2", "none"]
+"""Of a target: layer norm over channels without affine, or the unit sphere, which the prediction then is on too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a Boltzmann distribution is normalised over.
+
+    `one` is a single candidate in a message. `of_batch`: they come from the samples of the batch, so that more samples
+    are more candidates; a candidate that is not belongs to many samples. `regularization` is what a recipe writes to
+    have them.
+    """
+
+    name: str
+    one: str
+    of_batch: bool
+    regularization: str
+
+
+SAMPLES = Candidates("samples", "sample", True, "negative samples")
+CATEGORIES = Candidates("categories", "category", False, "negative categories")
+TEXTS = Candidates("texts", "text", True, "negative texts")
+PROTOTYPES = Candidates("prototypes", "prototype", False, "centering + sharpening")
+
+CANDIDATE_TOKENS = 8
+"""Tokens of each image that are candidates of a dense target, when nothing says otherwise (our choice)."""
+
+ConstantShares = Literal["one for all", "equal"]
+"""The shares of prototypes that say nothing of an image: one and the same prototype for every image, or 1/K of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +101,13 @@ class PredictorShape:
 class LikelihoodShape:
     """What a distribution is built for.
 
-    `candidates` of a Boltzmann (None for the other families); `width` of the target; `queue` earlier targets kept as
-    negatives (0: none); `tokens` candidate tokens of each image for a dense target; `standardized` when prediction and
-    target are standardised over the batch.
+    `candidates` names those of a Boltzmann (None for the other families); `width` of the target; `queue` earlier
+    targets kept as negatives (0: none); `tokens` candidate tokens of each image for a dense target; `standardized` when
+    prediction and target are standardised over the batch.
     """
 
-    candidates: Candidates | None
+    candidates: str | None
     width: int
     queue: int = 0
-    tokens: int = 8
+    tokens: int = CANDIDATE_TOKENS
     standardized: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from m3i_dsl.vocabulary.kinds.shapes import Modality
+from m3i_dsl.vocabulary.kinds.shapes import Modality, Pooling
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Evaluator(Word):
 
     kind: ClassVar[Kind] = "evaluator"
     needs: ClassVar[frozenset[Modality]] = frozenset({"category"})
+
+    def pooling(self) -> Pooling | None:
+        """How tokens become the feature of an image; None when it takes another path."""
+        return None
 
     def check(self) -> None:
         """Raises WordError when the arguments do not fit each other."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape, WordError
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -28,8 +28,11 @@ class Blocks(Predictor):
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()
 
-    def output_width(self, wanted: int) -> int:
-        return self.width or wanted
+    def pooling(self) -> Pooling:
+        return self.pool
+
+    def output_width(self, given: int, wanted: int) -> int:
+        return self.width or wanted or given
 
     def check(self, shape: PredictorShape) -> None:
         if shape.output_width % self.heads:

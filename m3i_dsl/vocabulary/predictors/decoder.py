@@ -65,6 +65,11 @@ class Decoder(Predictor):
         )
 
 
+def decoder_for(same_view: bool) -> Decoder:
+    """The decoder of a dense target of the input's own view, or of another."""
+    return Decoder(position="absolute" if same_view else "relative")
+
+
 def check_decoder(name: str, shape: PredictorShape, width: int | None, heads: int) -> None:
     """What all transformer decoders need; raises WordError."""
     if shape.target_grid is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape, WordError
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -16,10 +16,17 @@ class Identity(Predictor):
 
     name = "identity"
     per_token = True
+    changes = False
 
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"
     )
+
+    def pooling(self) -> Pooling:
+        return self.pool
+
+    def output_width(self, given: int, wanted: int) -> int:
+        return given
 
     def check(self, shape: PredictorShape) -> None:
         if shape.input_width != shape.output_width:

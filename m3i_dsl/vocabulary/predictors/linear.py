@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape
+from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -27,8 +27,11 @@ class Linear(Predictor):
         "mean", doc="how tokens become one vector for a global target", origin="paper"
     )
 
-    def output_width(self, wanted: int) -> int:
-        return self.width or wanted
+    def pooling(self) -> Pooling:
+        return self.pool
+
+    def output_width(self, given: int, wanted: int) -> int:
+        return self.width or wanted or given
 
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads

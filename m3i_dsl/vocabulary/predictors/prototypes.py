@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape
+from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
@@ -23,6 +23,7 @@ class Prototypes(Predictor):
 
     name = "prototypes"
     per_token = True
+    scores_prototypes = True
 
     count: Count = argument(doc="prototypes K", minimum=2)
     layers: Count = argument(3, doc="linear layers before the cosine", origin="DINO", minimum=1)
@@ -37,7 +38,10 @@ class Prototypes(Predictor):
     def effects_of(self) -> frozenset[Effect]:
         return Mlp(layers=self.layers, norm=self.norm).effects_of()
 
-    def output_width(self, wanted: int) -> int:
+    def pooling(self) -> Pooling:
+        return self.pool
+
+    def output_width(self, given: int, wanted: int) -> int:
         return self.count
 
     def build(self, shape: PredictorShape) -> "nn.Module":

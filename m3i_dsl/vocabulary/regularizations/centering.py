@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+from m3i_dsl.vocabulary.kinds import PROTOTYPES, ConstantShares, Regularization
 from m3i_dsl.vocabulary.values import Number
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -23,7 +23,8 @@ class Centering(Regularization):
     effects = frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL})
     detaches = True
     assigns = True
-    candidates: ClassVar[Candidates | None] = "prototypes"
+    candidates = PROTOTYPES
+    prevents: ClassVar[frozenset[ConstantShares]] = frozenset({"one for all"})
     certificate = "centring keeps one prototype from winning for every image, sharpening keeps shares from being equal"
 
     momentum: Number = argument(0.9, doc="of the running mean", origin="DINO", minimum=0, below=1)

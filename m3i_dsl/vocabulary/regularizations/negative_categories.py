@@ -1,9 +1,8 @@
 """`negative categories`: the other categories are the candidates."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+from m3i_dsl.vocabulary.kinds import CATEGORIES, Regularization
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,5 +10,5 @@ class NegativeCategories(Regularization):
     """All rows of the class table are candidates: softmax classification."""
 
     name = "negative categories"
-    candidates: ClassVar[Candidates | None] = "categories"
+    candidates = CATEGORIES
     certificate = "a constant class table cannot tell the categories apart"

@@ -1,9 +1,8 @@
 """`negative samples`: other images are the candidates."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+from m3i_dsl.vocabulary.kinds import CANDIDATE_TOKENS, SAMPLES, Regularization
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -17,8 +16,14 @@ class NegativeSamples(Regularization):
     """
 
     name = "negative samples"
-    candidates: ClassVar[Candidates | None] = "samples"
+    candidates = SAMPLES
     certificate = "a constant target cannot be told from its negatives"
 
     queue: Count | None = argument(None, doc="how many earlier targets are kept as the only negatives", minimum=1)
-    tokens: Count = argument(8, doc="candidate tokens of each image for a dense target", minimum=1)
+    tokens: Count = argument(CANDIDATE_TOKENS, doc="candidate tokens of each image for a dense target", minimum=1)
+
+    def queue_length(self) -> int:
+        return self.queue or 0
+
+    def candidate_tokens(self) -> int:
+        return self.tokens

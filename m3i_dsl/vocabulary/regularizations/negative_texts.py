@@ -1,9 +1,8 @@
 """`negative texts`: the other texts are the candidates."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+from m3i_dsl.vocabulary.kinds import TEXTS, Regularization
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,5 +10,5 @@ class NegativeTexts(Regularization):
     """The texts of the global batch are candidates, each different text once (CLIP counts repeats as negatives)."""
 
     name = "negative texts"
-    candidates: ClassVar[Candidates | None] = "texts"
+    candidates = TEXTS
     certificate = "a constant text embedding cannot tell the texts apart"

@@ -1,9 +1,9 @@
 """`sharpening`: the target decides for few prototypes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from m3i_dsl.vocabulary.kinds import Regularization
+from m3i_dsl.vocabulary.kinds import ConstantShares, Regularization
 from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import argument
 
@@ -21,12 +21,13 @@ class Sharpening(Regularization):
 
     name = "sharpening"
     assigns = True
+    makes_shares = True
+    prevents: ClassVar[frozenset[ConstantShares]] = frozenset({"equal"})
 
     temperature: Ramp = argument(Ramp.constant(0.04), doc="of the target's softmax", origin="DINO", above=0)
     warmup: Duration | None = argument(None, doc="how long a ramp of the temperature takes")
 
-    def highest(self) -> float:
-        """The largest temperature of the whole training."""
+    def highest_temperature(self) -> float:
         return max(self.temperature.start, self.temperature.stop)
 
     def build_assignment(self, width: int) -> "nn.Module":

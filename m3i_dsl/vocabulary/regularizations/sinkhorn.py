@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from m3i_dsl.vocabulary.kinds import Candidates, Regularization
+from m3i_dsl.vocabulary.kinds import PROTOTYPES, ConstantShares, Regularization
 from m3i_dsl.vocabulary.values import Count, Number
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -23,7 +23,9 @@ class Sinkhorn(Regularization):
     effects = frozenset({Effect.BATCH_COUPLED})
     detaches = True
     assigns = True
-    candidates: ClassVar[Candidates | None] = "prototypes"
+    candidates = PROTOTYPES
+    makes_shares = True
+    prevents: ClassVar[frozenset[ConstantShares]] = frozenset({"one for all", "equal"})
     certificate = "every prototype gets an equal share of the batch"
 
     temperature: Number = argument(0.05, doc="of the scores", origin="SwAV", above=0)

@@ -21,6 +21,8 @@ class UniGrad(Regularization):
     name = "unigrad"
     effects = frozenset({Effect.BATCH_COUPLED})
     penalizes = True
+    needs_detached = True
+    in_table = False
 
     weight: Number = argument(0.02, doc="factor on the term", origin="SiameseIM", above=0)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Encoder, Representation
+from m3i_dsl.vocabulary.kinds import CATEGORIES, Encoder, Representation
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -19,11 +19,12 @@ class CategoryEmbedding(Representation):
     """
 
     name = "category embedding"
-    form = "categories"
     reads = "category"
     encoder = None
     trained = True
     table = "category embedding"
+    candidates = CATEGORIES
+    chosen = True
 
     size: Count | None = argument(None, doc="channels E; as wide as the predictor's input when left out", minimum=1)
     bias: bool = argument(True, doc="whether each category has a bias", origin="timm")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Representation
+from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Normalization, Predictor, Representation
+from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -18,7 +19,7 @@ class DenseFeature(Representation):
     """
 
     name = "dense feature"
-    form = "dense"
+    has_grid = True
     reads = "image"
     encoder = "image"
     table = "dense feature"
@@ -34,6 +35,21 @@ class DenseFeature(Representation):
         "features (DenseCL)",
         origin="SiameseIM",
     )
+
+    def normalization(self) -> Normalization:
+        return self.normalize
+
+    def projects(self) -> bool:
+        return self.projected
+
+    def blocks(self) -> int:
+        return self.layers
+
+    def matches(self) -> bool:
+        return self.match == "feature"
+
+    def default_predictor(self, same_view: bool) -> Predictor:
+        return decoder_for(same_view)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         assert isinstance(encoder, ImageEncoder)

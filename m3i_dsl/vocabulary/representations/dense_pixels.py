@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from m3i_dsl.vocabulary.kinds import Encoder, Representation
+from m3i_dsl.vocabulary.kinds import Encoder, Predictor, Representation
+from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -14,7 +15,7 @@ class DensePixels(Representation):
     """
 
     name = "dense pixels"
-    form = "dense"
+    has_grid = True
     reads = "image"
     encoder = None
     table = "dense pixels"
@@ -22,6 +23,9 @@ class DensePixels(Representation):
     normalize: bool = argument(
         False, doc="whether each patch is normalised by its own mean and variance", origin="paper"
     )
+
+    def default_predictor(self, same_view: bool) -> Predictor:
+        return decoder_for(same_view)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         return 3 * stride * stride

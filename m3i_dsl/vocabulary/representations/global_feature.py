@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Representation
+from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Normalization, Pooling, Predictor, Representation
+from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -16,7 +17,6 @@ class GlobalFeature(Representation):
     """
 
     name = "global feature"
-    form = "global"
     reads = "image"
     encoder = "image"
     table = "global feature"
@@ -24,6 +24,18 @@ class GlobalFeature(Representation):
     pool: Literal["mean", "class"] = argument("mean", doc="mean over tokens (GAP) or the class token", origin="paper")
     normalize: Literal["layer", "l2", "none"] = argument("l2", doc="normalisation of the target", origin="MoCo v3")
     projected: bool = argument(True, doc="whether the encoder's projector, if it has one, comes after the pool")
+
+    def pooling(self) -> Pooling:
+        return self.pool
+
+    def normalization(self) -> Normalization:
+        return self.normalize
+
+    def projects(self) -> bool:
+        return self.projected
+
+    def default_predictor(self, same_view: bool) -> Predictor:
+        return Mlp()
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         assert isinstance(encoder, ImageEncoder)

@@ -1,9 +1,10 @@
 """`prototype distribution`: how much of each prototype an image is."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Representation
+from m3i_dsl.vocabulary.kinds import PROTOTYPES, Encoder, ImageEncoder, Pooling, Predictor, Representation
+from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -16,13 +17,23 @@ class PrototypeDistribution(Representation):
     """
 
     name = "prototype distribution"
-    form = "prototypes"
     reads = "image"
     encoder = "image"
     table = "prototype distribution"
-    projected: ClassVar[bool] = True
+    candidates = PROTOTYPES
+    chosen = True
+    assigned = True
 
     pool: Literal["mean", "class"] = argument("class", doc="mean over tokens (GAP) or the class token", origin="DINO")
+
+    def pooling(self) -> Pooling:
+        return self.pool
+
+    def projects(self) -> bool:
+        return True
+
+    def default_predictor(self, same_view: bool) -> Predictor:
+        return Identity(pool=self.pool)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         assert isinstance(encoder, ImageEncoder)

@@ -1,0 +1,51 @@
+"""Where tokens are, and how wide: what the checks and the IR both need to know of an objective.
+
+Takes: an objective and a target. Gives: grids and widths. Guarantees: no torch.
+"""
+
+from __future__ import annotations
+
+from m3i_dsl.semantics.program import Objective, Target, View
+from m3i_dsl.vocabulary.kinds import Grid, ImageEncoder, WordError
+
+
+def sizes_differ(objective: Objective, target: Target) -> bool:
+    """Whether a view does not have the size that its encoder takes."""
+    encoder = objective.encoder.image
+    shape = encoder.shape()
+    views = [reference.view for reference in target.data if reference.view is not None]
+    return any(not _accepted(encoder, reference.view, objective) for reference in objective.inputs) or any(
+        side % shape.stride for view in views for side in view.size
+    )
+
+
+def _accepted(encoder: ImageEncoder, view: View, objective: Objective) -> bool:
+    """Whether the encoder takes the view: of its own size, or among several inputs of any that it can."""
+    if view.size == encoder.shape().image or not objective.several:
+        return view.size == encoder.shape().image
+    try:
+        encoder.shape_at(view.size)
+    except WordError:
+        return False
+    return True
+
+
+def target_grid(objective: Objective, target: Target) -> Grid | None:
+    """The tokens of a dense target: those of its encoder, or the patches of its view as large as the input
+    encoder's.
+    """
+    if not target.representation.word.has_grid:
+        return None
+    teacher = target.encoder.word.word.as_image() if target.encoder is not None else None
+    if teacher is not None:
+        return teacher.shape().grid
+    encoder = objective.encoder.image
+    stride = encoder.shape().stride
+    view = next((reference.view for reference in target.data if reference.view is not None), None)
+    size = view.size if view is not None else encoder.shape().image
+    return Grid(size[0] // stride, size[1] // stride)
+
+
+def input_width(encoder: ImageEncoder, projected: bool) -> int:
+    """The channels that a predictor is given."""
+    return encoder.projected_width() if projected else encoder.shape().width
