@@ -20,6 +20,7 @@ from m3i_dsl.lower.executable import Executable
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.testing.batches import named_batch
 from m3i_dsl.testing.comparison import agree, agree_all, buffers, gradients
+from m3i_dsl.vocabulary.kinds import CATEGORIES, TEXTS
 from tests.numerics.by_hand import backbone, function
 from tests.numerics.methods import Method
 from tests.numerics.recipes import submodule
@@ -104,9 +105,9 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
         name = f"{objective.name}_{target.name}"
         _predictor(parts, module.get_submodule(f"predictors.{name}"), target.name)
         likelihood: Any = module.get_submodule(f"likelihoods.{name}")
-        if target.representation.word.form == "categories":
+        if target.representation.word.candidates == CATEGORIES:
             parts.table = module.get_submodule(f"representations.{name}")
-        if target.representation.word.form == "texts":
+        if target.representation.word.candidates == TEXTS:
             assert target.encoder is not None
             parts.text = function(module.get_submodule(f"encoders.{target.encoder.name}"))
             parts.text_projection = function(module.get_submodule(f"representations.{name}"))
