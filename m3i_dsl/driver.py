@@ -9,21 +9,19 @@ a phase is imported when it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from m3i_dsl.diagnostics import Diagnostics, Label, RecipeError, error
+from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
 from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.elaborate import elaborate
-from m3i_dsl.semantics.program import Placed, Program, parts_of
+from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import DISK, Reader, SourceFile
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.load import load_recipe
-from m3i_dsl.vocabulary.kinds import WordError
-from m3i_dsl.vocabulary.word import Word
 
 if TYPE_CHECKING:
     from m3i_dsl.artifact.load import Artifact
@@ -97,6 +95,7 @@ def compile_program(
 
     Raises RecipeError, and UnknownPass when `passes` names none.
     """
+    from m3i_dsl.artifact.describe import describe_data
     from m3i_dsl.passes import NAMES, passes_named
 
     applied = NAMES if passes is None else tuple(pass_.name for pass_ in passes_named(passes))
@@ -104,43 +103,6 @@ def compile_program(
     lock = describe_data(program, graph, base)
     executable = lower_graph(program, graph, lock, base, load_weights=load_weights)
     return Compiled(program, plain, graph, applied, lock, executable)
-
-
-def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
-    """Opens every source that a step reads, and hashes the files that its modules start from."""
-    from m3i_dsl.artifact.lock import DataLock, Lock, file_sha256
-    from m3i_dsl.ir.inputs import ViewInput
-
-    diagnostics = Diagnostics()
-    read = [program.views[i.source.view].data for i in graph.inputs if isinstance(i.source, ViewInput)]
-    parts = {source.name: rows for data in read for source, rows in parts_of(data, program.training.batch)}
-    data: dict[str, DataLock] = {}
-    for name in sorted(parts):
-        source = program.data[name].source
-        found = _word_call(lambda s=source: s.word.describe(base), source, "M3I0501", diagnostics)
-        if found is None:
-            continue
-        data[name] = DataLock.of(found)
-        batch = parts[name]
-        if found.samples < batch:
-            what = "batch" if batch == program.training.batch else "part of the batch"
-            message = f"the {what} of {batch} is larger than data `{name}`, which has {found.samples} samples"
-            span = program.training.settings["batch"]
-            secondary = (Label(source.span, f"{found.samples} samples"),)
-            diagnostics.add(error("M3I0502", message, span, secondary=secondary, helps=("use a smaller batch",)))
-    files: dict[str, str] = {}
-    for module in (module for module in graph.modules if module.section == "encoders"):
-        for attribute in ("weights", "file"):
-            path = getattr(module.word, attribute, None) or (module.get(attribute) if attribute == "weights" else None)
-            if isinstance(path, str) and path != "none":
-                if (base / path).is_file():
-                    files[path] = file_sha256(base / path)
-                else:
-                    span = program.encoders[module.name].word.argument(attribute)
-                    helps = ("paths start at the recipe's folder",)
-                    diagnostics.add(error("M3I0504", f"there is no file `{path}`", span, helps=helps))
-    diagnostics.raise_errors()
-    return Lock(data=data, files=files)
 
 
 def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool = True) -> Executable:
@@ -168,19 +130,6 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
     check_shapes(executable, rehearsal, categories)
     freeze_unused(executable, rehearsal)
     return executable
-
-
-T = TypeVar("T")
-
-
-def _word_call(call: Callable[[], T], placed: Placed[Word], code: str, diagnostics: Diagnostics) -> T | None:
-    """The result of a word's method, or None with what the word says of itself reported at its argument."""
-    try:
-        return call()
-    except WordError as fault:
-        span = placed.argument(fault.argument) if fault.argument else placed.span
-        diagnostics.add(error(code, fault.message, span, helps=(fault.help,) if fault.help else ()))
-        return None
 
 
 def write_artifact(
@@ -215,6 +164,7 @@ def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool
     the one that the canonical recipe gives now. Raises RecipeError when the artifact is damaged, or stale and not
     `allow_stale`: the recipe, the versions or the data changed, or the recipe compiled now gives another program.
     """
+    from m3i_dsl.artifact.describe import describe_data
     from m3i_dsl.artifact.load import load
     from m3i_dsl.artifact.manifest import IR, RECIPE
     from m3i_dsl.artifact.summary import parameter_records

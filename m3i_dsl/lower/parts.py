@@ -17,11 +17,10 @@ from torch import nn
 
 from m3i_dsl.ir.graph import Graph, Module, Section
 from m3i_dsl.modules.encoders.frozen import NoGradient
-from m3i_dsl.vocabulary.encoders.timm import Timm
-from m3i_dsl.vocabulary.encoders.transformer import Transformer
 from m3i_dsl.vocabulary.kinds import (
     Distribution,
     Encoder,
+    EncoderContext,
     Family,
     Grid,
     LikelihoodShape,
@@ -130,32 +129,32 @@ def _encoder_or_projector(module: Module, parts: Parts, graph: Graph, base: Path
     if source in group:
         built = copy.deepcopy(group[source])
     else:
-        built = _fresh(module, base, graph, load_weights)
-    weights = str(module.attribute("weights"))
-    if weights != "none" and module.section == "encoders" and load_weights:
-        from m3i_dsl.modules.encoders.timm import load_file
-
-        load_file(built, base / weights, argument="weights")
+        built = _fresh(module, graph, base)
+    if load_weights and module.section == "encoders":
+        _load(module, built, base, copied=source in group)
     return built if moves == "trained" else NoGradient(built)
 
 
-def _fresh(module: Module, base: Path, graph: Graph, load_weights: bool) -> nn.Module:
+def _fresh(module: Module, graph: Graph, base: Path) -> nn.Module:
     if module.section == "projectors":
         widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
         return cast(Predictor, module.word).build(PredictorShape(*widths, 0, Grid(1, 1), None, 1))
-    word = cast(Encoder, module.word)
-    if isinstance(word, Timm):
-        masked = any(
-            equation.operation == "encode"
-            and equation.attribute("module") == module.name
-            and equation.attribute("tokens") == "mask"
-            for equation in graph.equations
-        )
-        built = word.build(mask_token=masked)
-        if load_weights and word.starts_from_weights():
-            word.load_weights(built, base)
-        return built
-    return word.build(base) if isinstance(word, Transformer) else word.build()
+    masked = any(
+        equation.operation == "encode"
+        and equation.attribute("module") == module.name
+        and equation.attribute("tokens") == "mask"
+        for equation in graph.equations
+    )
+    return cast(Encoder, module.word).build(EncoderContext(base, masked))
+
+
+def _load(module: Module, built: nn.Module, base: Path, *, copied: bool) -> None:
+    """The weights to start from: of a copy with a file of its own that one, else those of its word."""
+    word, weights = cast(Encoder, module.word), str(module.attribute("weights"))
+    if weights != "none":
+        word.load_file(built, base / weights)
+    elif not copied:
+        word.load(built, base)
 
 
 def _predictor_shape(module: Module) -> PredictorShape:

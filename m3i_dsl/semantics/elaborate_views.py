@@ -12,15 +12,13 @@ from m3i_dsl.semantics.program import AnyData, Data, EncoderDeclaration, ListPla
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.syntax import ast
-from m3i_dsl.vocabulary.encoders.ema import Ema
-from m3i_dsl.vocabulary.encoders.frozen import Frozen
 from m3i_dsl.vocabulary.kinds import (
     Encoder,
+    EncoderCopy,
     Grid,
     ImageEncoder,
     PredictorShape,
     Source,
-    TextEncoder,
     Transform,
     WordError,
 )
@@ -136,19 +134,19 @@ def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> list[a
 def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
     """An encoder, or the average or frozen copy of one."""
     value = declaration.value
-    if value.name in (Ema.name, Frozen.name):
-        return _wrapped(declaration, scope)
+    known = words("encoder")
+    if value.name in known and issubclass(copying := known[value.name], EncoderCopy):
+        return _copy(declaration, copying, scope)
     placed = scope.binder.word(value, Encoder, "encoder")
+    word = placed.word
     try:
-        match placed.word:
-            case ImageEncoder() as word:
-                word.shape()
-                _check_projector(word)
-            case TextEncoder() as word:
-                word.check()
-            case word:
-                # A `param` may hold `ema` or `frozen`, but those are said of an encoder, which a `param` cannot name.
-                raise WordError(f"`{word.name}` is said of an encoder", help=f"write `{word.name} of ENCODER` here")
+        if isinstance(word, EncoderCopy):
+            # A `param` may hold `ema` or `frozen`, but those are said of an encoder, which a `param` cannot name.
+            raise WordError(f"`{word.name}` is said of an encoder", help=f"write `{word.name} of ENCODER` here")
+        word.check()
+        image = word.as_image()
+        if image is not None:
+            _check_projector(image)
     except WordError as fault:
         scope.fail_word(placed, fault)
     return EncoderDeclaration(declaration.name.text, placed, None, None, False, None, declaration.span)
@@ -169,7 +167,7 @@ def _check_projector(word: ImageEncoder) -> None:
         raise WordError(f"in the projector, {fault.message}", argument="projector", help=fault.help) from fault
 
 
-def _wrapped(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
+def _copy(declaration: ast.Encoder, copying: type[EncoderCopy], scope: Scope) -> EncoderDeclaration:
     """`ema of NAME(...)` or `frozen of NAME(...)`."""
     value = declaration.value
     kind = value.name
@@ -183,14 +181,11 @@ def _wrapped(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
     if not inner.trained:
         _refuse_copy(kind, value.of.name, inner, scope)
     arguments = (*(value.arguments or ()), *(value.of.arguments or ()))
-    name = declaration.name.text
-    if kind == Ema.name:
-        ema = scope.binder.call(Ema, arguments, value.span, value.name_span)
-        placed = Placed(inner.word.word, value.span, ema.arguments, ema.definitions)
-        return EncoderDeclaration(name, placed, inner.name, ema.word.momentum, False, None, declaration.span)
-    frozen = scope.binder.call(Frozen, arguments, value.span, value.name_span)
-    placed = Placed(inner.word.word, value.span, frozen.arguments, frozen.definitions)
-    return EncoderDeclaration(name, placed, inner.name, None, True, frozen.word.weights, declaration.span)
+    written = scope.binder.call(copying, arguments, value.span, value.name_span)
+    placed = Placed(inner.word.word, value.span, written.arguments, written.definitions)
+    momentum = written.word.follows()
+    frozen, weights = momentum is None, written.word.starts_from()
+    return EncoderDeclaration(declaration.name.text, placed, inner.name, momentum, frozen, weights, declaration.span)
 
 
 def _refuse_copy(kind: str, name: ast.Name, inner: EncoderDeclaration, scope: Scope) -> None:

@@ -16,6 +16,7 @@ from m3i_dsl.evaluation.export import Backbone, export_timm
 from m3i_dsl.modules.encoders.timm import model_arguments
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model
 from m3i_dsl.vocabulary.encoders.timm import Timm
+from m3i_dsl.vocabulary.kinds import EncoderContext
 
 VIT = "vit_tiny_patch16_224"
 WORDS = {
@@ -35,7 +36,7 @@ WORDS = {
 def trained(word: Timm) -> nn.Module:
     """An encoder whose parameters and buffers are no longer those of a fresh one."""
     torch.manual_seed(0)
-    encoder = word.build()
+    encoder = word.build(EncoderContext())
     encoder.train()
     with torch.no_grad():
         for parameter in encoder.parameters():

@@ -11,6 +11,7 @@ from m3i_dsl.modules.encoders.frozen import NoGradient
 from m3i_dsl.modules.positions import sincos_2d
 from m3i_dsl.modules.tokens import gather_tokens, upsample
 from m3i_dsl.vocabulary.encoders.timm import Timm
+from m3i_dsl.vocabulary.kinds import EncoderContext
 
 VIT = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=3, heads=2)
 SWIN = Timm("swin_tiny_patch4_window7_224", 32, 1)
@@ -21,7 +22,7 @@ EVERY_FAMILY = [VIT, SWIN, Timm("swinv2_tiny_window8_256", 32, 1), CONVNEXT, RES
 
 def built(word: Timm) -> Any:
     torch.manual_seed(0)
-    return word.build().double()
+    return word.build(EncoderContext()).double()
 
 
 def images(word: Timm, count: int = 2, seed: int = 1) -> Tensor:
@@ -52,7 +53,9 @@ def test_every_trained_parameter_but_the_mask_token_takes_part(word: Timm) -> No
     module(images(word)).square().sum().backward()
     without = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
     assert without == ["mask_token"]
-    assert [name for name, _ in word.build(mask_token=False).named_parameters() if name == "mask_token"] == []
+    assert [
+        name for name, _ in word.build(EncoderContext(mask_token=False)).named_parameters() if name == "mask_token"
+    ] == []
 
 
 REGISTERS = Timm("vit_wee_patch16_reg1_gap_256", 32, 8, width=32, depth=1, heads=2)
@@ -205,7 +208,7 @@ def test_a_resnet_can_be_dilated_to_a_finer_grid() -> None:
 def test_the_state_of_the_model_is_what_timm_loads(name: str) -> None:
     word = Timm(name, 224)
     loaded = timm.create_model(name, num_classes=0)
-    loaded.load_state_dict(cast(nn.Module, word.build().model).state_dict())
+    loaded.load_state_dict(cast(nn.Module, word.build(EncoderContext()).model).state_dict())
 
 
 def test_weights_come_from_a_file_with_positions_resampled(tmp_path: Any) -> None:
@@ -215,13 +218,13 @@ def test_weights_come_from_a_file_with_positions_resampled(tmp_path: Any) -> Non
     source = timm.create_model("vit_tiny_patch16_224", img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=2)
     save_file(source.state_dict(), tmp_path / "teacher.safetensors")
     word = Timm("vit_tiny_patch16_224", 64, 8, width=32, depth=2, heads=2, weights="teacher.safetensors")
-    module = cast(Any, word.build())
-    word.load_weights(module, tmp_path)
+    module = cast(Any, word.build(EncoderContext()))
+    word.load(module, tmp_path)
     image = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(module(image), source.forward_features(image))
     smaller = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=2, heads=2, weights="teacher.safetensors")
-    module = cast(Any, smaller.build())
-    smaller.load_weights(module, tmp_path)
+    module = cast(Any, smaller.build(EncoderContext()))
+    smaller.load(module, tmp_path)
     assert torch.equal(module.model.pos_embed[:, 0], source.pos_embed[:, 0])
     assert torch.equal(module.model.blocks[1].mlp.fc1.weight, source.blocks[1].mlp.fc1.weight)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from m3i_dsl.vocabulary.encoders.transformer import Transformer
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.kinds import EncoderContext, WordError
 
 HERE = Path()
 
@@ -44,7 +44,7 @@ def test_a_tokenizer_file_is_shifted_so_that_zero_pads(tmp_path: Path) -> None:
     word = Transformer(tokenizer="file", file="words.json", context=5)
     assert word.tokenize(["a cat", "a dog a cat a dog"], tmp_path).tolist() == [[4, 1, 2, 5, 0], [4, 1, 3, 1, 5]]
     assert word.vocabulary_size(tmp_path) == 7
-    assert word.build(tmp_path).embedding.num_embeddings == 7  # type: ignore[union-attr]
+    assert word.build(EncoderContext(tmp_path)).embedding.num_embeddings == 7  # type: ignore[union-attr]
 
 
 def test_a_missing_or_broken_tokenizer_file_is_said(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_missing_or_broken_tokenizer_file_is_said(tmp_path: Path) -> None:
 )
 def test_arguments_that_do_not_fit_are_said(word: Transformer, argument: str) -> None:
     with pytest.raises(WordError) as caught:
-        word.build()
+        word.build(EncoderContext())
     assert caught.value.argument == argument
 
 
@@ -73,7 +73,7 @@ def test_arguments_that_do_not_fit_are_said(word: Transformer, argument: str) ->
 def test_a_text_does_not_depend_on_its_padding(pool: Any) -> None:
     torch.manual_seed(0)
     word = Transformer(16, 2, 2, context=12, pool=pool)
-    module = word.build().double()
+    module = word.build(EncoderContext()).double()
     tokens = torch.from_numpy(word.tokenize(["ab", "abcde"], HERE))
     whole = module(tokens)
     for row, length in ((0, 4), (1, 7)):
@@ -85,8 +85,8 @@ def test_a_text_does_not_depend_on_its_padding(pool: Any) -> None:
 
 def test_pools_are_the_mean_and_the_last_token() -> None:
     torch.manual_seed(0)
-    mean: Any = Transformer(8, 1, 2, context=6).build().double()
-    end: Any = Transformer(8, 1, 2, context=6, pool="end").build().double()
+    mean: Any = Transformer(8, 1, 2, context=6).build(EncoderContext()).double()
+    end: Any = Transformer(8, 1, 2, context=6, pool="end").build(EncoderContext()).double()
     end.load_state_dict(mean.state_dict())
     tokens = torch.tensor([[257, 3, 4, 258]])
     x = mean.embedding(tokens) + mean.positions[:4]
@@ -96,5 +96,5 @@ def test_pools_are_the_mean_and_the_last_token() -> None:
 
 
 def test_a_text_without_tokens_still_has_a_vector() -> None:
-    module = Transformer(8, 1, 2, context=4).build()
+    module = Transformer(8, 1, 2, context=4).build(EncoderContext())
     assert module(torch.zeros(2, 4, dtype=torch.int64)).isfinite().all()

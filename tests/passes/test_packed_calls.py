@@ -15,6 +15,7 @@ from m3i_dsl.ir.text import read, write
 from m3i_dsl.passes import optimize
 from m3i_dsl.passes.packed_calls import LARGEST_PACKED, packed_calls
 from m3i_dsl.vocabulary.encoders.timm import OTHER_BLOCKS, Timm
+from m3i_dsl.vocabulary.kinds import EncoderContext
 from tests.passes.test_passes import HEADER
 
 CALLS = """input %c: f32[B, 3, 16, 16] = view(view: c)
@@ -61,7 +62,7 @@ def test_packed_tokens_are_those_of_each_batch_alone(model: str) -> None:
     """With and without a class token, register tokens, layer scale and a norm before the blocks."""
     word = Timm(model, 32, 8, width=32, depth=2, heads=2)
     torch.manual_seed(0)
-    module = word.build().double()
+    module = word.build(EncoderContext()).double()
     images = [torch.randn(count, 3, size, size, dtype=torch.float64) for count, size in ((2, 32), (3, 16), (1, 24))]
     apart = [module(image) for image in images]
     together = module(tuple(images))

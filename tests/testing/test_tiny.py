@@ -135,7 +135,7 @@ def test_weights_to_start_from_are_left_out() -> None:
     small = tiny(large('timm("vit_base_patch16_224", image: 224px, pretrained: true)'))
     word = small.encoders["image"].word.word
     assert isinstance(word, Timm)
-    assert not word.starts_from_weights()
+    assert not word.pretrained and word.files() == {}
 
 
 def test_a_mask_that_needs_a_larger_grid_gets_one() -> None:

@@ -15,6 +15,7 @@ from benchmarks.speed.cases.case import Context
 from benchmarks.speed.outcome import Outcome
 from m3i_dsl.modules.encoders.vit import VitEncoder
 from m3i_dsl.vocabulary.encoders.timm import Timm
+from m3i_dsl.vocabulary.kinds import EncoderContext
 
 BATCHES = (1, 4, 16)
 GLOBAL = 2
@@ -25,7 +26,7 @@ def multi_crop(batch: int, context: Context) -> Outcome:
     """Forward and backward of all crops of `batch` images; local crops have 3/7 of the tokens on a side (DINO)."""
     size = context.size
     word = Timm("vit_tiny_patch16_224", size.size, size.patch, width=size.width, depth=size.depth, heads=size.heads)
-    encoder = cast(VitEncoder, word.build(mask_token=False))
+    encoder = cast(VitEncoder, word.build(EncoderContext(mask_token=False)))
     small = max(1, size.side * 3 // 7) * size.patch
     crops = [torch.randn(batch, 3, size.size, size.size) for _ in range(GLOBAL)]
     crops += [torch.randn(batch, 3, small, small) for _ in range(LOCAL)]

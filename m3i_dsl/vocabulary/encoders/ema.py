@@ -1,18 +1,14 @@
 """`ema`: the moving average of another encoder."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Encoder
+from m3i_dsl.vocabulary.kinds import EncoderCopy
 from m3i_dsl.vocabulary.values import Ramp
 from m3i_dsl.vocabulary.word import argument
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 @dataclass(frozen=True, slots=True)
-class Ema(Encoder):
+class Ema(EncoderCopy):
     """phi <- m phi + (1 - m) theta after each step, over parameters; written `ema of image(0.996 -> 1 cosine)`.
 
     It starts as a copy of the encoder that it averages, takes no gradient, and keeps its own batch norm state, in
@@ -20,7 +16,6 @@ class Ema(Encoder):
     """
 
     name = "ema"
-    modality = "image"
 
     momentum: Ramp = argument(
         Ramp(0.996, 1.0, "cosine"),
@@ -30,5 +25,5 @@ class Ema(Encoder):
         maximum=1,
     )
 
-    def build(self) -> "nn.Module":
-        raise TypeError("an average is made of the encoder that it is of")
+    def follows(self) -> Ramp:
+        return self.momentum

@@ -1,11 +1,12 @@
 """`timm`: any timm model that yields a dense grid of features."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.encoders.catalogue import TimmModel, timm_model
-from m3i_dsl.vocabulary.kinds import FeatureShape, Grid, ImageEncoder, Predictor, WordError
+from m3i_dsl.vocabulary.kinds import EncoderContext, FeatureShape, Grid, ImageEncoder, Predictor, WordError
 from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -112,7 +113,6 @@ class Timm(ImageEncoder):
         return self.embeds_visible() and self.model.split(".")[0] not in OTHER_BLOCKS
 
     def isolates(self) -> bool:
-        """Whether attention can be kept within the tokens of each source of a mix."""
         return timm_model(self.model).family == "vit"
 
     def couples_batch(self) -> bool:
@@ -127,27 +127,29 @@ class Timm(ImageEncoder):
             effects.add(Effect.RANDOM)
         return frozenset(effects)
 
-    def build(self, mask_token: bool = True) -> "nn.Module":
-        """The adapter with random weights; without `mask_token` it has none (and then cannot take `tokens="mask"`)."""
+    def build(self, context: EncoderContext) -> "nn.Module":
+        """The adapter; without `context.mask_token` it has none, and then cannot take `tokens="mask"`."""
         from m3i_dsl.modules.encoders.timm import build_encoder
 
         shape = self.shape()
-        return build_encoder(self, timm_model(self.model), shape, mask_token)
+        return build_encoder(self, timm_model(self.model), shape, context.mask_token)
 
-    def starts_from_weights(self) -> bool:
-        return self.pretrained or self.weights is not None
+    def files(self) -> Mapping[str, str]:
+        return {} if self.weights is None else {"weights": self.weights}
 
-    def load_weights(self, module: "nn.Module", base: Path) -> None:
-        """Replaces the weights of a built `module` by those to start from; a file is relative to `base`.
-
-        Raises WordError: no such file, names or shapes that do not fit, no download.
-        """
-        from m3i_dsl.modules.encoders.timm import load_file, load_pretrained
+    def load(self, module: "nn.Module", base: Path) -> None:
+        """Raises WordError: no such file, names or shapes that do not fit, no download."""
+        from m3i_dsl.modules.encoders.timm import load_pretrained
 
         if self.pretrained:
             load_pretrained(self, timm_model(self.model), module)
         if self.weights is not None:
-            load_file(module, base / self.weights, argument="weights")
+            self.load_file(module, base / self.weights)
+
+    def load_file(self, module: "nn.Module", path: Path) -> None:
+        from m3i_dsl.modules.encoders.timm import load_file
+
+        load_file(module, path, argument="weights")
 
     def _stride(self, entry: TimmModel) -> int:
         if self.stride is not None:

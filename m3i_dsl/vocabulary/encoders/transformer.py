@@ -1,10 +1,11 @@
 """`transformer`: a text encoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import TextEncoder, WordError
+from m3i_dsl.vocabulary.kinds import EncoderContext, TextEncoder, WordError
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -41,19 +42,21 @@ class Transformer(TextEncoder):
         if self.tokenizer == "bytes" and self.file is not None:
             raise WordError("`tokenizer: bytes` reads no file", argument="file", help="write `tokenizer: file`")
 
-    def build(self, base: Path = Path()) -> "nn.Module":
-        """`base` is the recipe's folder, which a tokenizer file is relative to."""
+    def build(self, context: EncoderContext) -> "nn.Module":
         from m3i_dsl.modules.text_encoder import TextTransformer
 
         self.check()
         return TextTransformer(
-            vocabulary=self.vocabulary_size(base),
+            vocabulary=self.vocabulary_size(context.base),
             context=self.context,
             width=self.width,
             layers=self.layers,
             heads=self.heads,
             pool=self.pool,
         )
+
+    def files(self) -> Mapping[str, str]:
+        return {} if self.file is None else {"file": self.file}
 
     def tokenize(self, texts: list[str], base: Path) -> "NDArray[np.int64]":
         from m3i_dsl.vocabulary.encoders import tokenization

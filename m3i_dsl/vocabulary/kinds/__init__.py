@@ -4,7 +4,7 @@ Takes: nothing. Gives: one abstract class for each kind, with the methods that t
 import; the methods named `build` (they return an `nn.Module`) and `apply` import it when called.
 """
 
-from m3i_dsl.vocabulary.kinds.encoders import Encoder, ImageEncoder, TextEncoder
+from m3i_dsl.vocabulary.kinds.encoders import Encoder, EncoderContext, EncoderCopy, ImageEncoder, TextEncoder
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.objectives import Distribution, Regularization, Representation, Weighting
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
@@ -41,6 +41,8 @@ __all__ = [
     "Dataset",
     "Distribution",
     "Encoder",
+    "EncoderContext",
+    "EncoderCopy",
     "Evaluator",
     "Family",
     "FeatureShape",

@@ -6,12 +6,15 @@ Takes: arguments of an `encoder` statement. Gives: shapes for the checker and a 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import FeatureShape
+from m3i_dsl.vocabulary.values import Ramp
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -20,14 +23,46 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderContext:
+    """What an encoder is built for.
+
+    `base` is the recipe's folder, which its files are relative to. `mask_token`: whether some call replaces hidden
+    tokens by a learned one; without it an encoder needs none.
+    """
+
+    base: Path = Path()
+    mask_token: bool = True
+
+
 class Encoder(Word):
     """f_theta or f_phi."""
 
     kind: ClassVar[Kind] = "encoder"
     modality: ClassVar[Literal["image", "text"]]
 
+    def check(self) -> None:
+        """Raises WordError when the arguments do not fit each other. Never imports torch."""
+        return
+
     @abstractmethod
-    def build(self) -> nn.Module: ...
+    def build(self, context: EncoderContext) -> nn.Module:
+        """The module with random weights. Raises WordError."""
+
+    def files(self) -> Mapping[str, str]:
+        """The files that it reads or starts from, as the recipe names them, by the argument that does."""
+        return {}
+
+    def load(self, module: nn.Module, base: Path) -> None:
+        """Replaces the weights of a built `module` by those that its arguments say to start from; relative to `base`.
+
+        Raises WordError.
+        """
+        return
+
+    def load_file(self, module: nn.Module, path: Path) -> None:
+        """Replaces the weights of a built `module` by those of a file of a copy's own. Raises WordError."""
+        raise WordError(f"`{self.name}` reads no files of weights", argument="weights")
 
     def as_image(self) -> ImageEncoder | None:
         """Itself, if it encodes images."""
@@ -38,11 +73,31 @@ class Encoder(Word):
         return None
 
 
+class EncoderCopy(Word):
+    """An encoder that is made of another one, and starts as its copy: written `NAME of ENCODER`.
+
+    It takes no gradient. Its module is the other's, so it builds none.
+    """
+
+    kind: ClassVar[Kind] = "encoder"
+
+    def follows(self) -> Ramp | None:
+        """How much of it stays at each step while it follows the encoder that it is of; None: it never moves."""
+        return None
+
+    def starts_from(self) -> str | None:
+        """The file of weights, in the argument `weights`, that it starts from in place of the other's; None: none."""
+        return None
+
+
 class ImageEncoder(Encoder):
     """An encoder that yields a dense grid of features."""
 
     modality = "image"
     projector: Predictor | None
+
+    def check(self) -> None:
+        self.shape()
 
     def as_image(self) -> ImageEncoder:
         return self
@@ -94,10 +149,6 @@ class TextEncoder(Encoder):
 
     def as_text(self) -> TextEncoder:
         return self
-
-    def check(self) -> None:
-        """Raises WordError when the arguments do not fit each other. Never imports torch."""
-        return
 
     @abstractmethod
     def tokenize(self, texts: list[str], base: Path) -> NDArray[np.int64]:
