@@ -19,9 +19,8 @@ from benchmarks.distributed.member import Member
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan.exchanges import Operation, Purpose, Sum, summed
 from m3i_dsl.plan.ghost import ghost
-from m3i_dsl.plan.memory import measure_memory
 from m3i_dsl.plan.observer import CollectiveObserver
-from m3i_dsl.plan.traffic import Traffic, World
+from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import Sharding
 
@@ -48,7 +47,7 @@ def traffic(member: Member, executable: Executable, processes: Processes, shardi
 
 
 def _observed(member: Member) -> dict[tuple[Purpose, Operation], Sum]:
-    observer = CollectiveObserver(member.module)
+    observer = CollectiveObserver()
 
     def told(state: Any, bucket: _Bucket) -> torch.futures.Future[torch.Tensor]:
         observer.marked(bucket.buffer(), "gradients")
@@ -65,7 +64,4 @@ def _observed(member: Member) -> dict[tuple[Purpose, Operation], Sum]:
 def _planned(executable: Executable, size: int, sharding: Sharding) -> dict[tuple[Purpose, Operation], Sum]:
     training = executable.program.training
     spirit = ghost(executable, training.batch // size)
-    watch = Traffic(spirit)
-    with watch.watching():
-        measure_memory(spirit, training, buckets=True)
-    return summed(watch.of(World(size, size, sharding)))
+    return summed(traffic_of(spirit, World(size, size, sharding)).exchanges)

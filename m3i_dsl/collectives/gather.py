@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from m3i_dsl.collectives.recorded import Purpose, only_recorded
 from m3i_dsl.collectives.world import World, world
 
 
@@ -27,8 +28,10 @@ _ALL_GATHER = _named("all_gather_single", "all_gather_into_tensor")
 _REDUCE_SCATTER = _named("reduce_scatter_single", "reduce_scatter_tensor")
 
 
-def gather(rows: Tensor) -> Tensor:
+def gather(rows: Tensor, purpose: Purpose = "candidates") -> Tensor:
     """`rows` [B / W, ...] of each of W processes -> [B, ...], in rank order, on all of them.
+
+    `purpose` is what `m3ic plan` counts the bytes under; it changes nothing else.
 
     Gradient rule. Process s returns a loss l_s, and the recipe's loss is L = (1 / W) sum_s l_s. Autograd seeds every
     l_s with 1. The copy of x_r that process s holds receives d l_s / d x_r. The backward pass of a gather is its
@@ -42,11 +45,9 @@ def gather(rows: Tensor) -> Tensor:
     here = world()
     if here.size == 1:
         return rows
-    if rows.is_meta:
-        return rows.new_empty(here.size * len(rows), *rows.shape[1:])
     if not rows.requires_grad:
-        return _gathered(rows, here.size)
-    return cast(Tensor, _Gather.apply(rows, here.size))
+        return _gathered(rows, here.size, purpose)
+    return cast(Tensor, _Gather.apply(rows, here.size, purpose))
 
 
 def own(batch: Tensor, here: World | None = None) -> Tensor:
@@ -67,35 +68,37 @@ class _Gather(torch.autograd.Function):
     """All-gather along the first dimension; its backward is `_ScatterSum`."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor, size: int) -> Tensor:
-        cast(Any, ctx).size = size
-        return _gathered(rows, size)
+    def forward(ctx: FunctionCtx, rows: Tensor, size: int, purpose: Purpose) -> Tensor:
+        cast(Any, ctx).call = size, purpose
+        return _gathered(rows, size, purpose)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
-        return cast(Tensor, _ScatterSum.apply(gradients[0], cast(Any, ctx).size)), None
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return cast(Tensor, _ScatterSum.apply(gradients[0], *cast(Any, ctx).call)), None, None
 
 
 class _ScatterSum(torch.autograd.Function):
     """Each process gets its rows of the sum over processes; its backward is `_Gather`."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, batch: Tensor, size: int) -> Tensor:
-        cast(Any, ctx).size = size
+    def forward(ctx: FunctionCtx, batch: Tensor, size: int, purpose: Purpose) -> Tensor:
+        cast(Any, ctx).call = size, purpose
         batch = batch.contiguous()
         rows = batch.new_empty(len(batch) // size, *batch.shape[1:])
-        _REDUCE_SCATTER(rows, batch)
+        if not only_recorded("reduce-scatter", batch, purpose):
+            _REDUCE_SCATTER(rows, batch)
         return rows
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
-        return cast(Tensor, _Gather.apply(gradients[0], cast(Any, ctx).size)), None
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return cast(Tensor, _Gather.apply(gradients[0], *cast(Any, ctx).call)), None, None
 
 
-def _gathered(rows: Tensor, size: int) -> Tensor:
+def _gathered(rows: Tensor, size: int, purpose: Purpose) -> Tensor:
     # Bytes instead of bool: not every backend moves truth values.
     sent = rows.detach().contiguous()
     sent = sent.view(torch.uint8) if rows.dtype == torch.bool else sent
     batch = sent.new_empty(size * len(sent), *sent.shape[1:])
-    _ALL_GATHER(batch, sent)
+    if not only_recorded("all-gather", batch, purpose):
+        _ALL_GATHER(batch, sent)
     return batch.view(torch.bool) if rows.dtype == torch.bool else batch

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from m3i_dsl.collectives.recorded import only_recorded
 from m3i_dsl.collectives.world import world
 
 
@@ -25,8 +26,7 @@ def total(part: Tensor) -> Tensor:
     function of y, that is W d l / dy, which the average over processes divides by W again. A backward that passes the
     local d l_s / dy only would be right for such losses up to a factor W, and wrong where they differ.
     """
-    here = world()
-    if here.size == 1 or part.is_meta:
+    if world().size == 1:
         return part
     if not part.requires_grad:
         return _summed(part)
@@ -41,10 +41,11 @@ def mean(part: Tensor) -> Tensor:
 
 def largest(part: Tensor) -> Tensor:
     """The elementwise maximum of `part` over processes; it carries no gradient."""
-    if world().size == 1 or part.is_meta:
+    if world().size == 1:
         return part.detach()
-    result = part.detach().clone()
-    dist.all_reduce(result, dist.ReduceOp.MAX)
+    result = part.detach().clone(memory_format=torch.contiguous_format)
+    if not only_recorded("all-reduce", result, "statistics"):
+        dist.all_reduce(result, dist.ReduceOp.MAX)
     return result
 
 
@@ -62,5 +63,6 @@ class _Total(torch.autograd.Function):
 
 def _summed(part: Tensor) -> Tensor:
     result = part.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(result)
+    if not only_recorded("all-reduce", result, "statistics"):
+        dist.all_reduce(result)
     return result

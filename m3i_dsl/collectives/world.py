@@ -1,7 +1,7 @@
 """How many processes train together, and which rows of the global batch each of them has.
 
 Takes: the process group of torch.distributed, if there is one. Gives: `World`. Guarantees: without a process group, and
-inside `alone`, the world is one process; nothing here communicates.
+inside `alone`, the world is one process; nothing here communicates. A recorded world (recorded.py) is a pretended one.
 """
 
 from __future__ import annotations
@@ -29,15 +29,30 @@ class World:
 
 
 ONE = World(0, 1)
-_alone = 0
-"""How many `alone` blocks are open: a plain number, which torch.compile can read and guard."""
+_pretended = 0
+"""How many processes there are said to be, 0 for as many as there are: a number, which torch.compile can guard."""
 
 
 def world() -> World:
     """The processes of the default group; one process when torch.distributed is not initialised, and inside `alone`."""
-    if _alone or not dist.is_available() or not dist.is_initialized():
+    if _pretended:
+        return World(0, _pretended)
+    if not dist.is_available() or not dist.is_initialized():
         return ONE
     return World(dist.get_rank(), dist.get_world_size())
+
+
+@contextmanager
+def pretended(size: int) -> Generator[None]:
+    """What runs inside is told that it is rank 0 of `size` processes. Raises ValueError for less than one."""
+    global _pretended
+    if size < 1:
+        raise ValueError(f"a world has at least one process, not {size}")
+    before, _pretended = _pretended, size
+    try:
+        yield
+    finally:
+        _pretended = before
 
 
 @contextmanager
@@ -46,9 +61,5 @@ def alone() -> Generator[None]:
 
     A collective that only some ranks call would wait for the others for ever.
     """
-    global _alone
-    _alone += 1
-    try:
+    with pretended(1):
         yield
-    finally:
-        _alone -= 1

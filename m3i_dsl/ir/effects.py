@@ -6,8 +6,12 @@ Guarantees: an operation that is not declared has no effects to tell (KeyError),
 
 from __future__ import annotations
 
+from typing import cast
+
 from m3i_dsl.ir.graph import Equation, Graph, Module
+from m3i_dsl.ir.likelihood_shape import likelihood_shape
 from m3i_dsl.ir.operations import OPERATIONS
+from m3i_dsl.vocabulary.kinds import Distribution
 from m3i_dsl.vocabulary.word import Effect
 
 OBSERVABLE = frozenset({Effect.RANDOM, Effect.STATEFUL, Effect.COLLECTIVE})
@@ -31,8 +35,11 @@ def effects_of(equation: Equation, graph: Graph) -> frozenset[Effect]:
 
 def module_effects(module: Module) -> frozenset[Effect]:
     """The effects of calling a module once."""
-    queue = frozenset({Effect.STATEFUL}) if module.get("queue") else frozenset[Effect]()
-    return module.word.effects_of() | queue
+    if module.section != "likelihoods":
+        return module.word.effects_of()
+    shape = likelihood_shape(module)
+    queue = frozenset({Effect.STATEFUL}) if shape.queue else frozenset[Effect]()
+    return cast(Distribution, module.word).effects_over(shape) | queue
 
 
 def is_observable(equation: Equation, graph: Graph) -> bool:

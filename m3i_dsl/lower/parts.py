@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from m3i_dsl.ir.graph import Graph, Module, Section
+from m3i_dsl.ir.likelihood_shape import likelihood_shape
 from m3i_dsl.modules.encoders.frozen import NoGradient
 from m3i_dsl.vocabulary.kinds import (
     Distribution,
@@ -23,7 +24,6 @@ from m3i_dsl.vocabulary.kinds import (
     EncoderContext,
     Family,
     Grid,
-    LikelihoodShape,
     Predictor,
     PredictorShape,
     Regularization,
@@ -114,7 +114,7 @@ def _build(
         case "assignments":
             return cast(Regularization, module.word).build_assignment(int(module.attribute("width")))
         case "likelihoods":
-            return cast(Distribution, module.word).build(_likelihood_shape(module))
+            return cast(Distribution, module.word).build(likelihood_shape(module))
         case "penalties":
             return cast(Regularization, module.word).build()
         case "weightings":
@@ -168,15 +168,4 @@ def _predictor_shape(module: Module) -> PredictorShape:
         target_grid=Grid(numbers["target_rows"], numbers["target_columns"]) if dense else None,
         wanted=numbers["wanted"],
         sources=numbers["sources"],
-    )
-
-
-def _likelihood_shape(module: Module) -> LikelihoodShape:
-    candidates = str(module.attribute("candidates"))
-    return LikelihoodShape(
-        candidates=None if candidates == "none" else candidates,
-        width=int(module.attribute("width")),
-        queue=int(module.attribute("queue")),
-        tokens=int(module.attribute("tokens")),
-        standardized=bool(module.attribute("standardized")),
     )

@@ -43,7 +43,7 @@ class _GlobalBatchNorm(torch.autograd.Function):
         rows = wide(x)
         variance_C, mean_C = torch.var_mean(rows, _others(rows), correction=0)
         # One exchange instead of two; unlike a sum of squares it cancels nothing (Chan, Golub and LeVeque 1983).
-        means_WC, variances_WC = gather(torch.stack([mean_C, variance_C]).unsqueeze(0)).unbind(1)
+        means_WC, variances_WC = gather(torch.stack([mean_C, variance_C]).unsqueeze(0), "statistics").unbind(1)
         mean_C = means_WC.mean(0)
         variance_C = (variances_WC + (means_WC - mean_C).square()).mean(0)
         inverse_C = torch.rsqrt(variance_C + eps)

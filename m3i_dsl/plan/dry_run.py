@@ -73,7 +73,7 @@ def _step(
     bf16 = training.precision == "bf16"
     # On `meta` first: to cut a parameter into hundreds of fake tensors takes minutes.
     module, averages = without_content(executable, torch.device("meta"))
-    observer = CollectiveObserver(module)
+    observer = CollectiveObserver()
     if mesh is not None:
         spread = parallel(module, averages, processes, sharding, low_precision=bf16, mesh=mesh)
         with mode:

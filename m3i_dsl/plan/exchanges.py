@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Operation = Literal["all-gather", "reduce-scatter", "all-reduce"]
-Purpose = Literal["parameters", "gradients", "candidates", "statistics"]
+from m3i_dsl import collectives
+from m3i_dsl.collectives import Operation
+
+Purpose = Literal["parameters", "gradients", collectives.Purpose]
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

@@ -15,12 +15,14 @@ from fractions import Fraction
 from typing import Literal
 
 from m3i_dsl.artifact.summary import parameter_counts
+from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.ir.graph import ENCODES, Graph
 from m3i_dsl.ir.inputs import ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan.accelerators import Accelerator
 from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
 from m3i_dsl.plan.communication import communication_of, observed_in
+from m3i_dsl.plan.declared import effect_faults, modules_of
 from m3i_dsl.plan.exchanges import Exchange
 from m3i_dsl.plan.flops import CallFlops, count_flops
 from m3i_dsl.plan.ghost import ghost
@@ -39,7 +41,7 @@ from m3i_dsl.plan.schema import (
     TimePlan,
     TrainingPlan,
 )
-from m3i_dsl.plan.traffic import Traffic, World
+from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.wrapping import Sharding
 from m3i_dsl.runtime.schedule import steps_of
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Program, parts_of
@@ -65,14 +67,18 @@ class Setting:
 
 
 def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int], setting: Setting) -> Plan:
-    """The plan of a program. `categories` is the number of categories by the data's name. Raises WorldFault."""
+    """The plan of a program. `categories` is the number of categories by the data's name.
+
+    Raises WorldFault, and of a dry run RecipeError (M3I0403) when a word does not communicate as it says.
+    """
     program, world = executable.program, world_of(setting)
     local = local_batch(program, world.size)
     flops = flops_of(executable)
     spirit = ghost(executable, local)
-    traffic = Traffic(spirit)
-    with traffic.watching():
-        memory = measure_memory(spirit, program.training, buckets=world.size > 1)
+    memory = measure_memory(spirit, program.training, buckets=world.size > 1)
+    traffic = traffic_of(spirit, world, modules_of(executable.graph, spirit.module))
+    if setting.dry_run and (faults := list(effect_faults(executable, traffic))):
+        raise RecipeError(faults)
     sets = candidate_sets(program, executable.graph, categories)
     images = _images(program, executable)
     bf16 = program.training.precision == "bf16"
@@ -94,7 +100,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             images=images * local,
         )
 
-    mine = load(world.size, tuple(traffic.of(world)))
+    mine = load(world.size, traffic.exchanges)
     times = step_times(mine, setting.accelerator, world.shards)
     alone = step_times(load(1), setting.accelerator)
     rate = setting.accelerator.value("matmul_bf16" if bf16 else "matmul_fp32")
@@ -141,7 +147,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             ConstantPlan(name=name, value=constant.value, unit=constant.unit, source=constant.source)
             for name, constant in setting.accelerator.constants().items()
         ),
-        notes=tuple(_notes(executable, setting, images, traffic.filled_up(world))),
+        notes=tuple(_notes(executable, setting, images, traffic.filled_up)),
     )
 
 

@@ -4,21 +4,23 @@ Takes: whatever runs inside. Gives: an `Exchange` for each collective, in order.
 tensors that are sent, below every wrapper; a collective of a kind that is not known here is an error and not a gap.
 
 What FSDP2 sends is told by its buffers: it copies parameters into those it gathers and gradients into those it
-scatters, by operators of its own. What else is scattered is a gradient of candidates (m3i_dsl/collectives).
+scatters, by operators of its own. What m3i_dsl/collectives send they tell it themselves; whatever else is sent
+counts as statistics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from m3i_dsl.modules.boltzmann import SampleBoltzmann, TextBoltzmann
+from m3i_dsl.collectives import watched
 from m3i_dsl.plan.exchanges import Exchange, Operation, Purpose
 
 _SILENT = frozenset({"wait_tensor", "_wrap_tensor_autograd", "barrier", "monitored_barrier_"})
@@ -33,15 +35,13 @@ class UnknownCollective(RuntimeError):
 
 
 class CollectiveObserver(TorchDispatchMode):
-    """`exchanges` of what runs inside. `module` is the one that trains; its losses are watched for what they gather."""
+    """`exchanges` of what runs inside."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.exchanges: list[Exchange] = []
         self._purposes: dict[int, Purpose] = {}
-        self._choosing = 0
-        self._hooks: list[Any] = []
-        self._losses = [part for part in module.modules() if isinstance(part, TextBoltzmann | SampleBoltzmann)]
+        self._watching = ExitStack()
 
     def marked(self, buffer: Tensor, purpose: Purpose) -> None:
         """What is in `buffer` is sent next, for `purpose`."""
@@ -49,17 +49,13 @@ class CollectiveObserver(TorchDispatchMode):
 
     def __enter__(self) -> CollectiveObserver:
         self._purposes.clear()  # of buffers that were sent unseen, whose places others may have by now
-        for loss in self._losses:
-            self._hooks.append(loss.register_forward_pre_hook(self._enter_loss))
-            self._hooks.append(loss.register_forward_hook(self._leave_loss, always_call=True))
+        self._watching.enter_context(watched(self.marked))
         super().__enter__()
         return self
 
     def __exit__(self, *fault: Any) -> None:
         super().__exit__(*fault)
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self._watching.close()
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -83,15 +79,15 @@ class CollectiveObserver(TorchDispatchMode):
         ranks = next(_size(argument) for argument in args if isinstance(argument, torch.ScriptObject))
         match name:
             case "_allgather_base_":
-                self._record("all-gather", args[0], ranks, self._purpose(args[0], self._gathered()))
+                self._record("all-gather", args[0], ranks, self._purpose(args[0]))
             case "_reduce_scatter_base_":
-                purpose = self._purpose(args[1], "candidates")
+                purpose = self._purpose(args[1])
                 self._record("reduce-scatter", args[1], ranks, purpose)
                 if purpose == "gradients":
                     self.marked(args[0], purpose)  # of which replicas make the mean
             case "allreduce_":
                 (tensor,) = args[0]
-                self._record("all-reduce", tensor, ranks, self._purpose(tensor, "statistics"))
+                self._record("all-reduce", tensor, ranks, self._purpose(tensor))
             case _:
                 raise UnknownCollective(f"the step calls `c10d::{name}`, which is not counted")
 
@@ -106,17 +102,8 @@ class CollectiveObserver(TorchDispatchMode):
             across = operation == "all-reduce" and purpose == "gradients" and ranks < dist.get_world_size()
             self.exchanges.append(Exchange(operation, purpose, tensor.nbytes, ranks, across))
 
-    def _purpose(self, tensor: Tensor, otherwise: Purpose) -> Purpose:
-        return self._purposes.pop(_key(tensor), otherwise)
-
-    def _gathered(self) -> Purpose:
-        return "candidates" if self._choosing else "statistics"
-
-    def _enter_loss(self, *_: Any) -> None:
-        self._choosing += 1
-
-    def _leave_loss(self, *_: Any) -> None:
-        self._choosing -= 1
+    def _purpose(self, tensor: Tensor) -> Purpose:
+        return self._purposes.pop(_key(tensor), "statistics")
 
 
 def _size(group: torch.ScriptObject) -> int:

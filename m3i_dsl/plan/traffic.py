@@ -1,24 +1,24 @@
-"""What a step sends, from what the recipe's words mean: the analytic side of a dry run.
+"""What a step sends, from what its parts say: the analytic side of a dry run.
 
-Takes: a ghost that runs its step once as one process, a world and a way to shard. Gives: the collectives of the same
-step of one process of that world. Guarantees: counted from parameters and from the calls of modules, without a process
-group; nothing here reads what the dry run observes.
+Takes: a ghost, the names of its parts, a world and a way to shard. Gives: the collectives of a step of one process of
+that world. Guarantees: the step runs in a recorded world of that size (m3i_dsl/collectives), without a process group;
+nothing here reads what the dry run observes, and no part is asked what it is.
 
 Weights and gradients: each unit of FSDP2 is gathered before each of its calls and before each of its backward passes,
-with its parameters filled up to a multiple of the shards; plan/units.py. What is of the global batch: plan/coupling.py.
+with its parameters filled up to a multiple of the shards; plan/units.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch.distributed as dist
 from torch import nn
 
-from m3i_dsl.plan.coupling import Coupling
+from m3i_dsl.collectives import Record, recorded
+from m3i_dsl.plan.callers import Callers
 from m3i_dsl.plan.exchanges import Exchange
 from m3i_dsl.plan.ghost import Ghost
 from m3i_dsl.plan.units import UnitCalls
@@ -54,49 +54,61 @@ class World:
         return self.size // self.shards
 
 
+@dataclass(frozen=True, slots=True)
 class Traffic:
-    """Watches the step of a ghost inside `watching`; then tells what that step sends in any world."""
+    """The collectives of a step, none for one process. `filled_up`: how many times what is in the weights is sent of
+    them, as they are cut evenly (0 without shards). `called` are the parts that the step calls, `callers` those of them
+    that called a collective.
+    """
 
-    def __init__(self, ghost: Ghost) -> None:
-        self._module: nn.Module = ghost.module
-        self._units = UnitCalls(ghost)
-        self._coupling = Coupling(ghost.module)
+    exchanges: tuple[Exchange, ...]
+    filled_up: float
+    called: frozenset[str]
+    callers: frozenset[str]
 
-    @contextmanager
-    def watching(self) -> Generator[None]:
-        with self._units, self._coupling:
-            yield
 
-    def of(self, world: World) -> list[Exchange]:
-        """The collectives of a step; none for one process."""
-        if world.size == 1:
-            return []
-        return [*self._weights(world), *self._coupling.exchanges(world.size), *self._norm(world)]
+def traffic_of(ghost: Ghost, world: World, parts: Mapping[str, nn.Module] | None = None) -> Traffic:
+    """Runs a forward and a backward pass of `ghost`, once. `parts` of its module are told apart, by name."""
+    units = UnitCalls(ghost)
+    with ghost.running(), recorded(world.size) as record, units, Callers(record, parts or {}) as callers:
+        output = ghost.module(**ghost.batch)
+        callers.between(output)
+        output["loss"].backward()
+    return Traffic(
+        exchanges=() if world.size == 1 else tuple(_exchanges(ghost.module, world, units, record)),
+        filled_up=sum(units.sizes(world.shards)[0]) / max(1, sum(units.sizes(1)[0])),
+        called=frozenset(callers.called),
+        callers=frozenset(sent.caller for sent in record.sent) - {""},
+    )
 
-    def filled_up(self, world: World) -> float:
-        """How many times what is in the weights is sent of them, as they are cut evenly; 1 without shards."""
-        sent, present = self._units.sizes(world.shards)[0], self._units.sizes(1)[0]
-        return sum(sent) / max(1, sum(present))
 
-    def _weights(self, world: World) -> Iterator[Exchange]:
-        if world.sharding == "none":
-            for size in buckets(self._module):
-                yield Exchange("all-reduce", "gradients", size, world.size)
-            return
-        gathered, scattered = self._units.sizes(world.shards)
-        for size in gathered:
-            yield Exchange("all-gather", "parameters", size, world.shards)
-        for size in scattered:
-            yield Exchange("reduce-scatter", "gradients", size, world.shards)
-            if world.replicas > 1:
-                yield Exchange("all-reduce", "gradients", size // world.shards, world.replicas, across=True)
+def _exchanges(module: nn.Module, world: World, units: UnitCalls, record: Record) -> Iterator[Exchange]:
+    yield from _weights(module, world, units)
+    for sent in record.sent:
+        yield Exchange(sent.operation, sent.purpose, sent.size, world.size)
+    yield from _norm(module, world)
 
-    def _norm(self, world: World) -> Iterator[Exchange]:
-        """The norms of all gradients, from those of their shards, and whether everything is finite."""
-        trained = sum(1 for parameter in self._module.parameters() if parameter.requires_grad)
-        if world.shards > 1:
-            yield Exchange("all-reduce", "statistics", FULL * trained, world.shards)
-        yield Exchange("all-reduce", "statistics", FULL, world.size)
+
+def _weights(module: nn.Module, world: World, units: UnitCalls) -> Iterator[Exchange]:
+    if world.sharding == "none":
+        for size in buckets(module):
+            yield Exchange("all-reduce", "gradients", size, world.size)
+        return
+    gathered, scattered = units.sizes(world.shards)
+    for size in gathered:
+        yield Exchange("all-gather", "parameters", size, world.shards)
+    for size in scattered:
+        yield Exchange("reduce-scatter", "gradients", size, world.shards)
+        if world.replicas > 1:
+            yield Exchange("all-reduce", "gradients", size // world.shards, world.replicas, across=True)
+
+
+def _norm(module: nn.Module, world: World) -> Iterator[Exchange]:
+    """The norms of all gradients, from those of their shards, and whether everything is finite."""
+    trained = sum(1 for parameter in module.parameters() if parameter.requires_grad)
+    if world.shards > 1:
+        yield Exchange("all-reduce", "statistics", FULL * trained, world.shards)
+    yield Exchange("all-reduce", "statistics", FULL, world.size)
 
 
 def buckets(module: nn.Module) -> list[int]:

@@ -39,7 +39,11 @@ Origin = str
 
 
 class Effect(enum.Enum):
-    """What calling a word's module or function does besides computing its value. Unknown means not pure."""
+    """What calling a word's module or function does besides computing its value. Unknown means not pure.
+
+    `BATCH_COUPLED`: what a sample gives depends on the other samples of the global batch, those of other processes
+    included. `COLLECTIVE`: it communicates, though each sample's value is its own.
+    """
 
     RANDOM = "random"
     STATEFUL = "stateful"
@@ -48,6 +52,8 @@ class Effect(enum.Enum):
 
 
 PURE: frozenset[Effect] = frozenset()
+COMMUNICATES = frozenset({Effect.BATCH_COUPLED, Effect.COLLECTIVE})
+"""The effects by which a word's module calls collectives when there are several processes."""
 
 
 def argument(

@@ -14,9 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from m3i_dsl.plan.exchanges import Operation, Purpose, Sum, summed
 from m3i_dsl.plan.ghost import ghost
-from m3i_dsl.plan.memory import measure_memory
 from m3i_dsl.plan.observer import CollectiveObserver
-from m3i_dsl.plan.traffic import Traffic, World
+from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import Sharding, parallel
 from tests.distributed.invariance import case_named
@@ -35,7 +34,7 @@ def sent(recipe: str, sharding: Sharding) -> Sums:
     of = case_named(recipe)
     executable = of.copy(torch.float32)
     spread = parallel(executable.module, executable.averages, Processes(CPU, rank, size), sharding)
-    observer = CollectiveObserver(executable.module)
+    observer = CollectiveObserver()
 
     def told(state: Any, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
         observer.marked(bucket.buffer(), "gradients")
@@ -55,10 +54,7 @@ def sent(recipe: str, sharding: Sharding) -> Sums:
 def planned(recipe: str, sharding: Sharding, size: int) -> Sums:
     executable = case_named(recipe).copy(torch.float32)
     spirit = ghost(executable, executable.program.training.batch // size)
-    traffic = Traffic(spirit)
-    with traffic.watching():
-        measure_memory(spirit, executable.program.training, buckets=True)
-    return summed(traffic.of(World(size, size, sharding)))
+    return summed(traffic_of(spirit, World(size, size, sharding)).exchanges)
 
 
 @pytest.mark.parametrize(

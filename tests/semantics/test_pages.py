@@ -25,8 +25,9 @@ CODE = re.compile(r'"(M3I\d{4})"')
 CHECKED = re.compile(r"M3I0(1[2-9]|2\d|3\d|8\d)\d")
 COMPILED = re.compile(r"M3I0(4|5)\d\d")
 
-WITHOUT_EXAMPLE = frozenset({"M3I0401", "M3I0520", "M3I0521", "M3I0522"})
-"""A line of the IR, a number of processes, damaged data and a dead process: no recipe alone causes them."""
+WITHOUT_EXAMPLE = frozenset({"M3I0401", "M3I0403", "M3I0520", "M3I0521", "M3I0522"})
+"""A line of the IR, a word that misstates its effects, a number of processes, damaged data and a dead process: no
+recipe alone causes them."""
 
 
 def _reported_codes() -> set[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import CATEGORIES, Distribution, LikelihoodShape, Representation, WordError
 from m3i_dsl.vocabulary.values import Fraction, Scalar
-from m3i_dsl.vocabulary.word import Effect, argument
+from m3i_dsl.vocabulary.word import PURE, Effect, argument
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +60,12 @@ class Boltzmann(Distribution):
 
     def hidden_only(self) -> bool:
         return self.tokens == "hidden"
+
+    def effects_over(self, shape: LikelihoodShape) -> frozenset[Effect]:
+        """Over a fixed set a row needs no other one; a learned temperature asks all processes where it may go."""
+        if shape.candidates not in ("categories", "prototypes"):
+            return self.effects
+        return frozenset({Effect.COLLECTIVE}) if self.temperature.learned else PURE
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules import boltzmann

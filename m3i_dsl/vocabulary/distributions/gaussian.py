@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Distribution, LikelihoodShape
-from m3i_dsl.vocabulary.word import argument
+from m3i_dsl.vocabulary.word import PURE, Effect, argument
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +27,9 @@ class Gaussian(Distribution):
 
     def hidden_only(self) -> bool:
         return self.tokens == "hidden"
+
+    def effects_over(self, shape: LikelihoodShape) -> frozenset[Effect]:
+        return frozenset({Effect.BATCH_COUPLED}) if shape.standardized else PURE
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import Gaussian as GaussianLikelihood

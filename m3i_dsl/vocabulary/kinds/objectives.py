@@ -22,7 +22,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     Pooling,
 )
 from m3i_dsl.vocabulary.values import Scalar
-from m3i_dsl.vocabulary.word import Kind, Word
+from m3i_dsl.vocabulary.word import Effect, Kind, Word
 
 if TYPE_CHECKING:
     from torch import nn
@@ -172,6 +172,10 @@ class Distribution(Word):
     def check(self, representation: Representation) -> None:
         """Raises WordError when it cannot compare such a target. Never imports torch."""
         return
+
+    def effects_over(self, shape: LikelihoodShape) -> frozenset[Effect]:
+        """The effects of the module that is built for `shape`, for a family whose effects depend on it."""
+        return self.effects_of()
 
     @abstractmethod
     def build(self, shape: LikelihoodShape) -> nn.Module:

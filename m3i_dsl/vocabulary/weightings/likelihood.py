@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Family, Weighting
+from m3i_dsl.vocabulary.word import Effect
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,6 +19,7 @@ class Likelihood(Weighting):
     """
 
     name = "likelihood"
+    effects = frozenset({Effect.COLLECTIVE})  # which way a step leads at a bound is asked of all processes
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
         from m3i_dsl.modules.weightings import Likelihood as LikelihoodWeighting
