@@ -13,9 +13,10 @@ import functools
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from m3i_dsl.vocabulary import values
+from m3i_dsl.vocabulary.limits import Limits
 from m3i_dsl.vocabulary.values import Duration, Quantity, Ramp, Rate, Scalar
 
 Kind = Literal[
@@ -65,10 +66,15 @@ def argument(
     maximum: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    tiny: float | None = None,
 ) -> Any:
-    """A field of a word. `minimum`/`maximum` are inclusive, `above`/`below` exclusive; a `%` bound is a fraction."""
+    """A field of a word. `minimum`/`maximum` are inclusive, `above`/`below` exclusive; a `%` bound is a fraction.
+
+    `tiny` is the most that it is in the tiny version of a recipe: give it for what costs time or memory (widths,
+    layers) and for noise, as 0.
+    """
     bounds = Bounds(minimum, maximum, above, below)
-    return dataclasses.field(default=default, metadata={"doc": doc, "origin": origin, "bounds": bounds})
+    return dataclasses.field(default=default, metadata={"doc": doc, "origin": origin, "bounds": bounds, "tiny": tiny})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,7 @@ class Parameter:
     doc: str
     origin: Origin
     bounds: Bounds
+    tiny: float | None
 
     @property
     def required(self) -> bool:
@@ -193,6 +200,19 @@ class Word:
         """The effects of this word with its arguments; those of its class unless they depend on arguments."""
         return self.effects
 
+    def shrunk(self, limits: Limits) -> Self:
+        """The same word in a size that computes in milliseconds, for the tiny version of a recipe.
+
+        A word whose sizes depend on each other or on `limits` overrides it and starts with `with_tiny_arguments`.
+        Raises WordError when it cannot be so small.
+        """
+        return self.with_tiny_arguments(limits)
+
+    def with_tiny_arguments(self, limits: Limits) -> Self:
+        """The same word with each argument at most what it declares as `tiny`, and its inner words shrunk."""
+        changed = {p.name: _shrunk(getattr(self, p.name), p.tiny, limits) for p in self.parameters()}
+        return dataclasses.replace(self, **changed)  # type: ignore[type-var]  # every concrete word is a dataclass
+
     def text(self) -> str:
         """The word as a recipe writes it, with every argument that has a value."""
         written = [
@@ -201,6 +221,12 @@ class Word:
             if getattr(self, parameter.name) is not None
         ]
         return f"{self.name}({', '.join(written)})" if written else self.name
+
+
+def _shrunk(value: Any, tiny: float | None, limits: Limits) -> Any:
+    if isinstance(value, Word):
+        return value.shrunk(limits)
+    return value if value is None or tiny is None else min(value, type(value)(tiny))
 
 
 @functools.cache
@@ -216,6 +242,7 @@ def _parameters(word: type[Word]) -> tuple[Parameter, ...]:
             doc=field.metadata["doc"],
             origin=field.metadata["origin"],
             bounds=field.metadata["bounds"],
+            tiny=field.metadata["tiny"],
         )
         for field in dataclasses.fields(word)  # type: ignore[arg-type]  # every concrete word is a dataclass
     )

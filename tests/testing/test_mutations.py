@@ -17,7 +17,7 @@ from m3i_dsl.modules.encoders.frozen import NoGradient
 from m3i_dsl.passes.rewriting import rebuilt, renamed
 from m3i_dsl.testing import Case, Outcome, case_of, outcome_of
 from m3i_dsl.testing.run import chosen
-from m3i_dsl.testing.tiny import WIDTH
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from tests.passes.recipes import SIAMESE
 from tests.testing.recipes import HALF, HALF_REPLACED, program, program_named
 
@@ -103,7 +103,7 @@ def test_a_constant_wins_where_nothing_penalises_it() -> None:
     (objective,) = of.objectives
     targets = tuple(replace(target, regularizations=()) for target in objective.targets)
     case = case_of(replace(of, objectives=(replace(objective, targets=targets),)))
-    assert case.program.encoders["image"].word.word.shape().width == WIDTH
+    assert case.program.encoders["image"].word.word.shape().width == TINY_WIDTH
     found = failure(case, "collapse")
     assert "a constant reaches 0," in found.message
     assert found.place.endswith(f":{objective.targets[0].settings['regularization'].line}")

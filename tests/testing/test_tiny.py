@@ -12,9 +12,10 @@ from m3i_dsl.ir.build import build
 from m3i_dsl.semantics.checks import ERRORS
 from m3i_dsl.semantics.program import Placed, Program
 from m3i_dsl.testing.batches import synthetic_batch
-from m3i_dsl.testing.tiny import BATCH, tiny
+from m3i_dsl.testing.tiny import tiny
 from m3i_dsl.vocabulary.encoders.timm import Timm
 from m3i_dsl.vocabulary.kinds import ImageEncoder
+from m3i_dsl.vocabulary.limits import TINY_BATCH
 from m3i_dsl.vocabulary.word import Word
 from tests.numerics.recipes import recipe_names
 from tests.testing.recipes import case_named, program, program_named
@@ -89,7 +90,7 @@ def test_words_and_wiring_stay(name: str) -> None:
     small = tiny(of)
     assert [word.name for word in words(small)] == [word.name for word in words(of)]
     assert [d for check in ERRORS for d in check(small)] == []
-    assert small.training.batch == BATCH
+    assert small.training.batch == TINY_BATCH
     ours, theirs = build(small), build(of)
     assert [(e.operation, e.place) for e in ours.equations] == [(e.operation, e.place) for e in theirs.equations]
     assert [name for name, _ in ours.outputs] == [name for name, _ in theirs.outputs]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.encoders.catalogue import TimmModel, timm_model
 from m3i_dsl.vocabulary.kinds import EncoderContext, FeatureShape, Grid, ImageEncoder, Predictor, WordError
+from m3i_dsl.vocabulary.limits import TINY_WIDTH, Limits
 from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -29,6 +30,9 @@ OTHER_BLOCKS = frozenset(
 )
 """Plain ViTs whose blocks are not: parallel, normalised behind the sum, or of differential attention."""
 
+SMALLEST = {"resnet": "resnet10t", "convnext": "convnext_atto"}
+"""The smallest model of a family."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timm(ImageEncoder):
@@ -45,16 +49,18 @@ class Timm(ImageEncoder):
     image: Pixels = argument(doc="height and width of its images", minimum=1)
     patch: Pixels | None = argument(None, doc="patch size of its stem (ViT, Swin, ConvNeXt)", minimum=1)
     stride: Pixels | None = argument(None, doc="pixels per token, had by dilation (ResNet, ConvNeXt): 8, 16, or 32")
-    width: Count | None = argument(None, doc="channels (ViT)", minimum=1)
-    depth: Count | None = argument(None, doc="blocks (ViT)", minimum=1)
-    heads: Count | None = argument(None, doc="attention heads (ViT)", minimum=1)
+    width: Count | None = argument(None, doc="channels (ViT)", minimum=1, tiny=TINY_WIDTH)
+    depth: Count | None = argument(None, doc="blocks (ViT)", minimum=1, tiny=2)
+    heads: Count | None = argument(None, doc="attention heads (ViT)", minimum=1, tiny=2)
     positions: Literal["learned", "sincos"] = argument(
         "learned", doc="trained position embedding, or fixed sines and cosines (ViT)", origin="timm"
     )
     class_token: bool | None = argument(None, doc="whether there is a class token (ViT)")
     final_norm: bool | None = argument(None, doc="whether features are layer-normalised after the last block (ViT)")
     freeze_patch_embedding: bool = argument(False, doc="whether the patch embedding stays as initialised (MoCo v3)")
-    drop_path: Fraction = argument(0.0, doc="stochastic depth of the last block, linear from 0", minimum=0, below=1)
+    drop_path: Fraction = argument(
+        0.0, doc="stochastic depth of the last block, linear from 0", minimum=0, below=1, tiny=0
+    )
     pretrained: bool = argument(False, doc="whether it starts from timm's own weights")
     weights: str | None = argument(None, doc="safetensors file with timm's parameter names to start from")
     projector: Predictor | None = argument(None, doc="what the features go through before they are compared")
@@ -150,6 +156,31 @@ class Timm(ImageEncoder):
         from m3i_dsl.modules.encoders.timm import load_file
 
         load_file(module, path, argument="weights")
+
+    def tiny_image(self, side: int) -> int:
+        shape, entry = self.shape(), timm_model(self.model)
+        rows = min(side, shape.grid.rows)
+        if entry.size == "fixed":
+            return shape.image[0]
+        if entry.family == "vit":
+            return 4 * rows
+        return (8 if self._has_smaller(entry) else shape.stride) * rows
+
+    def shrunk(self, limits: Limits) -> "Timm":
+        """A ViT with as many tokens as fit; of a ResNet or ConvNeXt the smallest model. No weights to start from."""
+        entry = timm_model(self.model)
+        image = limits.image(self.image)
+        small = replace(self.with_tiny_arguments(limits), image=image, pretrained=False, weights=None)
+        if entry.family == "vit":
+            patch = image // min(limits.side, self.shape().grid.rows)
+            width, depth = min(self.width or entry.width, TINY_WIDTH), min(self.depth or entry.depth, 2)
+            return replace(small, patch=patch, width=width, depth=depth, heads=min(self.heads or entry.heads, 2))
+        if self._has_smaller(entry):
+            return replace(small, model=SMALLEST[entry.family], stride=8)
+        return small
+
+    def _has_smaller(self, entry: TimmModel) -> bool:
+        return entry.family in SMALLEST and self.patch is None and entry.size != "fixed"
 
     def _stride(self, entry: TimmModel) -> int:
         if self.stride is not None:

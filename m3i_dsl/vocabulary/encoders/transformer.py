@@ -1,11 +1,12 @@
 """`transformer`: a text encoder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import EncoderContext, TextEncoder, WordError
+from m3i_dsl.vocabulary.limits import TINY_WIDTH, Limits
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -25,12 +26,14 @@ class Transformer(TextEncoder):
 
     name = "transformer"
 
-    width: Count = argument(512, doc="channels", origin="CLIP", minimum=1)
-    layers: Count = argument(12, doc="blocks", origin="CLIP", minimum=1)
-    heads: Count = argument(8, doc="attention heads", origin="CLIP", minimum=1)
+    width: Count = argument(512, doc="channels", origin="CLIP", minimum=1, tiny=TINY_WIDTH)
+    layers: Count = argument(12, doc="blocks", origin="CLIP", minimum=1, tiny=2)
+    heads: Count = argument(8, doc="attention heads", origin="CLIP", minimum=1, tiny=2)
     tokenizer: Literal["bytes", "file"] = argument("bytes", doc="how a text becomes ids")
     file: str | None = argument(None, doc="`tokenizers` JSON file, relative to the recipe")
-    context: Count = argument(77, doc="ids kept of each text, with its begin and end", origin="CLIP", minimum=3)
+    context: Count = argument(
+        77, doc="ids kept of each text, with its begin and end", origin="CLIP", minimum=3, tiny=12
+    )
     pool: Literal["mean", "end"] = argument("mean", doc="mean over the tokens, or the last token", origin="paper")
 
     def check(self) -> None:
@@ -54,6 +57,10 @@ class Transformer(TextEncoder):
             heads=self.heads,
             pool=self.pool,
         )
+
+    def shrunk(self, limits: Limits) -> "Transformer":
+        """With the tokenizer that needs no file."""
+        return replace(self.with_tiny_arguments(limits), tokenizer="bytes", file=None)
 
     def files(self) -> Mapping[str, str]:
         return {} if self.file is None else {"file": self.file}

@@ -114,6 +114,13 @@ class ImageEncoder(Encoder):
             raise WordError("it takes images of one size", help=f"give the view {height}x{width} px")
         return shape
 
+    def tiny_image(self, side: int) -> int:
+        """Height and width, in pixels, of images of at most `side` tokens on a side for its `shrunk` form.
+
+        It can be made for every multiple as well. Without a smaller form it is its own size.
+        """
+        return self.shape().image[0]
+
     @abstractmethod
     def drops_tokens(self) -> bool:
         """Whether hidden tokens may be dropped (a ViT), or only replaced by mask tokens (hierarchical)."""

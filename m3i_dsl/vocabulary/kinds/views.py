@@ -6,11 +6,13 @@ a function of seed, epoch, sample and slot.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from m3i_dsl.vocabulary.kinds.shapes import Grid
+from m3i_dsl.vocabulary.limits import Limits
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -60,6 +62,15 @@ class Transform(Word):
         Raises WordError when the arguments do not fit each other or the size.
         """
         return size
+
+    def shrunk(self, limits: Limits) -> Self:
+        """Lengths in pixels that are sizes of images follow the sizes of views."""
+        lengths = {
+            parameter.name: limits.image(getattr(self, parameter.name))
+            for parameter in self.parameters()
+            if parameter.type.form == "number" and parameter.type.quantity and parameter.type.quantity.unit == "px"
+        }
+        return dataclasses.replace(self.with_tiny_arguments(limits), **lengths)  # type: ignore[type-var]  # words are dataclasses
 
     @abstractmethod
     def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:

@@ -39,7 +39,7 @@ class BlocksMask(Mask):
     ratio: Fraction = argument(
         0.6, doc="the share of hidden tokens; the count is rounded (118 of 196)", origin="SiameseIM", above=0, below=1
     )
-    minimum: Count = argument(16, doc="the least area of a rectangle, in tokens", origin="BEiT", minimum=1)
+    minimum: Count = argument(16, doc="the least area of a rectangle, in tokens", origin="BEiT", minimum=1, tiny=2)
     aspect: NumberRange = argument((0.3, 3.3333), doc="the aspect of a rectangle", origin="BEiT", above=0)
     tokens: Literal["drop", "mask"] = argument(
         "drop", doc="hidden tokens do not enter the encoder, or a learned mask token replaces them", origin="SiameseIM"

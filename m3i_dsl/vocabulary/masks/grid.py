@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Grid, Mask, WordError
+from m3i_dsl.vocabulary.limits import Limits
 from m3i_dsl.vocabulary.masks.counts import ROUNDING, possible, smallest
 from m3i_dsl.vocabulary.values import Fraction, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
@@ -47,6 +48,11 @@ class GridMask(Mask):
         hidden = smallest(draws.uniform(cells.tokens), self._hidden_cells(cells))
         tokens = hidden.reshape(-1, cells.rows, cells.columns).repeat(side, axis=1).repeat(side, axis=2)
         return tokens.reshape(len(hidden), -1)
+
+    def shrunk(self, limits: Limits) -> GridMask:
+        """A cell of at most 2x2 tokens."""
+        old, new = limits.stride or (self.cell, self.cell)
+        return replace(self, cell=min(2, self.cell // old) * new)
 
     def _hidden_cells(self, cells: Grid) -> int:
         return math.ceil(cells.tokens * self.ratio - ROUNDING)

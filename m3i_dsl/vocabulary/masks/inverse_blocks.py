@@ -31,7 +31,9 @@ class InverseBlocksMask(Mask):
     ratio: Fraction = argument(
         0.8, doc="the share of hidden tokens; the count is rounded", origin="data2vec 2", above=0, below=1
     )
-    block: Count = argument(3, doc="height and width of a visible block, in tokens", origin="data2vec 2", minimum=1)
+    block: Count = argument(
+        3, doc="height and width of a visible block, in tokens", origin="data2vec 2", minimum=1, tiny=2
+    )
     tokens: Literal["drop", "mask"] = argument(
         "drop", doc="hidden tokens do not enter the encoder, or a learned mask token replaces them", origin="data2vec 2"
     )

@@ -21,7 +21,7 @@ class AttentionPool(Predictor):
     name = "attention pool"
     pools = True
 
-    heads: Count = argument(16, doc="attention heads", origin="InternImage", minimum=1)
+    heads: Count = argument(16, doc="attention heads", origin="InternImage", minimum=1, tiny=2)
 
     def check(self, shape: PredictorShape) -> None:
         if shape.input_width % self.heads:

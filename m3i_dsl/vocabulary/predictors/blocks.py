@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -17,10 +18,12 @@ class Blocks(Predictor):
 
     name = "blocks"
 
-    layers: Count = argument(2, doc="blocks", minimum=1)
-    heads: Count = argument(12, doc="attention heads", origin="SiameseIM", minimum=1)
+    layers: Count = argument(2, doc="blocks", minimum=1, tiny=2)
+    heads: Count = argument(12, doc="attention heads", origin="SiameseIM", minimum=1, tiny=2)
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch")
-    width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
+    width: Count | None = argument(
+        None, doc="channels it yields; the target's when left out", minimum=1, tiny=TINY_WIDTH
+    )
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"
     )

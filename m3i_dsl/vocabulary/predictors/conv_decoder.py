@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count, Number
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -21,11 +22,13 @@ class ConvDecoder(Predictor):
     name = "conv decoder"
     queries = True
 
-    layers: Count = argument(6, doc="convolutions", origin="data2vec 2", minimum=1)
-    width: Count | None = argument(None, doc="channels in between; those of its input when left out", minimum=1)
+    layers: Count = argument(6, doc="convolutions", origin="data2vec 2", minimum=1, tiny=2)
+    width: Count | None = argument(
+        None, doc="channels in between; those of its input when left out", minimum=1, tiny=TINY_WIDTH
+    )
     kernel: Count = argument(3, doc="size of the kernels, odd", origin="data2vec 2", minimum=1)
-    groups: Count = argument(16, doc="groups of channels", origin="data2vec 2", minimum=1)
-    noise: Number = argument(0.01, doc="standard deviation of hidden cells", origin="data2vec 2", minimum=0)
+    groups: Count = argument(16, doc="groups of channels", origin="data2vec 2", minimum=1, tiny=4)
+    noise: Number = argument(0.01, doc="standard deviation of hidden cells", origin="data2vec 2", minimum=0, tiny=0)
 
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.RANDOM}) if self.noise > 0 else frozenset()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -24,9 +25,11 @@ class Decoder(Predictor):
     name = "decoder"
     queries = True
 
-    layers: Count = argument(8, doc="blocks", origin="MAE", minimum=1)
-    heads: Count = argument(16, doc="attention heads", origin="MAE", minimum=1)
-    width: Count | None = argument(None, doc="channels of the blocks; those of its input when left out", minimum=4)
+    layers: Count = argument(8, doc="blocks", origin="MAE", minimum=1, tiny=2)
+    heads: Count = argument(16, doc="attention heads", origin="MAE", minimum=1, tiny=2)
+    width: Count | None = argument(
+        None, doc="channels of the blocks; those of its input when left out", minimum=4, tiny=TINY_WIDTH
+    )
     position: Literal["absolute", "relative"] = argument("absolute", doc="where the mask tokens are", origin="MAE")
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch", origin="MAE")
 

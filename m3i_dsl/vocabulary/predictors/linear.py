@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -21,7 +22,9 @@ class Linear(Predictor):
     name = "linear"
     per_token = True
 
-    width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
+    width: Count | None = argument(
+        None, doc="channels it yields; the target's when left out", minimum=1, tiny=TINY_WIDTH
+    )
     bias: bool = argument(True, doc="whether there is a bias", origin="timm")
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -25,14 +26,18 @@ class Mlp(Predictor):
     name = "mlp"
     per_token = True
 
-    layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1)
-    hidden: Count | None = argument(None, doc="channels in between; four times the input's when left out", minimum=1)
+    layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1, tiny=2)
+    hidden: Count | None = argument(
+        None, doc="channels in between; four times the input's when left out", minimum=1, tiny=2 * TINY_WIDTH
+    )
     activation: Literal["relu", "gelu"] = argument("gelu", doc="after each layer but the last")
     norm: Literal["none", "batch", "layer"] = argument("none", doc="before each activation")
     output_norm: Literal["none", "batch"] = argument("none", doc="after the last layer, without affine (MoCo v3)")
     bias: bool = argument(True, doc="whether the layers but the last have biases", origin="BYOL")
     output_bias: bool = argument(True, doc="whether the last layer has a bias", origin="SimSiam")
-    width: Count | None = argument(None, doc="channels it yields; the target's when left out", minimum=1)
+    width: Count | None = argument(
+        None, doc="channels it yields; the target's when left out", minimum=1, tiny=TINY_WIDTH
+    )
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"
     )

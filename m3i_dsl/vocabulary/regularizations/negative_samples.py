@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from m3i_dsl.vocabulary.kinds import CANDIDATE_TOKENS, SAMPLES, Regularization
+from m3i_dsl.vocabulary.limits import TINY_BATCH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -19,8 +20,12 @@ class NegativeSamples(Regularization):
     candidates = SAMPLES
     certificate = "a constant target cannot be told from its negatives"
 
-    queue: Count | None = argument(None, doc="how many earlier targets are kept as the only negatives", minimum=1)
-    tokens: Count = argument(CANDIDATE_TOKENS, doc="candidate tokens of each image for a dense target", minimum=1)
+    queue: Count | None = argument(
+        None, doc="how many earlier targets are kept as the only negatives", minimum=1, tiny=2 * TINY_BATCH
+    )
+    tokens: Count = argument(
+        CANDIDATE_TOKENS, doc="candidate tokens of each image for a dense target", minimum=1, tiny=4
+    )
 
     def queue_length(self) -> int:
         return self.queue or 0

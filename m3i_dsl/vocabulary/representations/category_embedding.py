@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import CATEGORIES, Encoder, Representation
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -26,7 +27,9 @@ class CategoryEmbedding(Representation):
     candidates = CATEGORIES
     chosen = True
 
-    size: Count | None = argument(None, doc="channels E; as wide as the predictor's input when left out", minimum=1)
+    size: Count | None = argument(
+        None, doc="channels E; as wide as the predictor's input when left out", minimum=1, tiny=TINY_WIDTH
+    )
     bias: bool = argument(True, doc="whether each category has a bias", origin="timm")
 
     def width(self, encoder: Encoder | None, stride: int) -> int:

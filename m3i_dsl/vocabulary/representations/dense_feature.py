@@ -24,7 +24,7 @@ class DenseFeature(Representation):
     encoder = "image"
     table = "dense feature"
 
-    layers: Count = argument(1, doc="how many of the last blocks are averaged", origin="paper", minimum=1)
+    layers: Count = argument(1, doc="how many of the last blocks are averaged", origin="paper", minimum=1, tiny=2)
     normalize: Literal["layer", "l2", "none"] = argument(
         "layer", doc="normalisation of a target; an input representation has none", origin="SiameseIM"
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import TEXTS, Encoder, Normalization, Representation, TextEncoder
+from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -23,7 +24,9 @@ class TextEmbedding(Representation):
     candidates = TEXTS
     chosen = True
 
-    size: Count | None = argument(None, doc="channels E; the text encoder's width when left out", minimum=1)
+    size: Count | None = argument(
+        None, doc="channels E; the text encoder's width when left out", minimum=1, tiny=TINY_WIDTH
+    )
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         assert isinstance(encoder, TextEncoder)
