@@ -122,7 +122,7 @@ class _TextPath:
             projects = self.target.projected
             if projects and word.projector is not None:
                 features = self._module("projectors", self.objective.encoder.name)(features)
-            prediction = predictor(features)
+            prediction = predictor(features, prefix=shape.prefix) if predicts.pools else predictor(features)
             return F.normalize(prediction, dim=-1)
 
     def embed_texts(self, texts: list[str]) -> Tensor:

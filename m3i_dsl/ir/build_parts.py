@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from m3i_dsl.ir.dimensions import batch_dimension, ranges_text
-from m3i_dsl.ir.effects import OBSERVABLE, module_effects
+from m3i_dsl.ir.effects import OBSERVABLE
 from m3i_dsl.ir.graph import Attribute, Section, Type, Value
 from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
 from m3i_dsl.ir.trace import Trace
@@ -109,7 +109,7 @@ class PartsBuilder:
         return self._call("projectors", encoder)("project", features, module=encoder.name)[0]
 
     def _call(self, section: Section, encoder: EncoderDeclaration) -> Callable[..., tuple[Value, ...]]:
-        impure = module_effects(self.trace.modules[section, encoder.name]) & OBSERVABLE
+        impure = self.trace.modules[section, encoder.name].word.effects_of() & OBSERVABLE
         return self.trace.once if impure or self.one_input else self.trace.call
 
     def _declare(self, encoder: EncoderDeclaration) -> None:

@@ -1,52 +1,36 @@
 """One row of the instantiation table as equations.
 
 Takes: a target of an objective. Gives: -log P^(z_y | zh), from views to a scalar, in the order of the table's columns:
-input, input representation, target representation, prediction, regularization, distribution.
+input, input representation, target representation, prediction, regularization, distribution. Siblings: build_input.py,
+the first two; target_parts.py, what a representation is made of.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, overload
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder, projector, text_encoder
+from m3i_dsl.ir.build_input import Masked, Seen, seen_input
+from m3i_dsl.ir.build_parts import PartsBuilder, projector
 from m3i_dsl.ir.graph import Value
-from m3i_dsl.ir.trace import Trace
+from m3i_dsl.ir.target_parts import Scores, TargetValues
 from m3i_dsl.semantics.geometry import target_grid
-from m3i_dsl.semantics.program import (
-    AnyData,
-    EncoderDeclaration,
-    InputReference,
-    Objective,
-    Target,
-    TargetReference,
-    View,
-    Which,
-)
-from m3i_dsl.vocabulary.kinds import CATEGORIES, TEXTS, FeatureShape, Grid
-from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
-from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
-from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
-from m3i_dsl.vocabulary.representations.global_feature import GlobalFeature
-from m3i_dsl.vocabulary.representations.prototype_distribution import PrototypeDistribution
+from m3i_dsl.semantics.program import InputReference, Objective, Target, TargetReference, View, Which
 
 Direction = Literal["forward", "backward"]
 """`backward` swaps the input view and the target view of a symmetric objective."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Tokens:
-    """What a predictor is given: features [B, P + N, D], and where the N tokens are.
-
-    `hidden` are the positions of the input grid at which no token is (None: all are present); `source` marks the own
-    tokens among those of both images of a mix; `masked` are the positions that the encoder did not see of this image.
+class Pair:
+    """A prediction and its target as they are compared, normalised and detached. `values` are what the target was made
+    of, `seen` what the prediction was.
     """
 
-    features: Value
-    hidden: Value | None
-    source: Value | None
-    masked: Value | None
-    masked_count: int
+    prediction: Value
+    target: Value
+    seen: Seen
+    values: TargetValues
 
 
 class TargetBuilder:
@@ -54,46 +38,42 @@ class TargetBuilder:
 
     Shares of prototypes are made of all views of a target together, before its first loss: a running mean moves once a
     step, after every view was centred.
-
-    Once a loss has been built, `input_representation` is z_x and `target_tokens` all tokens of a dense feature target,
-    before they are matched or normalised.
     """
 
-    def __init__(self, trace: Trace, objective: Objective, target: Target) -> None:
-        self.trace = trace
-        self.parts = PartsBuilder(trace, one_input=objective.weighting.word.compares_gradients)
+    def __init__(self, parts: PartsBuilder, objective: Objective, target: Target) -> None:
+        self.trace, self.parts = parts.trace, parts
         self.objective = objective
         self.target = target
         self.role = f"{objective.name}.{target.name}"
         self.name = f"{objective.name}_{target.name}"
-        self.input_representation: Value | None = None
-        self.target_tokens: Value | None = None
         self.monitored = False
         self._shares: dict[tuple[str, Which | None], Value] = {}
 
-    @property
-    def shape(self) -> FeatureShape:
-        return image_encoder(self.objective.encoder).shape()
-
     # --- the columns --------------------------------------------------------------------------------------------------
 
-    def loss(self, reference: TargetReference, shown: InputReference, direction: Direction) -> Value:
-        """The loss of this target on one of its data, predicted from the input `shown`."""
-        input_, target_view = self._views(reference, shown, direction)
-        tokens = self._input(input_, reference)
-        wanted, wanted_count = self._wanted(tokens)
-        target = self._target_representation(reference, target_view, wanted, wanted_count, tokens)
-        prediction = self._prediction(tokens, input_, target_view, wanted, wanted_count, target, reference)
-        prediction, target = self._regularized(prediction, target)
-        loss = self._distribution(prediction, target, reference)
+    def loss(self, reference: TargetReference, shown: InputReference, direction: Direction) -> tuple[Value, Seen]:
+        """The loss of this target on one of its data, predicted from the input `shown`, and what was seen of that."""
+        pair = self.pair(reference, shown, direction)
+        loss = self._distribution(pair)
         if self.objective.several and self.monitored:
-            return loss  # one pair stands for all
+            return loss, pair.seen  # one pair stands for all
         self.monitored = True
         suffix = "" if reference.which in (None, "first") or len(self.target.data) == 1 else "/second"
         suffix += "/backward" if direction == "backward" else ""
-        self.trace.output(f"representations/{self.role}/prediction{suffix}", prediction)
-        self.trace.output(f"representations/{self.role}/target{suffix}", target)
-        return loss
+        self.trace.output(f"representations/{self.role}/prediction{suffix}", pair.prediction)
+        self.trace.output(f"representations/{self.role}/target{suffix}", pair.target)
+        return loss, pair.seen
+
+    def pair(self, reference: TargetReference, shown: InputReference, direction: Direction = "forward") -> Pair:
+        """The prediction from the input `shown` and the target that it is compared with."""
+        input_, view = self._views(reference, shown, direction)
+        seen = seen_input(self.parts, self.objective, input_, reference.which)
+        wanted = self._wanted(seen)
+        values = self._values(reference, view, seen, wanted)
+        with self.trace.at(self.target.settings["representation"]):
+            target = self.target.representation.word.target(values)
+        prediction = self._prediction(seen, input_, view, wanted, int(target.type.dimensions[-1]), reference)
+        return Pair(*self._regularized(prediction, target), seen, values)
 
     def _views(
         self, reference: TargetReference, input_: InputReference, direction: Direction
@@ -101,135 +81,83 @@ class TargetBuilder:
         if direction == "forward":
             return input_, reference.view
         other = next(r.view for target in self.objective.targets for r in target.data if r.view is not None)
-        swapped = InputReference(other, input_.which, input_.masked, input_.mask, input_.span)
-        return swapped, input_.view if reference.view is not None else None
+        return replace(input_, view=other), input_.view if reference.view is not None else None
 
-    def _input(self, input_: InputReference, reference: TargetReference) -> _Tokens:
-        """z_x and where its tokens are, for the image that `reference` is about."""
-        objective = self.objective
-        with self.trace.at(objective.settings["input"]):
-            if objective.mix is None:
-                return self._single_input(input_)
-            first, second = (self.parts.view(reference.view) for reference in objective.inputs)
-            count = objective.mix.word.by.hidden(self.shape.grid, self.shape.stride)
-            hidden = self.parts.mask(
-                objective.mix.word.by, objective.inputs[0].view, self.shape, f"{objective.name}/mix"
-            )
-            grid = self.shape.grid
-            image = self.trace.one(
-                "blend", first, self.trace.one("partner", second), hidden, rows=grid.rows, columns=grid.columns
-            )
-            isolate = hidden if objective.mix.word.attention == "isolated" else None
-            features = self.parts.encode(objective.encoder, image, isolate=isolate)
-            self.input_representation = features
-            if reference.which == "second":
-                hidden, count = self.trace.one("invert", hidden), grid.tokens - count
-            own = self.trace.one("invert", hidden)
-            if objective.mix.word.context == "all":
-                return _Tokens(features, None, own, hidden, count)
-            prefix = self.shape.prefix
-            features = self.trace.one("gather", features, own, count=grid.tokens - count, prefix=prefix)
-            return _Tokens(features, hidden, None, hidden, count)
+    def _wanted(self, seen: Seen) -> Masked | None:
+        """The target positions that count, or None when all do."""
+        if not (self.target.representation.word.has_grid and self.target.distribution.word.hidden_only()):
+            return None
+        assert seen.masked is not None, "the checker requires a mask for `tokens: hidden`"
+        return seen.masked
 
-    def _single_input(self, input_: InputReference) -> _Tokens:
-        image = self.parts.view(input_.view)
-        if input_.mask is None:
-            self.input_representation = self.parts.encode(self.objective.encoder, image)
-            return _Tokens(self.input_representation, None, None, None, 0)
-        mask = input_.mask.word
-        count = mask.hidden(self.shape.grid, self.shape.stride)
-        hidden = self.parts.mask(mask, input_.view, self.shape, f"{input_.view.name}/mask/{mask.text()}")
-        features = self.parts.encode(self.objective.encoder, image, mask=mask, hidden=hidden)
-        self.input_representation = features
-        return _Tokens(features, hidden if mask.tokens == "drop" else None, None, hidden, count)
-
-    def _wanted(self, tokens: _Tokens) -> tuple[Value | None, int]:
-        """The target positions that count, or None and L when all do."""
-        if self.target.representation.word.has_grid and self.target.distribution.word.hidden_only():
-            assert tokens.masked is not None, "the checker requires a mask for `tokens: hidden`"
-            return tokens.masked, tokens.masked_count
-        grid = target_grid(self.objective, self.target)
-        return None, (grid or self.shape.grid).tokens
-
-    def _target_representation(
-        self,
-        reference: TargetReference,
-        view: View | None,
-        wanted: Value | None,
-        wanted_count: int,
-        tokens: _Tokens,
-    ) -> Value:
-        """z_y, aligned with the prediction: for the partner's image, at the wanted positions, normalised."""
-        word = self.target.representation.word
-        with self.trace.at(self.target.settings["representation"]):
-            match word:
-                case DenseFeature() | GlobalFeature():
-                    assert view is not None and self.target.encoder is not None
-                    target = self._feature(word, self.target.encoder, view, reference, tokens)
-                case PrototypeDistribution():
-                    assert view is not None
-                    return self._shares_of(word, view, reference.which)
-                case DensePixels():
-                    assert view is not None
-                    grid = self._target_grid()
-                    target = self.trace.one(
-                        "patchify",
-                        self.parts.view(view),
-                        rows=grid.rows,
-                        columns=grid.columns,
-                        normalize=word.normalize,
-                    )
-                    target = self.parts.partnered(target, reference.which)
-                case CategoryEmbedding():
-                    return self._table(word, reference)
-                case _:
-                    return self._text(reference)
-            if wanted is not None:
-                target = self.trace.one("gather", target, wanted, count=wanted_count, prefix=0)
-            return target
+    def _values(
+        self, reference: TargetReference, view: View | None, seen: Seen | None = None, wanted: Masked | None = None
+    ) -> TargetValues:
+        """What the representation makes z_y of: one view or field of this target."""
+        return TargetValues(
+            self.parts, self.objective, self.target, reference, view, seen=seen, wanted=wanted, assigned=self._shares_of
+        )
 
     def _prediction(
         self,
-        tokens: _Tokens,
+        seen: Seen,
         input_: InputReference,
-        target_view: View | None,
-        wanted: Value | None,
-        wanted_count: int,
-        target: Value,
+        view: View | None,
+        wanted: Masked | None,
+        width: int,
         reference: TargetReference,
     ) -> Value:
         """zh = f_psi(z_x, t_x, t_y), with the shape of z_y: of the samples that have the target's field."""
-        word = self.target.predictor.word
-        dense = self.target.representation.word.has_grid
+        word, prefix = self.target.predictor.word, seen.shape.prefix
         with self.trace.at(self.target.predictor.span):
-            features = tokens.features
-            pooled = not dense and not word.pools
-            if pooled:
-                features = self.trace.one("pool", features, prefix=self.shape.prefix, mode=word.pooling())
-            features = self._having(features, reference)
-            if self._projects():
-                features = self.parts.project(self.objective.encoder, features)
-            self._predictor_module(features, target, wanted_count, tokens)
-            arguments: list[Value | None] = [features]
-            kind = "tokens"
-            if word.queries and dense:
-                geometry: list[Value | None] = [None, None]
-                if word.relative() and target_view is not None and target_view is not input_.view:
-                    geometry = [self.parts.geometry(view, input_.which) for view in (input_.view, target_view)]
-                arguments = [features, tokens.hidden, wanted, tokens.source, *geometry]
-                kind = "queries"
-            elif not dense and word.pools:
-                hidden, source = (self._having(value, reference) for value in (tokens.hidden, tokens.source))
-                arguments = [features, hidden, None, source, None, None]
-                kind = "pooled"
-            # A predictor is run once on each input, whatever number of the target's data it is compared with.
-            call = self.trace.once if self.objective.several else self.trace.call
-            prediction = call("predict", *arguments, module=self.name, form=kind, needed=False, shared=False)[0]
-            if dense and not word.queries:
-                prediction = self.trace.one("patches", prediction, prefix=self.shape.prefix)
-                if wanted is not None:
-                    prediction = self.trace.one("gather", prediction, wanted, count=wanted_count, prefix=0)
-            return prediction
+            if self.target.representation.word.has_grid:
+                return self._dense(seen, input_, view, wanted, width)
+            features = seen.features
+            if not word.pools:
+                features = self.trace.one("pool", features, prefix=prefix, mode=word.pooling())
+            features = self._projected(self._having(features, reference))
+            self._declare(features, width)
+            if not word.pools:
+                return self._once("predict", features)
+            source = seen.source and self._having(seen.source, reference)
+            return self._once("predict_pooled", features, source, prefix=prefix)
+
+    def _dense(self, seen: Seen, input_: InputReference, view: View | None, wanted: Masked | None, width: int) -> Value:
+        """A prediction for each wanted token of the target."""
+        word, shape = self.target.predictor.word, seen.shape
+        features = self._projected(seen.features)
+        self._declare(features, width)
+        if not word.queries:
+            tokens = self.trace.one("patches", self._once("predict", features), prefix=shape.prefix)
+            if wanted is None:
+                return tokens
+            return self.trace.one("gather", tokens, wanted.which, count=wanted.count, prefix=0)
+        grid = target_grid(self.objective, self.target, view)
+        assert grid is not None, "a dense target has a grid"
+        geometry: list[Value | None] = [None, None]
+        if word.relative() and view is not None and view is not input_.view:
+            geometry = [self.parts.geometry(each, input_.which) for each in (input_.view, view)]
+        return self._once(
+            "predict_at",
+            features,
+            seen.hidden,
+            wanted and wanted.which,
+            seen.source,
+            *geometry,
+            prefix=shape.prefix,
+            rows=shape.grid.rows,
+            columns=shape.grid.columns,
+            target_rows=grid.rows,
+            target_columns=grid.columns,
+            count=grid.tokens if wanted is None else wanted.count,
+            needed=False,
+            shared=False,
+        )
+
+    def _once(self, operation: str, *arguments: Value | None, **attributes: int | bool) -> Value:
+        """A predictor is run once on each of several inputs, whatever number of targets it is compared with."""
+        call = self.trace.once if self.objective.several else self.trace.call
+        return call(operation, *arguments, module=self.name, **attributes)[0]
 
     def _regularized(self, prediction: Value, target: Value) -> tuple[Value, Value]:
         """Normalisation, standardisation and stop gradient."""
@@ -248,43 +176,11 @@ class TargetBuilder:
                 target = self.trace.one("stop_gradient", target)
         return prediction, target
 
-    def _distribution(self, prediction: Value, target: Value, reference: TargetReference) -> Value:
+    def _distribution(self, pair: Pair) -> Value:
         """-log P^(z_y | zh) plus the terms that regularizations add."""
-        word = self.target.distribution.word
-        representation = self.target.representation.word
-        candidates = candidates_of(self.target)
+        prediction, target = pair.prediction, pair.target
         with self.trace.at(self.target.distribution.span):
-            self.trace.module(
-                "likelihoods",
-                self.name,
-                word,
-                self.target.distribution.span,
-                candidates=candidates or "none",
-                width=int(target.type.dimensions[-1]),
-                queue=self.target.queue,
-                tokens=self.target.candidate_tokens,
-                standardized=any(placed.word.standardizes for placed in self.target.regularizations),
-            )
-            bias = labels = None
-            keys = self.target_tokens if representation.has_grid and self.target.queue else None
-            if representation.candidates == CATEGORIES:
-                bias = self._bias()
-                labels = self.parts.partnered(
-                    self.parts.categories(self._data(reference), reference.field), reference.which
-                )
-            elif representation.candidates == TEXTS:
-                assert self.target.encoder is not None
-                labels = self.parts.tokens(self._data(reference), reference.field, self.target.encoder)
-            loss = self.trace.one(
-                "likelihood",
-                prediction,
-                target,
-                bias,
-                labels,
-                keys,
-                module=self.name,
-                partnered=reference.which == "second",
-            )
+            loss = self.target.representation.word.compared(pair.values, prediction, target)
         terms = [loss]
         for index, placed in enumerate(self.target.regularizations):
             if placed.word.penalizes:
@@ -296,49 +192,19 @@ class TargetBuilder:
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
-    def _feature(
-        self,
-        word: DenseFeature | GlobalFeature,
-        encoder: EncoderDeclaration,
-        view: View,
-        reference: TargetReference,
-        tokens: _Tokens,
-    ) -> Value:
-        shape = image_encoder(encoder).shape()
-        layers = word.blocks()
-        features = self.parts.encode(encoder, self.parts.view(view), taps=layers if layers > 1 else 0)
-        if layers > 1:
-            features = self.trace.one("average_layers", features, last=layers)
-        unprojected = features
-        projects = word.projected and projector(encoder) is not None
-        if not word.has_grid:
-            features = self.trace.one("pool", features, prefix=shape.prefix, mode=word.pooling() or "mean")
-        if projects:
-            features = self.parts.project(encoder, features)
-        if not word.has_grid:
-            return self.parts.partnered(features, reference.which)
-        self.target_tokens = features = self.trace.one("patches", features, prefix=shape.prefix)
-        if word.matches():
-            own = self.trace.one("patches", tokens.features, prefix=self.shape.prefix)
-            other = self.trace.one("patches", unprojected, prefix=shape.prefix)
-            features = self.trace.one("match", features, own, other)
-        return self.parts.partnered(features, reference.which)
-
-    def _shares_of(self, word: PrototypeDistribution, view: View, which: Which | None) -> Value:
+    def _shares_of(self, scores: Scores, of: TargetValues) -> Value:
         """z_y over prototypes [B, K]. The regularization sees the scores of all views of this target at once."""
         if not self._shares:
             directions: tuple[Direction, ...] = ("forward", "backward") if self.objective.symmetric else ("forward",)
-            compared: list[tuple[View | None, Which | None]] = [
-                (self._views(reference, shown, direction)[1], reference.which)
+            compared: list[tuple[TargetReference, View | None]] = [
+                (reference, self._views(reference, shown, direction)[1])
                 for direction in directions
                 for reference in self.target.data
                 for shown in self.objective.predictors_of(reference)
             ]
-            seen: dict[tuple[str, Which | None], View] = {
-                (other.name, side): other for other, side in compared if other is not None
-            }
-            scores = {key: self._scores(word, other, key[1]) for key, other in seen.items()}
-            assigned = tuple(scores.values())
+            seen = {_place_of(reference, view): (reference, view) for reference, view in compared}
+            made = {key: scores(self._values(reference, view)) for key, (reference, view) in seen.items()}
+            assigned = tuple(made.values())
             if self.target.detached:
                 with self.trace.at(self.target.settings["regularization"]):
                     assigned = tuple(self.trace.one("stop_gradient", each) for each in assigned)
@@ -349,99 +215,30 @@ class TargetBuilder:
                     width = int(assigned[0].type.dimensions[-1])
                     self.trace.module("assignments", name, placed.word, placed.span, width=width)
                     assigned = self.trace.call("assign", *assigned, module=name)
-            self._shares = dict(zip(scores, assigned, strict=True))
-        return self._shares[view.name, which]
+            self._shares = dict(zip(made, assigned, strict=True))
+        return self._shares[_place_of(of.reference, of.view)]
 
-    def _scores(self, word: PrototypeDistribution, view: View, which: Which | None) -> Value:
-        """[B, K]: the projected feature of `view` against each prototype."""
-        encoder = self.target.encoder
-        assert encoder is not None
-        features = self.parts.encode(encoder, self.parts.view(view))
-        features = self.trace.one("pool", features, prefix=image_encoder(encoder).shape().prefix, mode=word.pool)
-        return self.parts.partnered(self.parts.project(encoder, features), which)
+    def _projected(self, features: Value) -> Value:
+        """Features through the encoder's projector, if it has one: when z_y is projected, so is z_x."""
+        if not self.target.projected or projector(self.objective.encoder) is None:
+            return features
+        return self.parts.project(self.objective.encoder, features)
 
-    def _projects(self) -> bool:
-        """Whether the prediction starts from projected features: when z_y is projected, so is z_x."""
-        return self.target.projected and projector(self.objective.encoder) is not None
-
-    def _target_grid(self) -> Grid:
-        grid = target_grid(self.objective, self.target)
-        assert grid is not None, "only a dense target has a grid"
-        return grid
-
-    def _table(self, word: CategoryEmbedding, reference: TargetReference) -> Value:
-        width = word.size or self._default_width()
-        self.trace.module(
-            "representations",
-            self.name,
-            word,
-            self.target.representation.span,
-            input_width=0,
-            output_width=width,
-            data=self._data(reference).name,
-        )
-        return self.trace.call("table", module=self.name)[0]
-
-    def _default_width(self) -> int:
-        """The width of the predictor's input, which a class table without `size` takes."""
-        return self.target.predictor.word.output_width(self.shape.width, 0)
-
-    def _bias(self) -> Value:
-        return self.trace.call("table", module=self.name)[1]
-
-    @overload
-    def _having(self, value: Value, reference: TargetReference) -> Value: ...
-    @overload
-    def _having(self, value: Value | None, reference: TargetReference) -> Value | None: ...
-    def _having(self, value: Value | None, reference: TargetReference) -> Value | None:
+    def _having(self, value: Value, reference: TargetReference) -> Value:
         """The rows of a value [B, ...] whose samples have the field; views are of all."""
-        if value is None or reference.view is not None:
+        if reference.view is not None:
             return value
         with self.trace.at(reference.span):
-            return self.parts.having(value, self._data(reference), reference.field)
+            data = self.objective.input_of(reference.which).view.data
+            return self.parts.having(value, data, reference.field)
 
-    def _data(self, reference: TargetReference) -> AnyData:
-        return self.objective.input_of(reference.which).view.data
-
-    def _text(self, reference: TargetReference) -> Value:
-        encoder = self.target.encoder
-        assert encoder is not None
-        word = text_encoder(encoder)
-        representation = self.target.representation
-        width = representation.word.width(word, 0)
-        widths = {"input_width": word.width, "output_width": width}
-        self.trace.module("representations", self.name, representation.word, representation.span, **widths)
-        text = self.parts.encode_text(encoder, self.parts.tokens(self._data(reference), reference.field, encoder))
-        return self.trace.one("embed", text, module=self.name)
-
-    def _predictor_module(self, features: Value, target: Value, wanted_count: int, tokens: _Tokens) -> None:
-        placed = self.target.predictor
-        shape = self.shape
-        grid = target_grid(self.objective, self.target)
-        input_width, wanted_width = int(features.type.dimensions[-1]), int(target.type.dimensions[-1])
-        self.trace.module(
-            "predictors",
-            self.name,
-            placed.word,
-            placed.span,
-            input_width=input_width,
-            output_width=placed.word.output_width(input_width, wanted_width),
-            prefix=shape.prefix,
-            rows=shape.grid.rows,
-            columns=shape.grid.columns,
-            target_rows=grid.rows if grid else 0,
-            target_columns=grid.columns if grid else 0,
-            wanted=wanted_count,
-            sources=2 if tokens.source is not None else 1,
-        )
+    def _declare(self, features: Value, width: int) -> None:
+        """The predictor, from `features` to a target of so many channels."""
+        placed, given = self.target.predictor, int(features.type.dimensions[-1])
+        widths = {"input_width": given, "output_width": placed.word.output_width(given, width)}
+        self.trace.module("predictors", self.name, placed.word, placed.span, **widths)
 
 
-def candidates_of(target: Target) -> str | None:
-    """The candidate set of a contrastive distribution: what the regularization names, or the form of the target.
-
-    `boltzmann` with `stop gradient` alone (the table's Global Distillation row) is normalised over the batch's targets.
-    """
-    if not target.distribution.word.contrasts:
-        return None
-    named = [p.word.candidates for p in target.regularizations if p.word.candidates is not None]
-    return (named[0] if named else target.representation.word.candidates).name
+def _place_of(reference: TargetReference, view: View | None) -> tuple[str, Which | None]:
+    """What tells the views of a target apart."""
+    return (reference.field if view is None else view.name), reference.which

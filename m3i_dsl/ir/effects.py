@@ -6,8 +6,6 @@ Guarantees: an operation that is not declared has no effects to tell (KeyError),
 
 from __future__ import annotations
 
-from typing import cast
-
 from m3i_dsl.ir.graph import Equation, Graph, Module
 from m3i_dsl.ir.likelihood_shape import likelihood_shape
 from m3i_dsl.ir.operations import OPERATIONS
@@ -30,16 +28,16 @@ def effects_of(equation: Equation, graph: Graph) -> frozenset[Effect]:
     effects = OPERATIONS[equation.operation].effects
     if equation.operation == "normalize" and equation.attribute("by") == "batch":
         effects |= {Effect.BATCH_COUPLED}
-    return effects if module is None else effects | module_effects(module)
+    return effects if module is None else effects | module_effects(module, graph)
 
 
-def module_effects(module: Module) -> frozenset[Effect]:
+def module_effects(module: Module, graph: Graph) -> frozenset[Effect]:
     """The effects of calling a module once."""
     if module.section != "likelihoods":
         return module.word.effects_of()
-    shape = likelihood_shape(module)
+    shape = likelihood_shape(module, graph)
     queue = frozenset({Effect.STATEFUL}) if shape.queue else frozenset[Effect]()
-    return cast(Distribution, module.word).effects_over(shape) | queue
+    return module.as_a(Distribution).effects_over(shape) | queue
 
 
 def is_observable(equation: Equation, graph: Graph) -> bool:

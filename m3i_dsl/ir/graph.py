@@ -6,8 +6,9 @@ line that it came from. Guarantees: plain data, no torch; `parse(print(graph)) =
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from m3i_dsl.ir.inputs import BatchInput
 from m3i_dsl.vocabulary.word import Word
@@ -19,6 +20,8 @@ Dimension = int | str
 """A size, or `B` (batch), `2B` (two batches in one), `4B/5` (a part of it) or `C` (categories, bound by the lock)."""
 
 Attribute = int | float | str | bool
+
+W = TypeVar("W", bound=Word)
 Section = Literal[
     "encoders",
     "projectors",
@@ -99,6 +102,11 @@ class Module:
     def get(self, name: str) -> Attribute | None:
         return dict(self.attributes).get(name)
 
+    def as_a(self, kind: type[W]) -> W:
+        """Its word, typed: the section says of which kind it is."""
+        assert isinstance(self.word, kind), f"{self.section}.{self.name} is `{self.word.name}`"
+        return self.word
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -120,6 +128,10 @@ class Graph:
 
     def module(self, section: Section, name: str) -> Module:
         return next(m for m in self.modules if (m.section, m.name) == (section, name))
+
+    def calls_of(self, operations: Collection[str], name: str) -> tuple[Equation, ...]:
+        """The equations that call module `name` by one of some operations."""
+        return tuple(e for e in self.equations if e.operation in operations and e.attribute("module") == name)
 
     def output(self, name: str) -> Value:
         return dict(self.outputs)[name]

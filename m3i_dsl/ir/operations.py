@@ -1,4 +1,4 @@
-"""The operations of the IR: arguments, attributes, effects and the shape rule of each.
+"""The operations of the IR: arguments, attributes, effects, how a module is called, and the shape rule of each.
 
 Takes: an operation's name, argument types, attributes and modules. Gives: the result types. Guarantees: every
 operation that the builder emits, the text form reads or the lowering knows is declared here, and nowhere else.
@@ -7,16 +7,18 @@ operation that the builder emits, the text form reads or the lowering knows is d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from m3i_dsl.ir.dimensions import batch_dimension, batches_in, ranges_of
 from m3i_dsl.ir.graph import Attribute, Dimension, Module, Section, Type
-from m3i_dsl.vocabulary.kinds import ImageEncoder
+from m3i_dsl.vocabulary.kinds import Encoder, image_encoder
 from m3i_dsl.vocabulary.word import PURE, Effect
 
 Attributes = Mapping[str, Attribute]
 Types = tuple[Type | None, ...]
+A = TypeVar("A")
 
 
 class ShapeFault(Exception):
@@ -27,7 +29,10 @@ class ShapeFault(Exception):
 class Operation:
     """`section` is set for an operation that calls a module, whose name is the attribute `module`.
 
-    `effects` are the operation's own; ir/effects.py adds those of the word that it calls.
+    `effects` are the operation's own; ir/effects.py adds those of the word that it calls. A module is called with the
+    arguments in their order and the other attributes by name. Arguments in `keywords` go by name, where there are any;
+    all that the first name stands for go as one tuple with `together`; attributes that have the value that `omitted`
+    says are left out, and so are those in `of_types`, which only tell the shape of the result.
     """
 
     name: str
@@ -36,6 +41,28 @@ class Operation:
     results: Callable[[Types, Attributes, Module | None], tuple[Type, ...]]
     section: Section | None = None
     effects: frozenset[Effect] = PURE
+    keywords: tuple[str, ...] = ()
+    together: bool = False
+    omitted: Attributes = field(default_factory=dict[str, Attribute])
+    of_types: tuple[str, ...] = ()
+
+    def call(
+        self, arguments: tuple[A | None, ...], attributes: Attributes
+    ) -> tuple[tuple[A | tuple[A | None, ...] | None, ...], dict[str, A | Attribute | None]]:
+        """The positional and the named arguments of the module."""
+        named: dict[str, A | Attribute | None] = {
+            name: value
+            for name, value in attributes.items()
+            if name not in ("module", *self.of_types) and not (name in self.omitted and self.omitted[name] == value)
+        }
+        if self.together:
+            rest = len(self.arguments) - 1
+            end = len(arguments) - rest
+            return (arguments[:end], *arguments[end:]), named
+        placed = tuple(zip(self.arguments, arguments, strict=False)) if self.keywords else ()
+        named |= {name: value for name, value in placed if name in self.keywords and value is not None}
+        positional = tuple(v for name, v in placed if name not in self.keywords) if self.keywords else arguments
+        return positional, named
 
 
 def _present(types: Types, index: int) -> Type:
@@ -73,11 +100,12 @@ def _encode(types: Types, attributes: Attributes, module: Module | None) -> tupl
 
 
 def _encode_packed(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
-    assert module is not None and isinstance(module.word, ImageEncoder)
+    assert module is not None
+    word = image_encoder(module.as_a(Encoder))
     found: list[Type] = []
     for index in range(len(types)):
         batch, _, height, width = _present(types, index).dimensions
-        shape = module.word.shape_at((_integer(height), _integer(width)))
+        shape = word.shape_at((_integer(height), _integer(width)))
         found.append(Type("f32", (batch, shape.prefix + shape.grid.tokens, shape.width)))
     return tuple(found)
 
@@ -121,13 +149,19 @@ def _patchify(types: Types, attributes: Attributes, module: Module | None) -> tu
 
 def _table(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
-    width: Dimension = _integer(module.attribute("output_width"))
-    return (Type("f32", ("C", width)), Type("f32", ("C",)))
+    rows = module.attribute("rows")
+    if not isinstance(rows, str):
+        rows = _integer(rows)
+    return (Type("f32", (rows, _integer(module.attribute("width")))), Type("f32", (rows,)))
 
 
-def _embed(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+def _represent(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
-    return (Type("f32", (_present(types, 0).dimensions[0], _integer(module.attribute("output_width")))),)
+    batch, tokens = _present(types, 0).dimensions[0], _integer(attributes["tokens"])
+    if any(_present(types, index).dimensions[0] != batch for index in range(len(types))):
+        raise ShapeFault(f"a representation is made of values of one batch, found {', '.join(map(str, types))}")
+    width: Dimension = _integer(module.attribute("width"))
+    return (Type("f32", (batch, tokens, width) if tokens else (batch, width)),)
 
 
 def _gather(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -154,20 +188,57 @@ def _predict(types: Types, attributes: Attributes, module: Module | None) -> tup
     features = _present(types, 0)
     if features.dimensions[-1] != module.attribute("input_width"):
         raise ShapeFault(f"the predictor takes {module.attribute('input_width')} channels, found {features}")
-    width = _integer(module.attribute("output_width"))
-    batch = features.dimensions[0]
-    if attributes["form"] == "queries":
-        return (Type("f32", (batch, _integer(module.attribute("wanted")), width)),)
-    if attributes["form"] == "pooled":
-        return (Type("f32", (batch, width)),)
-    return (Type("f32", (*features.dimensions[:-1], width)),)
+    return (Type("f32", (*features.dimensions[:-1], _integer(module.attribute("output_width")))),)
 
 
-def _likelihood(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+def _predict_at(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    (mapped,) = _predict(types, attributes, module)
+    batch, _, width = mapped.dimensions
+    hidden, wanted, source = (types[index] if index < len(types) else None for index in (1, 2, 3))
+    grids = (("hidden", hidden, ""), ("wanted", wanted, "target_"), ("source", source, ""))
+    for name, mask, side in grids:
+        tokens = _integer(attributes[f"{side}rows"]) * _integer(attributes[f"{side}columns"])
+        if mask is not None and mask != Type("bool", (batch, tokens)):
+            raise ShapeFault(f"`{name}` is of {tokens} tokens, found {mask}")
+    return (Type("f32", (batch, _integer(attributes["count"]), width)),)
+
+
+def _predict_pooled(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    (mapped,) = _predict(types, attributes, module)
+    batch, _, width = mapped.dimensions
+    return (Type("f32", (batch, width)),)
+
+
+def _compare(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     prediction, target = _present(types, 0), _present(types, 1)
-    if prediction.dimensions[-1] != target.dimensions[-1]:
+    if prediction != target:
         raise ShapeFault(f"the prediction is {prediction}, the target {target}")
     return (Type("f32", ()),)
+
+
+def _contrast(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    target, keys = _present(types, 1), types[2]
+    if keys is not None and keys.dimensions[-1] != target.dimensions[-1]:
+        raise ShapeFault(f"the keys are {keys}, the target {target}")
+    return _compare(types, attributes, module)
+
+
+def _classify(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    prediction, table, bias, labels = (_present(types, index) for index in range(4))
+    if prediction.dimensions[-1] != table.dimensions[-1]:
+        raise ShapeFault(f"the prediction is {prediction}, the table {table}")
+    if bias.dimensions != table.dimensions[:1]:
+        raise ShapeFault(f"the bias is {bias}, the table {table}")
+    if labels != Type("i64", prediction.dimensions[:-1]):
+        raise ShapeFault(f"the labels are {labels}, the prediction {prediction}")
+    return (Type("f32", ()),)
+
+
+def _retrieve(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    tokens, texts = _present(types, 2), _present(types, 1)
+    if tokens.dimensions[0] != texts.dimensions[0]:
+        raise ShapeFault(f"the tokens are {tokens}, the texts {texts}")
+    return _compare(types, attributes, module)
 
 
 def _scalar(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -210,6 +281,8 @@ def _split(types: Types, attributes: Attributes, module: Module | None) -> tuple
     return (replace(whole, dimensions=("B", *whole.dimensions[1:])),) * count
 
 
+_CORRELATED = ("prediction", "target", "correlation")
+
 _ALL = (
     Operation("partner", ("x",), (), _same, effects=frozenset({Effect.BATCH_COUPLED})),
     Operation("blend", ("first", "second", "hidden"), ("rows", "columns"), _blend),
@@ -221,8 +294,10 @@ _ALL = (
         ("module", "tokens", "visible", "taps", "embed"),
         _encode,
         "encoders",
+        keywords=("isolate",),
+        omitted={"embed": "all"},
     ),
-    Operation("encode_packed", ("images",), ("module",), _encode_packed, "encoders"),
+    Operation("encode_packed", ("images",), ("module",), _encode_packed, "encoders", together=True),
     Operation("encode_text", ("tokens",), ("module",), _encode_text, "encoders"),
     Operation("project", ("features",), ("module",), _project, "projectors"),
     Operation("average_layers", ("taps",), ("last",), _average_layers),
@@ -231,32 +306,36 @@ _ALL = (
     Operation("normalize", ("x",), ("by",), _same),
     Operation("patchify", ("image",), ("rows", "columns", "normalize"), _patchify),
     Operation("table", (), ("module",), _table, "representations"),
-    Operation("embed", ("text",), ("module",), _embed, "representations"),
+    Operation("represent", ("values",), ("module", "tokens"), _represent, "representations", of_types=("tokens",)),
     Operation("gather", ("x", "which"), ("count", "prefix"), _gather),
     Operation("match", ("target", "features_x", "features_y"), (), _match),
+    Operation("predict", ("features",), ("module",), _predict, "predictors"),
     Operation(
-        "predict",
+        "predict_at",
         ("features", "hidden", "wanted", "source", "geometry_x", "geometry_y"),
-        ("module", "form", "needed", "shared"),
-        _predict,
+        ("module", "prefix", "rows", "columns", "target_rows", "target_columns", "count", "needed", "shared"),
+        _predict_at,
         "predictors",
+        omitted={"needed": False, "shared": False},
     ),
+    Operation("predict_pooled", ("features", "source"), ("module", "prefix"), _predict_pooled, "predictors"),
     Operation("assign", ("scores",), ("module",), _assign, "assignments"),
     Operation("stop_gradient", ("x",), (), _same),
-    Operation(
-        "likelihood",
-        ("prediction", "target", "bias", "labels", "keys", "correlation"),
-        ("module", "partnered"),
-        _likelihood,
-        "likelihoods",
-    ),
-    Operation("penalty", ("prediction", "target", "correlation"), ("module",), _likelihood, "penalties"),
+    Operation("compare", _CORRELATED, ("module",), _compare, "likelihoods", keywords=("correlation",)),
+    Operation("contrast", ("prediction", "target", "keys"), ("module",), _contrast, "likelihoods"),
+    Operation("classify", ("prediction", "table", "bias", "labels"), ("module",), _classify, "likelihoods"),
+    Operation("retrieve", ("prediction", "texts", "tokens"), ("module", "partnered"), _retrieve, "likelihoods"),
+    Operation("cross_entropy", ("prediction", "shares"), ("module",), _compare, "likelihoods"),
+    Operation("penalty", _CORRELATED, ("module",), _compare, "penalties", keywords=("correlation",)),
     Operation("add", ("losses",), (), _scalar),
     Operation("mean", ("losses",), (), _scalar),
-    Operation("weigh", ("losses", "shared"), ("module",), _weigh, "weightings"),
+    Operation("weigh", ("losses", "shared"), ("module",), _weigh, "weightings", together=True),
     Operation("correlation", ("first", "second"), (), _correlation, effects=frozenset({Effect.BATCH_COUPLED})),
     Operation("concat", ("parts",), (), _concat),
     Operation("split", ("whole",), ("count",), _split),
 )
 
 OPERATIONS: Mapping[str, Operation] = {operation.name: operation for operation in _ALL}
+
+LIKELIHOODS = tuple(operation.name for operation in _ALL if operation.section == "likelihoods")
+"""The ways in which a prediction meets its target."""

@@ -24,7 +24,7 @@ from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import number_text, string_text
 from m3i_dsl.vocabulary.word import Kind, Word
 
-VERSION = 1
+VERSION = 2
 
 KIND_OF_SECTION: Mapping[Section, Kind] = {
     "encoders": "encoder",

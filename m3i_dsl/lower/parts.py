@@ -23,11 +23,11 @@ from m3i_dsl.vocabulary.kinds import (
     Encoder,
     EncoderContext,
     Family,
-    Grid,
     Predictor,
     PredictorShape,
     Regularization,
     Representation,
+    RepresentationShape,
     Weighting,
     WordError,
 )
@@ -106,21 +106,19 @@ def _build(
         case "encoders" | "projectors":
             return _encoder_or_projector(module, parts, graph, base, load_weights)
         case "predictors":
-            return cast(Predictor, module.word).build(_predictor_shape(module))
+            return module.as_a(Predictor).build(_predictor_shape(module, graph))
         case "representations":
-            data = str(module.get("data") or "")
-            widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
-            return cast(Representation, module.word).build(*widths, categories.get(data, 0))
+            return module.as_a(Representation).build(_representation_shape(module, graph, categories))
         case "assignments":
-            return cast(Regularization, module.word).build_assignment(int(module.attribute("width")))
+            return module.as_a(Regularization).build_assignment(int(module.attribute("width")))
         case "likelihoods":
-            return cast(Distribution, module.word).build(likelihood_shape(module))
+            return module.as_a(Distribution).build(likelihood_shape(module, graph))
         case "penalties":
-            return cast(Regularization, module.word).build()
+            return module.as_a(Regularization).build()
         case "weightings":
             families = cast(tuple[Family, ...], tuple(str(module.attribute("families")).split()))
             weights = tuple(float(weight) for weight in str(module.attribute("weights")).split())
-            return cast(Weighting, module.word).build(families, weights)
+            return module.as_a(Weighting).build(families, weights)
 
 
 def _encoder_or_projector(module: Module, parts: Parts, graph: Graph, base: Path, load_weights: bool) -> nn.Module:
@@ -138,34 +136,34 @@ def _encoder_or_projector(module: Module, parts: Parts, graph: Graph, base: Path
 def _fresh(module: Module, graph: Graph, base: Path) -> nn.Module:
     if module.section == "projectors":
         widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
-        return cast(Predictor, module.word).build(PredictorShape(*widths, 0, Grid(1, 1), None, 1))
-    masked = any(
-        equation.operation == "encode"
-        and equation.attribute("module") == module.name
-        and equation.attribute("tokens") == "mask"
-        for equation in graph.equations
-    )
-    return cast(Encoder, module.word).build(EncoderContext(base, masked))
+        return module.as_a(Predictor).build(PredictorShape(*widths))
+    masked = any(call.attribute("tokens") == "mask" for call in graph.calls_of(("encode",), module.name))
+    return module.as_a(Encoder).build(EncoderContext(base, masked))
 
 
 def _load(module: Module, built: nn.Module, base: Path, *, copied: bool) -> None:
     """The weights to start from: of a copy with a file of its own that one, else those of its word."""
-    word, weights = cast(Encoder, module.word), str(module.attribute("weights"))
+    word, weights = module.as_a(Encoder), str(module.attribute("weights"))
     if weights != "none":
         word.load_file(built, base / weights)
     elif not copied:
         word.load(built, base)
 
 
-def _predictor_shape(module: Module) -> PredictorShape:
-    numbers = {name: int(value) for name, value in module.attributes}
-    dense = numbers["target_rows"] > 0
-    return PredictorShape(
-        input_width=numbers["input_width"],
-        output_width=numbers["output_width"],
-        prefix=numbers["prefix"],
-        input_grid=Grid(numbers["rows"], numbers["columns"]),
-        target_grid=Grid(numbers["target_rows"], numbers["target_columns"]) if dense else None,
-        wanted=numbers["wanted"],
-        sources=numbers["sources"],
+def _predictor_shape(module: Module, graph: Graph) -> PredictorShape:
+    """From the module's declaration; and whether it is told which tokens are of which image."""
+    told = any(call.arguments[3] is not None for call in graph.calls_of(("predict_at",), module.name))
+    widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
+    return PredictorShape(*widths, sources=2 if told else 1)
+
+
+def _representation_shape(module: Module, graph: Graph, categories: Mapping[str, int]) -> RepresentationShape:
+    """From the module's declaration and what its calls give it."""
+    calls = graph.calls_of(("represent",), module.name)
+    types = () if not calls else tuple(value.type for value in calls[0].arguments if value is not None)
+    rows = module.get("rows") or 0
+    return RepresentationShape(
+        arguments=tuple(tuple(int(size) for size in type_.dimensions[1:]) for type_ in types),
+        width=int(module.attribute("width")),
+        rows=categories.get(str(module.get("data")), 0) if rows == "C" else int(rows),
     )

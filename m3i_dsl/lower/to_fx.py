@@ -70,48 +70,14 @@ class _Lowering:
         arguments = tuple(value and self.nodes[value.name] for value in equation.arguments)
         attributes = dict(equation.attributes)
         if operation.section is not None:
-            target = f"{operation.section}.{attribute_name(str(attributes.pop('module')))}"
-            args, kwargs = self._module_call(equation, arguments, attributes)
-            node = self._place(self.fx.call_module(target, args, kwargs), equation.place)
+            target = f"{operation.section}.{attribute_name(str(attributes['module']))}"
+            positional, named = operation.call(arguments, attributes)
+            node = self._place(self.fx.call_module(target, positional, dict[str, Any](named)), equation.place)
         elif equation.operation == "normalize":
             node = self._function(_NORMALIZATIONS[str(attributes["by"])], arguments, {}, equation.place)
         else:
             node = self._function(_FUNCTIONS[equation.operation], arguments, attributes, equation.place)
         self._results(equation, node)
-
-    def _module_call(
-        self, equation: Equation, arguments: tuple[fx.Node | None, ...], attributes: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        match equation.operation:
-            case "encode":
-                image, hidden, isolate = arguments
-                tokens_ = attributes["tokens"] if hidden is not None else "drop"
-                visible = attributes["visible"] if hidden is not None and tokens_ == "drop" else None
-                kwargs = {"visible": visible, "tokens": tokens_, "taps": attributes["taps"], "isolate": isolate}
-                if attributes["embed"] != "all":
-                    kwargs["embed"] = attributes["embed"]
-                return (image, hidden), kwargs
-            case "encode_packed":
-                return (arguments,), {}
-            case "predict":
-                named = {name: True for name in ("needed", "shared") if attributes[name]}
-                return (arguments if attributes["form"] != "tokens" else arguments[:1]), named
-            case "penalty":
-                return arguments[:2], _correlation(arguments[2:])
-            case "likelihood":
-                present = [*arguments[:5]]
-                if arguments[5:]:
-                    return tuple(present[:2]), _correlation(arguments[5:])
-                if self.ir.module("likelihoods", str(equation.attribute("module"))).get("candidates") == "categories":
-                    return tuple(present[:4]), {}
-                if present[3] is not None:
-                    prediction, target, _, ids, _ = present
-                    return (prediction, target, ids), {"partnered": attributes["partnered"]}
-                return tuple(present[:2]), {} if present[4] is None else {"keys": present[4]}
-            case "weigh":
-                return (list(arguments[:-1]), arguments[-1]), {}
-            case _:
-                return arguments, {}
 
     def _results(self, equation: Equation, node: fx.Node) -> None:
         returns_tuple = len(equation.results) > 1
@@ -148,7 +114,3 @@ class _Lowering:
 
     def _node(self, value: Value) -> fx.Node:
         return self.nodes[value.name]
-
-
-def _correlation(given: tuple[fx.Node | None, ...]) -> dict[str, Any]:
-    return {"correlation": given[0]} if given else {}

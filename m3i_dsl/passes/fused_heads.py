@@ -31,10 +31,10 @@ def fused_heads(graph: Graph, batch: int) -> Graph:
 
 def _fuses(batch: int, equation: Equation, graph: Graph) -> bool:
     """Whether a call is of a head that maps the vectors of one view, and few enough of them."""
-    if equation.operation not in ("project", "predict") or not treats_samples_alone(equation, graph):
+    # Not of a decoder, `predict_at`: few weights, many tokens.
+    heads = ("project", "predict", "predict_pooled")
+    if equation.operation not in heads or not treats_samples_alone(equation, graph):
         return False
-    if equation.operation == "predict" and equation.attribute("form") == "queries":
-        return False  # a decoder: few weights, many tokens
     features = equation.arguments[0]
     assert features is not None
     rows, *tokens, _ = features.type.dimensions

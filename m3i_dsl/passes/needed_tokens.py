@@ -17,6 +17,7 @@ from m3i_dsl.passes.rewriting import readers, rebuilt, retyped
 from m3i_dsl.vocabulary.kinds import Predictor
 
 CHOICES = ("patches", "gather")
+HEADS = ("predict", "project")
 
 
 def needed_tokens(graph: Graph, batch: int = 0) -> Graph:
@@ -58,14 +59,13 @@ def _works_per_token(equation: Equation, graph: Graph) -> bool:
     if equation.operation == "normalize":
         return True
     module = module_of(equation, graph)
-    return module is not None and isinstance(module.word, Predictor) and module.word.per_token
+    return equation.operation in HEADS and module is not None and module.as_a(Predictor).per_token
 
 
 def _trimmed(equation: Equation, graph: Graph) -> Equation:
-    if equation.operation != "predict" or equation.attribute("form") != "queries":
+    if equation.operation != "predict_at":
         return equation
-    word = graph.module("predictors", str(equation.attribute("module"))).word
-    assert isinstance(word, Predictor)
+    word = graph.module("predictors", str(equation.attribute("module"))).as_a(Predictor)
     return equation.with_attribute("needed", word.trims())
 
 

@@ -12,8 +12,7 @@ from m3i_dsl.ir.effects import module_of
 from m3i_dsl.ir.graph import Equation, Graph, Value
 from m3i_dsl.passes.model import Pass
 from m3i_dsl.passes.rewriting import fresh_names, rebuilt, retyped
-from m3i_dsl.vocabulary.distributions.gaussian import Gaussian
-from m3i_dsl.vocabulary.regularizations.decorrelation import Decorrelation
+from m3i_dsl.vocabulary.kinds import Distribution, Regularization
 
 
 def one_correlation(graph: Graph, batch: int = 0) -> Graph:
@@ -40,11 +39,11 @@ def one_correlation(graph: Graph, batch: int = 0) -> Graph:
 def _correlates(equation: Equation, graph: Graph) -> bool:
     """Whether a term is a function of the correlation matrix alone."""
     module = module_of(equation, graph)
-    if module is None or len(equation.arguments) > (5 if equation.operation == "likelihood" else 2):
+    if module is None or len(equation.arguments) > 2:  # with a third it was given the matrix already
         return False
-    if equation.operation == "likelihood":
-        return isinstance(module.word, Gaussian) and bool(module.attribute("standardized"))
-    return equation.operation == "penalty" and isinstance(module.word, Decorrelation)
+    if equation.operation == "compare":
+        return bool(module.attribute("standardized")) and module.as_a(Distribution).reads_correlation
+    return equation.operation == "penalty" and module.as_a(Regularization).reads_correlation
 
 
 def _pair(equation: Equation) -> tuple[str, str]:

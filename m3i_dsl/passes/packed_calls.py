@@ -18,7 +18,7 @@ from m3i_dsl.ir.graph import Equation, Graph, Value
 from m3i_dsl.passes.joining import needed_before
 from m3i_dsl.passes.model import Pass
 from m3i_dsl.passes.rewriting import rebuilt, retyped
-from m3i_dsl.vocabulary.kinds import ImageEncoder
+from m3i_dsl.vocabulary.kinds import Encoder, image_encoder
 
 LARGEST_PACKED = 1000
 """Tokens of all sizes together up to which packing pays: forward and backward of a ViT on two global and eight local
@@ -42,9 +42,9 @@ def _packs(equation: Equation, graph: Graph) -> bool:
     """Whether a call is of whole views, and of an encoder that can pack."""
     if equation.operation != "encode" or not treats_samples_alone(equation, graph):
         return False
-    word = graph.module("encoders", str(equation.attribute("module"))).word
     whole = all(argument is None for argument in equation.arguments[1:]) and not equation.attribute("taps")
-    return whole and isinstance(word, ImageEncoder) and word.packs()
+    word = graph.module("encoders", str(equation.attribute("module"))).as_a(Encoder)
+    return whole and image_encoder(word).packs()
 
 
 def _packed(graph: Graph, calls: Sequence[Equation], batch: int) -> Graph | None:

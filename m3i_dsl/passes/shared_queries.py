@@ -19,10 +19,9 @@ def shared_queries(graph: Graph, batch: int = 0) -> Graph:
 
 
 def _marked(equation: Equation, graph: Graph) -> Equation:
-    if equation.operation != "predict" or equation.attribute("form") != "queries":
+    if equation.operation != "predict_at":
         return equation
-    word = graph.module("predictors", str(equation.attribute("module"))).word
-    assert isinstance(word, Predictor)
+    word = graph.module("predictors", str(equation.attribute("module"))).as_a(Predictor)
     # With the geometry of two views each sample's positions are its own.
     alike = all(geometry is None for geometry in equation.arguments[4:])
     return equation.with_attribute("shared", alike and word.shares_queries())

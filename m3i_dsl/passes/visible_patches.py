@@ -9,7 +9,7 @@ from __future__ import annotations
 from m3i_dsl.ir.graph import Equation, Graph
 from m3i_dsl.passes.model import Pass
 from m3i_dsl.passes.rewriting import rebuilt
-from m3i_dsl.vocabulary.kinds import ImageEncoder
+from m3i_dsl.vocabulary.kinds import Encoder, image_encoder
 
 
 def visible_patches(graph: Graph, batch: int = 0) -> Graph:
@@ -20,9 +20,8 @@ def visible_patches(graph: Graph, batch: int = 0) -> Graph:
 def _marked(equation: Equation, graph: Graph) -> Equation:
     if equation.operation != "encode" or equation.attribute("tokens") != "drop" or equation.arguments[1] is None:
         return equation
-    word = graph.module("encoders", str(equation.attribute("module"))).word
-    assert isinstance(word, ImageEncoder)
-    return equation.with_attribute("embed", "visible") if word.embeds_visible() else equation
+    word = graph.module("encoders", str(equation.attribute("module"))).as_a(Encoder)
+    return equation.with_attribute("embed", "visible") if image_encoder(word).embeds_visible() else equation
 
 
 PASS = Pass("visible-patches", "reassociating", "patches that are dropped are never embedded", visible_patches)

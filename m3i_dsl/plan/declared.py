@@ -42,7 +42,7 @@ def effect_faults(executable: Executable, traffic: Traffic) -> Iterator[Diagnost
     for part in graph.modules:
         if _key(part) not in traffic.called:
             continue
-        declared = module_effects(part) & COMMUNICATES
+        declared = module_effects(part, graph) & COMMUNICATES
         sends = _key(part) in traffic.callers
         if sends and not declared:
             yield _fault(

@@ -79,7 +79,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
     traffic = traffic_of(spirit, world, modules_of(executable.graph, spirit.module))
     if setting.dry_run and (faults := list(effect_faults(executable, traffic))):
         raise RecipeError(faults)
-    sets = candidate_sets(program, executable.graph, categories)
+    sets = candidate_sets(executable.graph, categories)
     images = _images(program, executable)
     bf16 = program.training.precision == "bf16"
     batch = program.training.batch

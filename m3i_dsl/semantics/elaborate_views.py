@@ -17,7 +17,7 @@ from m3i_dsl.vocabulary.kinds import (
     EncoderCopy,
     Grid,
     ImageEncoder,
-    PredictorShape,
+    PredictorCall,
     Source,
     Transform,
     WordError,
@@ -162,7 +162,7 @@ def _check_projector(word: ImageEncoder) -> None:
             f"`{projector.name}` is no projector", argument="projector", help="use `mlp`, `linear` or `blocks`"
         )
     try:
-        projector.check(PredictorShape(word.shape().width, word.projected_width(), 0, Grid(1, 1), None, 1))
+        projector.check(PredictorCall(word.shape().width, word.projected_width(), Grid(1, 1), None))
     except WordError as fault:
         raise WordError(f"in the projector, {fault.message}", argument="projector", help=fault.help) from fault
 

@@ -30,9 +30,9 @@ def _accepted(encoder: ImageEncoder, view: View, objective: Objective) -> bool:
     return True
 
 
-def target_grid(objective: Objective, target: Target) -> Grid | None:
-    """The tokens of a dense target: those of its encoder, or the patches of its view as large as the input
-    encoder's.
+def target_grid(objective: Objective, target: Target, view: View | None = None) -> Grid | None:
+    """The tokens of a dense target of `view` (None: its first): those of its encoder, or the patches of the view, as
+    large as the input encoder's.
     """
     if not target.representation.word.has_grid:
         return None
@@ -41,7 +41,7 @@ def target_grid(objective: Objective, target: Target) -> Grid | None:
         return teacher.shape().grid
     encoder = objective.encoder.image
     stride = encoder.shape().stride
-    view = next((reference.view for reference in target.data if reference.view is not None), None)
+    view = view or next((reference.view for reference in target.data if reference.view is not None), None)
     size = view.size if view is not None else encoder.shape().image
     return Grid(size[0] // stride, size[1] // stride)
 

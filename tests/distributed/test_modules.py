@@ -18,7 +18,7 @@ from m3i_dsl.modules.clamp import projected_clamp
 from m3i_dsl.modules.over_processes import over_all_processes
 from m3i_dsl.modules.predictors.conv_decoder import ConvDecoder
 from m3i_dsl.runtime.monitors import CollapseMonitor
-from m3i_dsl.vocabulary.kinds import Grid, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import PredictorShape, WordError
 from tests.distributed.processes import ONE_WORKER, run
 
 pytestmark = ONE_WORKER
@@ -110,11 +110,11 @@ def test_a_batch_norm_of_an_unknown_kind_is_refused() -> None:
 def noise() -> np.ndarray:
     """The output of the decoder of data2vec, whose hidden positions start as noise."""
     torch.manual_seed(0)
-    shape = PredictorShape(4, 4, 0, Grid(2, 2), Grid(2, 2), 2)
+    shape = PredictorShape(4, 4)
     decoder = ConvDecoder(shape, layers=1, width=4, kernel=3, groups=1, noise=0.5).double()
     hidden = torch.tensor([True, False, False, True]).expand(BATCH, -1)
     features = torch.ones(BATCH, 2, 4, dtype=torch.float64)
-    return gather(decoder(own(features), own(hidden)).detach()).numpy()
+    return gather(decoder(own(features), own(hidden), prefix=0, rows=2, columns=2, count=2).detach()).numpy()
 
 
 def let_through() -> float | None:

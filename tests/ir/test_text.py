@@ -19,7 +19,7 @@ RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "mae.m3i"
 @pytest.mark.parametrize(
     ("pattern", "replacement", "message"),
     [
-        (r", shared: \w+", "", "`predict` has `module`, `form`, `needed`, `shared`, and this line gives"),
+        (r", shared: \w+", "", "`predict_at` has `module`, `prefix`, `rows`, `columns`,"),
         (r"= patchify\(", "= unfold(", "unknown operation `unfold`"),
     ],
 )

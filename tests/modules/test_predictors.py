@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from m3i_dsl.modules.positions import relative_embedding, sincos_2d
-from m3i_dsl.vocabulary.kinds import Grid, Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Grid, Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.predictors.attention_pool import AttentionPool
 from m3i_dsl.vocabulary.predictors.blocks import Blocks
 from m3i_dsl.vocabulary.predictors.conv_decoder import ConvDecoder
@@ -22,13 +22,19 @@ GRID = Grid(3, 4)
 B, L, D, E = 2, 12, 16, 5
 
 
-def shape(prefix: int = 1, wanted: int = L, sources: int = 1, target: Grid | None = GRID) -> PredictorShape:
-    return PredictorShape(D, E, prefix, GRID, target, wanted, sources)
-
-
-def built(word: Predictor, of: PredictorShape) -> Any:
+def built(word: Predictor, output: int = E, sources: int = 1) -> Any:
     torch.manual_seed(0)
-    return word.build(of).double()
+    return word.build(PredictorShape(D, output, sources)).double()
+
+
+def call(target: Grid | None = GRID, output: int = E) -> PredictorCall:
+    return PredictorCall(D, output, GRID, target)
+
+
+def at(count: int = L, grid: Grid = GRID, target: Grid = GRID) -> dict[str, int]:
+    """Where the tokens of a call are: one prefix token, then those of `grid`; `count` are asked of `target`."""
+    sides = {"rows": grid.rows, "columns": grid.columns, "target_rows": target.rows, "target_columns": target.columns}
+    return {"prefix": 1, **sides, "count": count}
 
 
 def normal(*size: int, seed: int = 1) -> Tensor:
@@ -105,18 +111,19 @@ def decoder_reference(
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_decoder_is_self_attention_over_context_and_mask_tokens(hide: int, ask: bool, mixed: bool) -> None:
     wanted = hiding(7, seed=3) if ask else None
-    module = built(Decoder(2, 2, width=8), shape(wanted=7 if ask else L, sources=2 if mixed else 1))
+    module = built(Decoder(2, 2, width=8), sources=2 if mixed else 1)
+    place = at(7 if ask else L)
     hidden = hiding(hide) if hide else None
     source = hiding(6, seed=4) if mixed else None
     features = normal(B, 1 + L - hide, D)
-    got = module(features, hidden, wanted, source)
+    got = module(features, hidden, wanted, source, **place)
     positions = sincos_2d(GRID, 8, torch.float64).expand(B, -1, -1)
     torch.testing.assert_close(got, decoder_reference(module, features, hidden, wanted, source, positions))
-    trimmed = module(features, hidden, wanted, source, needed=True)
+    trimmed = module(features, hidden, wanted, source, **place, needed=True)
     torch.testing.assert_close(trimmed, got, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(_gradients(module, trimmed), _gradients(module, got), rtol=1e-10, atol=1e-13)
     for needed in (False, True):
-        shared = module(features, hidden, wanted, source, needed=needed, shared=True)
+        shared = module(features, hidden, wanted, source, **place, needed=needed, shared=True)
         torch.testing.assert_close(shared, got, rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(_gradients(module, shared), _gradients(module, got), rtol=1e-10, atol=1e-13)
 
@@ -132,43 +139,57 @@ def test_a_decoder_with_batch_norm_is_not_shortened() -> None:
 
 
 def test_a_relative_decoder_places_its_queries_in_the_input_view() -> None:
-    module = built(Decoder(1, 2, position="relative"), shape())
+    module = built(Decoder(1, 2, position="relative"))
     x, y = geometry()
     hidden, features = hiding(7), normal(B, 1 + L - 7, D)
     embedded = relative_embedding(x, y, GRID, GRID, D, x)
     positions = embedded @ module.relative.weight.T + module.relative.bias
-    got = module(features, hidden, None, None, x, y)
+    got = module(features, hidden, None, None, x, y, **at())
     torch.testing.assert_close(got, decoder_reference(module, features, hidden, None, None, positions))
-    assert not torch.allclose(got, module(features, hidden))
+    assert not torch.allclose(got, module(features, hidden, **at()))
 
 
 def test_the_same_view_is_the_identity_geometry() -> None:
-    module = built(Decoder(1, 2, position="relative"), shape())
+    module = built(Decoder(1, 2, position="relative"))
     x, _ = geometry()
     features = normal(B, 1 + L, D)
-    torch.testing.assert_close(module(features), module(features, None, None, None, x, x))
+    torch.testing.assert_close(module(features, **at()), module(features, None, None, None, x, x, **at()))
 
 
 def test_a_relative_decoder_takes_a_target_on_another_grid() -> None:
-    module = built(Decoder(1, 2, position="relative"), shape(wanted=4, target=Grid(2, 2)))
+    module = built(Decoder(1, 2, position="relative"))
     x, y = geometry()
-    assert module(normal(B, 1 + L, D), None, None, None, x, y).shape == (B, 4, E)
+    place = at(4, target=Grid(2, 2))
+    assert module(normal(B, 1 + L, D), None, None, None, x, y, **place).shape == (B, 4, E)
     with pytest.raises(WordError, match="target grid is 2x2"):
-        Decoder(1, 2).build(shape(wanted=4, target=Grid(2, 2)))
+        Decoder(1, 2).check(call(Grid(2, 2)))
+
+
+def test_one_decoder_is_called_on_several_grids() -> None:
+    """A call is told where its tokens are: the module keeps nothing of an earlier one."""
+    module, fresh = (built(Decoder(1, 2, position="relative")) for _ in range(2))
+    x, y = geometry()
+    whole, crop = normal(B, 1 + L, D), normal(B, 1 + 4, D, seed=5)
+    first = module(whole, None, None, None, x, y, **at())
+    second = module(crop, None, None, None, x, y, **at(grid=Grid(2, 2)))
+    assert torch.equal(second, fresh(crop, None, None, None, x, y, **at(grid=Grid(2, 2))))
+    assert torch.equal(first, module(whole, None, None, None, x, y, **at()))
+    moved = module(crop, None, None, None, x, y, **at(grid=Grid(4, 1)))
+    assert not torch.allclose(second, moved)
 
 
 def test_decoders_do_not_depend_on_the_other_images_unless_they_use_batch_norm() -> None:
     features, changed = normal(B, 1 + L, D), normal(B, 1 + L, D)
     changed[1] += 1
-    layer, batch = built(Decoder(1, 2), shape()), built(Decoder(1, 2, norm="batch"), shape())
-    torch.testing.assert_close(layer(features)[0], layer(changed)[0])
-    assert not torch.allclose(batch(features)[0], batch(changed)[0])
+    layer, batch = built(Decoder(1, 2)), built(Decoder(1, 2, norm="batch"))
+    torch.testing.assert_close(layer(features, **at())[0], layer(changed, **at())[0])
+    assert not torch.allclose(batch(features, **at())[0], batch(changed, **at())[0])
     assert Decoder(1, 2).effects_of() == frozenset() and len(Decoder(1, 2, norm="batch").effects_of()) == 2
 
 
 def test_decoders_start_as_mae_does() -> None:
     torch.manual_seed(0)
-    module: Any = Decoder(1, 2, width=64).build(shape())
+    module: Any = Decoder(1, 2, width=64).build(PredictorShape(D, E))
     for part in module.modules():
         if isinstance(part, nn.Linear):
             bound = (6 / (part.in_features + part.out_features)) ** 0.5
@@ -180,9 +201,9 @@ def test_decoders_start_as_mae_does() -> None:
 @pytest.mark.parametrize("ask", [False, True])
 def test_a_prompting_decoder_updates_mask_tokens_only(ask: bool) -> None:
     wanted = hiding(5, seed=3) if ask else None
-    module = built(PromptingDecoder(2, 2, width=8), shape(wanted=5 if ask else L))
+    module = built(PromptingDecoder(2, 2, width=8))
     hidden, features = hiding(7), normal(B, 1 + L - 7, D)
-    got = module(features, hidden, wanted)
+    got = module(features, hidden, wanted, **at(5 if ask else L))
     table = sincos_2d(GRID, 8, torch.float64)
     for n in range(B):
         visible = [p for p in range(L) if not hidden[n, p]]
@@ -202,9 +223,9 @@ def test_a_prompting_decoder_updates_mask_tokens_only(ask: bool) -> None:
 
 
 def test_a_conv_decoder_fills_the_grid_and_convolves() -> None:
-    module = built(ConvDecoder(2, width=8, groups=4, noise=0), shape())
+    module = built(ConvDecoder(2, width=8, groups=4, noise=0))
     hidden, features = hiding(7), normal(B, 1 + L - 7, D)
-    got = module(features, hidden)
+    got = module(features, hidden, **at())
     for n in range(B):
         grid = torch.zeros(L, D, dtype=torch.float64)
         grid[~hidden[n]] = features[n, 1:]
@@ -216,14 +237,14 @@ def test_a_conv_decoder_fills_the_grid_and_convolves() -> None:
             x = x + y if index else y  # the first changes the width, so it has no residual
         torch.testing.assert_close(got[n], module.out(x.reshape(8, L).T))
     wanted = hiding(5, seed=3)
-    asked = built(ConvDecoder(2, width=8, groups=4, noise=0), shape(wanted=5))(features, hidden, wanted)
+    asked = module(features, hidden, wanted, **at(5))
     torch.testing.assert_close(asked, torch.stack([got[n][wanted[n]] for n in range(B)]))
 
 
 def test_the_noise_of_a_conv_decoder_is_declared_and_has_its_spread() -> None:
     word = ConvDecoder(1, groups=4, noise=0.5)
     assert {effect.value for effect in word.effects_of()} == {"random"}
-    module = built(word, shape())
+    module = built(word)
     full = module._full(normal(B, 5, D), hiding(7))
     assert 0.4 < full[hiding(7)].std() < 0.6
     assert torch.equal(full[~hiding(7)], normal(B, 5, D).flatten(0, 1))
@@ -231,9 +252,9 @@ def test_the_noise_of_a_conv_decoder_is_declared_and_has_its_spread() -> None:
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_attention_pool_asks_with_the_mean_of_the_own_tokens(mixed: bool) -> None:
-    module = built(AttentionPool(heads=2), shape(target=None))
+    module = built(AttentionPool(heads=2))
     features, source = normal(B, 1 + L, D), hiding(5) if mixed else None
-    got = module(features, None, None, source, None, None)
+    got = module(features, source, prefix=1)
     for n in range(B):
         tokens = features[n, 1:] if source is None else features[n, 1:][source[n]]
         q = module.q(module.norm_q(tokens.mean(0)))
@@ -270,7 +291,7 @@ def test_mlps_express_the_published_heads() -> None:
 
 def _layers(word: Mlp) -> str:
     names: list[str] = []
-    for part in built(word, shape()).layers:
+    for part in built(word).layers:
         match part:
             case nn.Linear():
                 names.append("linear" if part.bias is None else "linear+b")
@@ -282,9 +303,9 @@ def _layers(word: Mlp) -> str:
 
 
 def test_an_mlp_with_batch_norm_counts_tokens_as_rows() -> None:
-    module = built(Mlp(2, 8, "relu", "batch", "batch", bias=False, output_bias=False), shape())
+    module = built(Mlp(2, 8, "relu", "batch", "batch", bias=False, output_bias=False))
     features = normal(B, L, D)
-    got = module(features, None, None, None, None, None)
+    got = module(features)
     x = features.reshape(-1, D) @ module.layers[0].weight.T
     x = ((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()).relu()
     x = x @ module.layers[3].weight.T
@@ -303,16 +324,15 @@ def test_effects_of_an_mlp_are_those_of_its_norms() -> None:
 
 def test_linear_and_identity_map_each_token() -> None:
     features = normal(B, L, D)
-    linear = built(Linear(), shape())
+    linear = built(Linear())
     torch.testing.assert_close(linear(features), features @ linear.linear.weight.T)
-    same = PredictorShape(D, D, 0, GRID, None, 0)
-    assert torch.equal(built(Identity(), same)(features, None, None, None, None, None), features)
+    assert torch.equal(built(Identity(), D)(features), features)
     with pytest.raises(WordError, match="16 channels, and the target has 5"):
-        Identity().build(shape())
+        Identity().check(call())
 
 
 def test_blocks_project_and_then_attend() -> None:
-    module = built(Blocks(2, 2), PredictorShape(D, 8, 1, GRID, None, 0))
+    module = built(Blocks(2, 2), 8)
     features = normal(B, 1 + L, D)
     got = module(features)
     for n in range(B):
@@ -327,28 +347,28 @@ def test_blocks_project_and_then_attend() -> None:
 @pytest.mark.parametrize(
     ("word", "of", "argument", "message"),
     [
-        (Decoder(heads=3), shape(), "heads", "3 heads do not divide 16 channels"),
-        (Decoder(heads=2, width=6), shape(), "width", "multiple of 4"),
-        (Decoder(heads=2), shape(target=None), None, "predicts a grid"),
-        (PromptingDecoder(heads=2), shape(target=Grid(2, 2)), None, "target grid"),
-        (ConvDecoder(groups=3), shape(), "groups", "3 groups do not divide 16 channels"),
-        (ConvDecoder(groups=2, kernel=2), shape(), "kernel", "even kernel"),
-        (ConvDecoder(), shape(target=None), None, "predicts a grid"),
-        (AttentionPool(heads=2), shape(), None, "target is dense"),
-        (AttentionPool(heads=3), shape(target=None), "heads", "3 heads"),
-        (Blocks(heads=2), shape(), "heads", "2 heads do not divide 5 channels"),
+        (Decoder(heads=3), call(), "heads", "3 heads do not divide 16 channels"),
+        (Decoder(heads=2, width=6), call(), "width", "multiple of 4"),
+        (Decoder(heads=2), call(None), None, "predicts a grid"),
+        (PromptingDecoder(heads=2), call(Grid(2, 2)), None, "target grid"),
+        (ConvDecoder(groups=3), call(), "groups", "3 groups do not divide 16 channels"),
+        (ConvDecoder(groups=2, kernel=2), call(), "kernel", "even kernel"),
+        (ConvDecoder(), call(None), None, "predicts a grid"),
+        (AttentionPool(heads=2), call(), None, "target is dense"),
+        (AttentionPool(heads=3), call(None), "heads", "3 heads"),
+        (Blocks(heads=2), call(), "heads", "2 heads do not divide 5 channels"),
     ],
 )
-def test_what_cannot_be_built_is_said(word: Predictor, of: PredictorShape, argument: str | None, message: str) -> None:
+def test_what_cannot_be_built_is_said(word: Predictor, of: PredictorCall, argument: str | None, message: str) -> None:
     with pytest.raises(WordError, match=message) as caught:
-        word.build(of)
+        word.check(of)
     assert caught.value.argument == argument
 
 
 def test_a_decoder_compiles_as_one_graph() -> None:
     """Counts are static, so a mask never breaks the graph."""
-    module = built(Decoder(1, 2, position="relative"), shape(wanted=5))
+    module = built(Decoder(1, 2, position="relative"))
     x, y = geometry()
     arguments = (normal(B, 1 + L - 7, D), hiding(7), hiding(5, seed=3), None, x, y)
     compiled = torch.compile(module, backend="eager", fullgraph=True)
-    torch.testing.assert_close(compiled(*arguments), module(*arguments))
+    torch.testing.assert_close(compiled(*arguments, **at(5)), module(*arguments, **at(5)))

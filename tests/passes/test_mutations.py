@@ -111,9 +111,9 @@ def test_a_projector_of_blocks_sees_the_needed_tokens_only(monkeypatch: pytest.M
 def test_queries_are_shared_though_each_sample_has_its_own_positions() -> None:
     """The target is another view: where its patches are depends on both crops."""
     of = compiled("siamese_im")
-    assert all(e.attribute("shared") is False for e in of.graph.equations if e.operation == "predict")
+    assert all(e.attribute("shared") is False for e in of.graph.equations if e.operation == "predict_at")
     with pytest.raises(ValueError, match="with geometry each sample's positions are its own"):
-        differ(of, of.plain, _edited(of.plain, "predict", lambda e: e.with_attribute("shared", True)))
+        differ(of, of.plain, _edited(of.plain, "predict_at", lambda e: e.with_attribute("shared", True)))
 
 
 def test_the_correlation_of_other_values() -> None:

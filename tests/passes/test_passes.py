@@ -22,21 +22,19 @@ from m3i_dsl.passes.visible_patches import visible_patches
 
 VIT = 'timm(model: "vit_tiny_patch16_224", image: 32px, patch: 8px, width: 36, depth: 2, heads: 3{more})'
 SHAPE = "{width: 36, prefix: 1, rows: 4, columns: 4, of: none, moves: trained, weights: none}"
-HEADER = f"""ir 1
+HEADER = f"""ir 2
 recipe r
 module encoders.image = {VIT.format(more="")} {SHAPE}  # r.m3i:1:1
 module encoders.noisy = {VIT.format(more=", drop_path: 10%")} {SHAPE}  # r.m3i:1:1
-module predictors.head = linear {{input_width: 36, output_width: 192, prefix: 1, rows: 4, columns: 4, \
-target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
+module predictors.head = linear {{input_width: 36, output_width: 192}}  # r.m3i:1:1
 module projectors.image = mlp(layers: 2, width: 36) {{input_width: 36, output_width: 36}}  # r.m3i:1:1
 module projectors.coupled = mlp(layers: 2, width: 36, norm: batch) {{input_width: 36, output_width: 36}}  # r.m3i:1:1
-module predictors.deep = decoder(layers: 1, heads: 3) {{input_width: 36, output_width: 36, prefix: 1, rows: 4, \
-columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
+module predictors.deep = decoder(layers: 1, heads: 3) {{input_width: 36, output_width: 36}}  # r.m3i:1:1
 module predictors.coupled = decoder(layers: 1, heads: 3, norm: batch) {{input_width: 36, output_width: 36, \
 prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
 module predictors.two = decoder(layers: 2, heads: 3, position: relative) {{input_width: 36, output_width: 36, \
 prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, wanted: 16, sources: 1}}  # r.m3i:1:1
-module likelihoods.loss = gaussian {{candidates: none, width: 36, queue: 0, tokens: 8, standardized: true}}  # r.m3i:1:1
+module likelihoods.loss = gaussian {{width: 36, queue: 0, tokens: 8, standardized: true}}  # r.m3i:1:1
 module penalties.off = decorrelation {{}}  # r.m3i:1:1
 input %a: f32[B, 3, 32, 32] = view(view: a)
 input %b: f32[B, 3, 32, 32] = view(view: b)
@@ -46,6 +44,7 @@ input %g: f32[B, 6] = geometry(view: a)
 input %h: f32[B, 6] = geometry(view: b)
 input %m: bool[B, 16] = mask(view: a, mask: random(50%), rows: 4, columns: 4, stride: 8, slot: "s")
 """
+AT = "prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, count: 16, needed: false, shared: false"
 ENCODE = "{module: image, tokens: all, visible: 16, taps: 0, embed: all}"
 
 
@@ -140,7 +139,7 @@ def test_what_only_monitors_read_is_not_computed() -> None:
 def test_heads_see_the_needed_tokens() -> None:
     text = """
         0: B, 17, 36 = encode(%a, %m, none) {module: image, tokens: mask, visible: 16, taps: 0, embed: all}
-        1: B, 17, 192 = predict(%0) {module: head, form: tokens, needed: false, shared: false}
+        1: B, 17, 192 = predict(%0) {module: head}
         2: B, 16, 192 = patches(%1) {prefix: 1}
         3: B, 8, 192 = gather(%2, %m) {count: 8, prefix: 0}
         loss = %3"""
@@ -154,22 +153,23 @@ def test_decoders_end_with_the_wanted_positions() -> None:
     made = needed_tokens(
         graph("""
         0: B, 17, 36 = encode(%a, none, none) {module: image, tokens: all, visible: 16, taps: 0, embed: all}
-        1: B, 16, 36 = predict(%0, none, none, none, none, none) \
-{module: deep, form: queries, needed: false, shared: false}
+        1: B, 16, 36 = predict_at(%0, none, none, none, none, none) \
+{module: deep, prefix: 1, rows: 4, columns: 4, target_rows: 4, \
+target_columns: 4, count: 16, needed: false, shared: false}
         loss = %1""")
     )
     assert made.equations[1].attribute("needed") is True
 
 
 def test_mask_tokens_are_projected_once_where_their_positions_are_those_of_all_samples() -> None:
-    call = "{module: two, form: queries, needed: false, shared: false}"
+    call = f"{{module: two, {AT}}}"
     made = shared_queries(
         graph(f"""
         0: B, 17, 36 = encode(%a, none, none) {ENCODE}
-        1: B, 16, 36 = predict(%0, none, none, none, none, none) {call}
-        2: B, 16, 36 = predict(%0, none, none, none, %g, %h) {call}
-        3: B, 16, 36 = predict(%0, none, none, none, none, none) {call.replace("two", "deep")}
-        4: B, 16, 36 = predict(%0, none, none, none, none, none) {call.replace("two", "coupled")}
+        1: B, 16, 36 = predict_at(%0, none, none, none, none, none) {call}
+        2: B, 16, 36 = predict_at(%0, none, none, none, %g, %h) {call}
+        3: B, 16, 36 = predict_at(%0, none, none, none, none, none) {call.replace("two", "deep")}
+        4: B, 16, 36 = predict_at(%0, none, none, none, none, none) {call.replace("two", "coupled")}
         x = %1
         y = %2
         z = %3
@@ -197,12 +197,12 @@ def test_both_terms_read_one_correlation() -> None:
         """
         0: B, 36 = pool(%a) {prefix: 1, mode: mean}
         1: B, 36 = pool(%b) {prefix: 1, mode: mean}
-        2:  = likelihood(%0, %1, none, none, none) {module: loss, partnered: false}
+        2:  = compare(%0, %1) {module: loss}
         3:  = penalty(%0, %1) {module: off}
         4:  = penalty(%1, %0) {module: off}
         loss = %2""",
     ) == (
-        "%0 = pool(%a)\n%1 = pool(%b)\n%2 = correlation(%0, %1)\n%3 = likelihood(%0, %1, none, none, none, %2)\n"
+        "%0 = pool(%a)\n%1 = pool(%b)\n%2 = correlation(%0, %1)\n%3 = compare(%0, %1, %2)\n"
         "%4 = penalty(%0, %1, %2)\n%5 = penalty(%1, %0)\noutput loss = %3"
     )
 
@@ -226,23 +226,23 @@ def test_small_calls_are_one() -> None:
 
 def test_small_heads_are_one() -> None:
     """Heads on heads too: what was joined for the first is not split and joined again for the second."""
-    predict = "{module: head, form: tokens, needed: false, shared: false}"
+    predict = "{module: head}"
     text = f"""
         0: B, 36 = pool(%a) {{prefix: 1, mode: mean}}
         1: B, 36 = project(%0) {{module: image}}
-        2: B, 192 = predict(%1, none, none, none, none, none) {predict}
+        2: B, 192 = predict(%1) {predict}
         3: B, 36 = pool(%b) {{prefix: 1, mode: mean}}
         4: B, 36 = project(%3) {{module: image}}
-        5: B, 192 = predict(%4, none, none, none, none, none) {predict}
+        5: B, 192 = predict(%4) {predict}
         x = %2
         y = %5"""
     text = text.replace("%a", "%c").replace("%b", "%d")
     assert after(fused_heads, text) == (
         "%0 = pool(%c)\n%1 = pool(%d)\n%2 = concat(%0, %1)\n%3 = project(%2)\n"
-        "%4 = predict(%3, none, none, none, none, none)\n%5, %6 = split(%4)\noutput x = %5\noutput y = %6"
+        "%4 = predict(%3)\n%5, %6 = split(%4)\noutput x = %5\noutput y = %6"
     )
     monitored = after(fused_heads, text + "\n        z = %4")
-    assert "%4, %5 = split(%3)\n%6 = predict(%3, " in monitored, "what is read of a head by itself stays"
+    assert "%4, %5 = split(%3)\n%6 = predict(%3)" in monitored, "what is read of a head by itself stays"
     assert "concat" not in after(fused_heads, text, batch=4096), "a large call gains nothing"
     coupled = after(fused_heads, text.replace("module: image", "module: coupled"))
     assert coupled.count("project") == 2, "batch norm looks at the whole batch of a call"

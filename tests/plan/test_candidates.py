@@ -9,7 +9,7 @@ from tests.plan.programs import CATEGORIES, planned
 
 def _sets(recipe: str) -> tuple[CandidateSet, ...]:
     of = planned(recipe)
-    return candidate_sets(of.executable.program, of.executable.graph, of.categories)
+    return candidate_sets(of.executable.graph, of.categories)
 
 
 def test_no_candidates_without_a_boltzmann() -> None:

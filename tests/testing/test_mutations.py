@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from m3i_dsl.ir.graph import Equation, Graph, Value
+from m3i_dsl.ir.operations import LIKELIHOODS
 from m3i_dsl.lower.parts import Group
 from m3i_dsl.modules.encoders.frozen import NoGradient
 from m3i_dsl.passes.rewriting import rebuilt, renamed
@@ -76,7 +77,7 @@ def constant_loss(graph: Graph) -> Graph:
     """Predictions enter the losses detached."""
     equations: list[Equation] = []
     for equation in graph.equations:
-        if equation.operation == "likelihood":
+        if equation.operation in LIKELIHOODS:
             prediction = equation.arguments[0]
             assert prediction is not None
             still = replace(prediction, name=f"{prediction.name}_still")

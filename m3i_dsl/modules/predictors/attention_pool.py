@@ -15,10 +15,9 @@ from m3i_dsl.modules.blocks import initialise
 class AttentionPool(nn.Module):
     """Prefix tokens are left out; with `source`, so are the tokens of the other image."""
 
-    def __init__(self, input_width: int, output_width: int, *, heads: int, prefix: int) -> None:
+    def __init__(self, input_width: int, output_width: int, *, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.prefix = prefix
         self.norm_q = nn.LayerNorm(input_width, eps=1e-6)
         self.norm_k = nn.LayerNorm(input_width, eps=1e-6)
         self.norm_v = nn.LayerNorm(input_width, eps=1e-6)
@@ -28,15 +27,8 @@ class AttentionPool(nn.Module):
         self.out = nn.Linear(input_width, output_width)
         initialise(self)
 
-    def forward(
-        self,
-        features: Tensor,
-        hidden: Tensor | None = None,
-        wanted: Tensor | None = None,
-        source: Tensor | None = None,
-        *_: Tensor | None,
-    ) -> Tensor:
-        x_BND = features[:, self.prefix :]
+    def forward(self, features: Tensor, source: Tensor | None = None, *, prefix: int) -> Tensor:
+        x_BND = features[:, prefix:]
         if source is None:
             mean_B1D, mask = x_BND.mean(dim=1, keepdim=True), None
         else:

@@ -25,7 +25,6 @@ class ConvDecoder(nn.Module):
         self, shape: PredictorShape, *, layers: int, width: int, kernel: int, groups: int, noise: float
     ) -> None:
         super().__init__()
-        self.shape = shape
         self.noise = noise
         widths = [shape.input_width, *[width] * layers]
         self.convolutions = nn.ModuleList(
@@ -36,17 +35,25 @@ class ConvDecoder(nn.Module):
         initialise(self)
 
     def forward(
-        self, features: Tensor, hidden: Tensor | None = None, wanted: Tensor | None = None, *_: Tensor | None
+        self,
+        features: Tensor,
+        hidden: Tensor | None = None,
+        wanted: Tensor | None = None,
+        *_: Tensor | None,
+        prefix: int,
+        rows: int,
+        columns: int,
+        count: int,
+        **__: int,
     ) -> Tensor:
-        grid = self.shape.input_grid
-        x = self._full(features[:, self.shape.prefix :], hidden).transpose(1, 2).unflatten(2, (grid.rows, grid.columns))
+        x = self._full(features[:, prefix:], hidden).transpose(1, 2).unflatten(2, (rows, columns))
         for convolution in self.convolutions:
             y = convolution(x).permute(0, 2, 3, 1)
             y = nn.functional.gelu(layer(y)).permute(0, 3, 1, 2)
             x = x + y if x.shape == y.shape else y
         tokens = x.flatten(2).transpose(1, 2)
         if wanted is not None:
-            tokens = gather_tokens(tokens, wanted, self.shape.wanted)
+            tokens = gather_tokens(tokens, wanted, count)
         return self.out(tokens)
 
     def _full(self, tokens: Tensor, hidden: Tensor | None) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from m3i_dsl.modules.blocks import Block, Norm, initialise, norm
 from m3i_dsl.modules.positions import relative_embedding, sincos_2d
 from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
-from m3i_dsl.vocabulary.kinds import PredictorShape
+from m3i_dsl.vocabulary.kinds import Grid, PredictorShape
 
 Position = Literal["absolute", "relative"]
 
@@ -28,22 +28,22 @@ class _Context(nn.Module):
 
     def __init__(self, shape: PredictorShape, width: int) -> None:
         super().__init__()
-        self.grid = shape.input_grid
-        self.prefix = shape.prefix
         self.embed = nn.Linear(shape.input_width, width)
         self.source = nn.Parameter(torch.zeros(2, width)) if shape.sources == 2 else None
         if self.source is not None:
             nn.init.normal_(self.source, std=0.02)
 
-    def forward(self, features: Tensor, hidden: Tensor | None, source: Tensor | None) -> Tensor:
+    def forward(
+        self, features: Tensor, hidden: Tensor | None, source: Tensor | None, grid: Grid, prefix: int
+    ) -> Tensor:
         x = self.embed(features)
-        position = sincos_2d(self.grid, x.shape[-1], self.embed.weight.dtype, x.device).expand(len(x), -1, -1)
+        position = sincos_2d(grid, x.shape[-1], self.embed.weight.dtype, x.device).expand(len(x), -1, -1)
         if self.source is not None:
             assert source is not None, "a decoder for two sources is told which tokens are the own ones"
             position = position + torch.where(source.unsqueeze(-1), self.source[0], self.source[1])
         if hidden is not None:
-            position = gather_tokens(position, ~hidden, x.shape[1] - self.prefix)
-        return torch.cat([x[:, : self.prefix], x[:, self.prefix :] + position], dim=1)
+            position = gather_tokens(position, ~hidden, x.shape[1] - prefix)
+        return torch.cat([x[:, :prefix], x[:, prefix:] + position], dim=1)
 
 
 class Decoder(nn.Module):
@@ -57,9 +57,6 @@ class Decoder(nn.Module):
         self, shape: PredictorShape, *, layers: int, heads: int, width: int, position: Position, norm_kind: Norm
     ) -> None:
         super().__init__()
-        assert shape.target_grid is not None, "checked by the word"
-        self.shape = shape
-        self.target_grid = shape.target_grid
         self.width = width
         self.context = _Context(shape, width)
         self.mask_token = nn.Parameter(torch.zeros(width))
@@ -79,6 +76,12 @@ class Decoder(nn.Module):
         geometry_x: Tensor | None = None,
         geometry_y: Tensor | None = None,
         *,
+        prefix: int,
+        rows: int,
+        columns: int,
+        target_rows: int,
+        target_columns: int,
+        count: int,
         needed: bool = False,
         shared: bool = False,
     ) -> Tensor:
@@ -88,14 +91,16 @@ class Decoder(nn.Module):
         """
         if shared and geometry_x is not None:
             raise ValueError("with geometry each sample's positions are its own: nothing of them is shared")
-        context = self.context(features, hidden, source)
+        grid, target_grid = Grid(rows, columns), Grid(target_rows, target_columns)
+        context = self.context(features, hidden, source, grid, prefix)
         index = None
-        if shared and len(context) * self.shape.wanted > self.target_grid.tokens:
-            x, index = self._rows(context, wanted)
+        if shared and len(context) * count > target_grid.tokens:
+            queries = self.mask_token + self._positions(1, grid, target_grid)
+            x, index = _rows(context, queries.squeeze(0), wanted, count)
         else:
-            queries = self.mask_token + self._query_positions(len(context), geometry_x, geometry_y)
+            queries = self.mask_token + self._positions(len(context), grid, target_grid, geometry_x, geometry_y)
             if wanted is not None:
-                queries = gather_tokens(queries, wanted, self.shape.wanted)
+                queries = gather_tokens(queries, wanted, count)
             x = torch.cat([context, queries], dim=1)
         start, last = context.shape[1], len(self.blocks) - 1
         for number, block in enumerate(self.blocks):
@@ -104,28 +109,34 @@ class Decoder(nn.Module):
         x = self.norm(x)
         return self.out(x if needed else x[:, start:])
 
-    def _rows(self, context: Tensor, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
-        """[B C + L, width], the tokens of `context` [B, C, width] and L mask tokens; and i64 [B, C + wanted], where in
-        these rows each sample's tokens are.
-        """
-        batch, count = context.shape[0], context.shape[1]
-        queries = (self.mask_token + self._query_positions(1, None, None)).squeeze(0)
-        own = torch.arange(batch * count, device=context.device).unflatten(0, (batch, count))
-        if wanted is None:
-            asked = torch.arange(len(queries), device=context.device).expand(batch, -1)
-        else:
-            asked = chosen_positions(wanted, self.shape.wanted)
-        return torch.cat([context.flatten(0, 1), queries]), torch.cat([own, batch * count + asked], dim=1)
-
-    def _query_positions(self, batch: int, geometry_x: Tensor | None, geometry_y: Tensor | None) -> Tensor:
+    def _positions(
+        self,
+        batch: int,
+        grid: Grid,
+        target_grid: Grid,
+        geometry_x: Tensor | None = None,
+        geometry_y: Tensor | None = None,
+    ) -> Tensor:
+        """[batch, L_y, width]: where the mask tokens are."""
         like = self.mask_token
         if self.relative is None:
-            return sincos_2d(self.target_grid, self.width, like.dtype, like.device).expand(batch, -1, -1)
+            return sincos_2d(target_grid, self.width, like.dtype, like.device).expand(batch, -1, -1)
         rows = like.expand(batch, -1)
-        embedding = relative_embedding(
-            geometry_x, geometry_y, self.shape.input_grid, self.target_grid, self.width, rows
-        )
+        embedding = relative_embedding(geometry_x, geometry_y, grid, target_grid, self.width, rows)
         return self.relative(embedding.to(like.dtype))
+
+
+def _rows(context: Tensor, queries: Tensor, wanted: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+    """[B C + L, width], the tokens of `context` [B, C, width] and L mask tokens `queries` [L, width]; and i64
+    [B, C + count], where in these rows each sample's tokens are.
+    """
+    batch, length = context.shape[0], context.shape[1]
+    own = torch.arange(batch * length, device=context.device).unflatten(0, (batch, length))
+    if wanted is None:
+        asked = torch.arange(len(queries), device=context.device).expand(batch, -1)
+    else:
+        asked = chosen_positions(wanted, count)
+    return torch.cat([context.flatten(0, 1), queries]), torch.cat([own, batch * length + asked], dim=1)
 
 
 class PromptingDecoder(nn.Module):
@@ -136,7 +147,6 @@ class PromptingDecoder(nn.Module):
 
     def __init__(self, shape: PredictorShape, *, layers: int, heads: int, width: int, norm_kind: Norm) -> None:
         super().__init__()
-        self.shape = shape
         self.width = width
         self.context = _Context(shape, width)
         self.mask_token = nn.Parameter(torch.zeros(width))
@@ -153,13 +163,19 @@ class PromptingDecoder(nn.Module):
         wanted: Tensor | None = None,
         source: Tensor | None = None,
         *_: Tensor | None,
+        prefix: int,
+        rows: int,
+        columns: int,
+        count: int,
+        **__: int,
     ) -> Tensor:
-        context = self.context(features, hidden, source)
-        x = context[:, self.shape.prefix :]
+        grid = Grid(rows, columns)
+        context = self.context(features, hidden, source, grid, prefix)
+        x = context[:, prefix:]
         if hidden is not None:
             visible = x.shape[1]
             holes = hidden.shape[1] - visible
-            table = sincos_2d(self.shape.input_grid, self.width, self.mask_token.dtype, x.device)
+            table = sincos_2d(grid, self.width, self.mask_token.dtype, x.device)
             queries = self.mask_token + gather_tokens(table.expand(len(x), -1, -1), hidden, holes)
             for block in self.blocks:
                 queries = cast(Block, block).update(queries, context)
@@ -167,5 +183,5 @@ class PromptingDecoder(nn.Module):
             place = torch.argsort(order, dim=1).unsqueeze(-1).expand(-1, -1, self.width)
             x = torch.gather(torch.cat([x, queries], dim=1), 1, place)
         if wanted is not None:
-            x = gather_tokens(x, wanted, self.shape.wanted)
+            x = gather_tokens(x, wanted, count)
         return self.out(self.norm(x))

@@ -19,7 +19,7 @@ Activation = Literal["relu", "gelu"]
 class Identity(nn.Module):
     """The features as they are."""
 
-    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         return features
 
 
@@ -31,7 +31,7 @@ class Linear(nn.Module):
         self.linear = nn.Linear(input_width, output_width, bias=bias)
         initialise(self)
 
-    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         return self.linear(features)
 
 
@@ -65,7 +65,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*parts)
         initialise(self)
 
-    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)
 
 
@@ -79,7 +79,7 @@ class Blocks(nn.Module):
         self.norm = norm(norm_kind, output_width)
         initialise(self)
 
-    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         x = self.linear(features)
         tokens = x if x.dim() == 3 else x.unsqueeze(1)
         for block in self.blocks:

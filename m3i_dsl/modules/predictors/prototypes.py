@@ -48,7 +48,7 @@ class Prototypes(nn.Module):
         self.prototypes = nn.Linear(width, count, bias=False)
         nn.init.xavier_uniform_(self.prototypes.weight)
 
-    def forward(self, features: Tensor, *_: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """[..., D] -> [..., K]."""
         projected = self.mlp(features)
         with without_autocast(projected):

@@ -8,7 +8,7 @@ from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.geometry import input_width, sizes_differ, target_grid
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.semantics.scope import word_fault
-from m3i_dsl.vocabulary.kinds import Grid, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Grid, PredictorCall, WordError
 
 
 def check_shapes(program: Program) -> Iterator[Diagnostic]:
@@ -48,15 +48,7 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
         return
     try:
         predictor.word.check(
-            PredictorShape(
-                input_width=given,
-                output_width=wanted,
-                prefix=shape.prefix,
-                input_grid=shape.grid,
-                target_grid=grid,
-                wanted=grid.tokens if grid is not None else shape.grid.tokens,
-                sources=2 if objective.mix is not None and objective.mix.word.context == "all" else 1,
-            )
+            PredictorCall(input_width=given, output_width=wanted, input_grid=shape.grid, target_grid=grid)
         )
     except WordError as fault:
         yield word_fault(predictor, fault)

@@ -45,7 +45,7 @@ def _check(case: Case) -> str:
 def require_determined(case: Case) -> None:
     """Raises NotApplicable when a step draws random numbers of its own."""
     for module in case.executable.graph.modules:
-        if Effect.RANDOM in module_effects(module):
+        if Effect.RANDOM in module_effects(module, case.executable.graph):
             raise NotApplicable(f"`{module.word.name}` draws random numbers ({module.place})")
 
 

@@ -63,7 +63,7 @@ class Boltzmann(Distribution):
 
     def effects_over(self, shape: LikelihoodShape) -> frozenset[Effect]:
         """Over a fixed set a row needs no other one; a learned temperature asks all processes where it may go."""
-        if shape.candidates not in ("categories", "prototypes"):
+        if shape.comparison not in ("classify", "cross_entropy"):
             return self.effects
         return frozenset({Effect.COLLECTIVE}) if self.temperature.learned else PURE
 
@@ -71,14 +71,14 @@ class Boltzmann(Distribution):
         from m3i_dsl.modules import boltzmann
         from m3i_dsl.modules.queue import Queue
 
-        match shape.candidates:
-            case "categories":
+        match shape.comparison:
+            case "classify":
                 return boltzmann.CategoryBoltzmann(
                     self.temperature.value, learned=self.temperature.learned, label_smoothing=self.label_smoothing
                 )
-            case "prototypes":
+            case "cross_entropy":
                 return boltzmann.PrototypeBoltzmann(self.temperature.value)
-            case "texts":
+            case "retrieve":
                 return boltzmann.TextBoltzmann(
                     self.temperature.value, learned=self.temperature.learned, symmetric=self.symmetric
                 )

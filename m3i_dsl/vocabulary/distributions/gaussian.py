@@ -21,6 +21,7 @@ class Gaussian(Distribution):
     name = "gaussian"
     family = "gaussian"
     takes_standardized = True
+    reads_correlation = True
 
     reduction: Literal["mean", "sum"] = argument("mean", doc="over channels", origin="SiameseIM")
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")

@@ -4,7 +4,15 @@ Takes: nothing. Gives: one abstract class for each kind, with the methods that t
 import; the methods named `build` (they return an `nn.Module`) and `apply` import it when called.
 """
 
-from m3i_dsl.vocabulary.kinds.encoders import Encoder, EncoderContext, EncoderCopy, ImageEncoder, TextEncoder
+from m3i_dsl.vocabulary.kinds.encoders import (
+    Encoder,
+    EncoderContext,
+    EncoderCopy,
+    ImageEncoder,
+    TextEncoder,
+    image_encoder,
+    text_encoder,
+)
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.objectives import Distribution, Regularization, Representation, Weighting
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
@@ -15,6 +23,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     SAMPLES,
     TEXTS,
     Candidates,
+    Comparison,
     ConstantShares,
     Family,
     FeatureShape,
@@ -23,9 +32,12 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     Modality,
     Normalization,
     Pooling,
+    PredictorCall,
     PredictorShape,
+    RepresentationShape,
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription
+from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Evaluator, Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import Mask, Mix, Transform, ViewState
 
@@ -37,6 +49,7 @@ __all__ = [
     "TEXTS",
     "BrokenSample",
     "Candidates",
+    "Comparison",
     "ConstantShares",
     "Dataset",
     "Distribution",
@@ -56,16 +69,22 @@ __all__ = [
     "Optimizer",
     "Pooling",
     "Predictor",
+    "PredictorCall",
     "PredictorShape",
     "Regularization",
     "Representation",
+    "RepresentationShape",
     "Sample",
     "Schedule",
     "Source",
     "SourceDescription",
+    "TargetParts",
     "TextEncoder",
     "Transform",
+    "V",
     "ViewState",
     "Weighting",
     "WordError",
+    "image_encoder",
+    "text_encoder",
 ]

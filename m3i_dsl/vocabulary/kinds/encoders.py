@@ -163,3 +163,17 @@ class TextEncoder(Encoder):
 
     @abstractmethod
     def vocabulary_size(self, base: Path) -> int: ...
+
+
+def image_encoder(encoder: Encoder | None) -> ImageEncoder:
+    """What a representation of images is `of`, typed."""
+    image = None if encoder is None else encoder.as_image()
+    assert image is not None, "the checker knows that it is of an image encoder"
+    return image
+
+
+def text_encoder(encoder: Encoder | None) -> TextEncoder:
+    """What a representation of texts is `of`, typed."""
+    text = None if encoder is None else encoder.as_text()
+    assert text is not None, "the checker knows that it is of a text encoder"
+    return text

@@ -20,7 +20,9 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     Modality,
     Normalization,
     Pooling,
+    RepresentationShape,
 )
+from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.values import Scalar
 from m3i_dsl.vocabulary.word import Effect, Kind, Word
 
@@ -80,8 +82,16 @@ class Representation(Word):
 
         return Linear()
 
-    def build(self, input_width: int, width: int, categories: int) -> nn.Module:
-        """The module of a representation that is `trained`: from `input_width` channels to `width`."""
+    @abstractmethod
+    def target(self, parts: TargetParts[V]) -> V:
+        """z_y of one view or field, `aligned` with the predictions; normalised and detached by others."""
+
+    def compared(self, parts: TargetParts[V], prediction: V, target: V) -> V:
+        """-log P^(target | prediction), by one of the ways in which `parts` compares."""
+        return parts.compare(prediction, target)
+
+    def build(self, shape: RepresentationShape) -> nn.Module:
+        """The module that `parts.represent` or `parts.table` calls, for a representation that asks for one."""
         raise NotImplementedError(self.name)
 
 
@@ -109,6 +119,9 @@ class Regularization(Word):
     """The constant shares of prototypes that it works against."""
     needs_detached: ClassVar[bool] = False
     """Whether it takes the targets for constants, so that another term must stop their gradient."""
+    reads_correlation: ClassVar[bool] = False
+    """Whether its term is a function of the cross-correlation matrix of prediction and target alone, which its module
+    takes as the keyword `correlation` where it is known."""
     empty: ClassVar[bool] = False
     """Whether it says that nothing is needed, and so goes with no other."""
     in_table: ClassVar[bool] = True
@@ -154,6 +167,9 @@ class Distribution(Word):
     """The paper's name for it: the two columns "Gaussian" and "Boltzmann" of the instantiation table."""
     takes_standardized: ClassVar[bool] = False
     """Whether it compares features that a regularization has standardised over the batch."""
+    reads_correlation: ClassVar[bool] = False
+    """Whether of standardised features it reads their cross-correlation matrix alone, which its module then takes as
+    the keyword `correlation` where it is known."""
     expects_mixed_labels: ClassVar[bool] = False
     """Whether its source trains it on labels of mixed images."""
 
@@ -179,7 +195,7 @@ class Distribution(Word):
 
     @abstractmethod
     def build(self, shape: LikelihoodShape) -> nn.Module:
-        """The module of -log P^; its arguments are those of the `likelihood` operation (ir/operations.py)."""
+        """The module of -log P^; its arguments are those of the operation `shape.comparison`."""
 
 
 class Weighting(Word):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from m3i_dsl.vocabulary.kinds.shapes import Pooling, PredictorShape
+from m3i_dsl.vocabulary.kinds.shapes import Pooling, PredictorCall, PredictorShape
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ class Predictor(Word):
         """The width it yields from `given` channels when the target is `wanted` wide; 0 when nothing is wanted."""
         return wanted or given
 
-    def check(self, shape: PredictorShape) -> None:
-        """Raises WordError when it cannot be built for `shape`. Never imports torch."""
+    def check(self, call: PredictorCall) -> None:
+        """Raises WordError when it cannot answer such a call. Never imports torch."""
         return
 
     @abstractmethod
-    def build(self, shape: PredictorShape) -> nn.Module: ...
+    def build(self, shape: PredictorShape) -> nn.Module:
+        """The module; how it is called, modules/predictors says."""

@@ -80,33 +80,63 @@ class FeatureShape:
 
 @dataclass(frozen=True, slots=True)
 class PredictorShape:
-    """What a predictor is built for.
+    """What a predictor is built for: what all its calls agree on.
 
-    `input_width` D of what it is given (after the projector, if any); `output_width` of the target; `prefix` tokens
-    before the grid tokens; `input_grid` of the input view; `target_grid` of a dense target, None for a global one;
-    `wanted` the number of target tokens to predict (L, or the hidden count); `sources` 2 when the tokens of a mix come
-    in all together and must be told apart, else 1.
+    `input_width` D of what it is given (after the projector, if any); `output_width` of the target; `sources` 2 when
+    the tokens of a mix come in all together and must be told apart, else 1.
     """
 
     input_width: int
     output_width: int
-    prefix: int
+    sources: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorCall:
+    """What a predictor is asked for: the widths of `PredictorShape`, and where tokens are.
+
+    `input_grid` of an input view; `target_grid` of a dense target, None for a global one.
+    """
+
+    input_width: int
+    output_width: int
     input_grid: Grid
     target_grid: Grid | None
-    wanted: int
-    sources: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RepresentationShape:
+    """What the own module of a representation is built for.
+
+    `arguments` are the sizes of what it is called with, without the batch; `width` E of what it yields; `rows` of a
+    table (0: it is none).
+    """
+
+    arguments: tuple[tuple[int, ...], ...]
+    width: int
+    rows: int = 0
+
+
+Comparison = Literal["compare", "contrast", "classify", "retrieve", "cross_entropy"]
+"""How a prediction meets its target; the operations of the IR, and what the module of a distribution is called with.
+
+`compare(prediction, target)`: two values of one shape, [B, E] or [B, L, E]. `contrast(prediction, target, keys)`: among
+the targets of the batch or a queue. `classify(prediction, table, bias, labels)`: among the rows of a table.
+`retrieve(prediction, texts, tokens, partnered=)`: among the texts of the batch. `cross_entropy(prediction, shares)`:
+with shares of the candidates.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LikelihoodShape:
     """What a distribution is built for.
 
-    `candidates` names those of a Boltzmann (None for the other families); `width` of the target; `queue` earlier
-    targets kept as negatives (0: none); `tokens` candidate tokens of each image for a dense target; `standardized` when
-    prediction and target are standardised over the batch.
+    `comparison` is how it is called; `width` of the target; `queue` earlier targets kept as negatives (0: none);
+    `tokens` candidate tokens of each image for a dense target; `standardized` when prediction and target are
+    standardised over the batch.
     """
 
-    candidates: str | None
+    comparison: Comparison
     width: int
     queue: int = 0
     tokens: int = CANDIDATE_TOKENS

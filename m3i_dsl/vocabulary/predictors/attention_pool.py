@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -23,10 +23,10 @@ class AttentionPool(Predictor):
 
     heads: Count = argument(16, doc="attention heads", origin="InternImage", minimum=1, tiny=2)
 
-    def check(self, shape: PredictorShape) -> None:
-        if shape.input_width % self.heads:
-            raise WordError(f"{self.heads} heads do not divide {shape.input_width} channels", argument="heads")
-        if shape.target_grid is not None:
+    def check(self, call: PredictorCall) -> None:
+        if call.input_width % self.heads:
+            raise WordError(f"{self.heads} heads do not divide {call.input_width} channels", argument="heads")
+        if call.target_grid is not None:
             raise WordError(
                 "`attention pool` yields one vector, and the target is dense", help="use `linear` or `decoder`"
             )
@@ -34,5 +34,4 @@ class AttentionPool(Predictor):
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors.attention_pool import AttentionPool as Module
 
-        self.check(shape)
-        return Module(shape.input_width, shape.output_width, heads=self.heads, prefix=shape.prefix)
+        return Module(shape.input_width, shape.output_width, heads=self.heads)

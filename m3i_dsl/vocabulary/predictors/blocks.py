@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
@@ -37,14 +37,13 @@ class Blocks(Predictor):
     def output_width(self, given: int, wanted: int) -> int:
         return self.width or wanted or given
 
-    def check(self, shape: PredictorShape) -> None:
-        if shape.output_width % self.heads:
-            raise WordError(f"{self.heads} heads do not divide {shape.output_width} channels", argument="heads")
+    def check(self, call: PredictorCall) -> None:
+        if call.output_width % self.heads:
+            raise WordError(f"{self.heads} heads do not divide {call.output_width} channels", argument="heads")
 
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 
-        self.check(shape)
         return heads.Blocks(
             shape.input_width, shape.output_width, layers=self.layers, heads=self.heads, norm_kind=self.norm
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count, Number
 from m3i_dsl.vocabulary.word import Effect, argument
@@ -33,21 +33,20 @@ class ConvDecoder(Predictor):
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.RANDOM}) if self.noise > 0 else frozenset()
 
-    def check(self, shape: PredictorShape) -> None:
-        if shape.target_grid is None:
+    def check(self, call: PredictorCall) -> None:
+        if call.target_grid is None:
             raise WordError("`conv decoder` predicts a grid, and the target is one vector", help="use `mlp`")
-        if shape.target_grid != shape.input_grid:
-            raise WordError(f"the target grid is {shape.target_grid}, the input grid {shape.input_grid}")
+        if call.target_grid != call.input_grid:
+            raise WordError(f"the target grid is {call.target_grid}, the input grid {call.input_grid}")
         if self.kernel % 2 == 0:
             raise WordError("an even kernel would shift the grid", argument="kernel")
-        for channels in (shape.input_width, self.width or shape.input_width):
+        for channels in (call.input_width, self.width or call.input_width):
             if channels % self.groups:
                 raise WordError(f"{self.groups} groups do not divide {channels} channels", argument="groups")
 
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors.conv_decoder import ConvDecoder as Module
 
-        self.check(shape)
         return Module(
             shape,
             layers=self.layers,

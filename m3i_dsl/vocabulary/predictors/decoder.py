@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
@@ -45,11 +45,11 @@ class Decoder(Predictor):
     def relative(self) -> bool:
         return self.position == "relative"
 
-    def check(self, shape: PredictorShape) -> None:
-        check_decoder(self.name, shape, self.width, self.heads)
-        if self.position == "absolute" and shape.target_grid != shape.input_grid:
+    def check(self, call: PredictorCall) -> None:
+        check_decoder(self.name, call, self.width, self.heads)
+        if self.position == "absolute" and call.target_grid != call.input_grid:
             raise WordError(
-                f"the target grid is {shape.target_grid}, the input grid {shape.input_grid}",
+                f"the target grid is {call.target_grid}, the input grid {call.input_grid}",
                 argument="position",
                 help="a target on another grid needs `position: relative`",
             )
@@ -57,7 +57,6 @@ class Decoder(Predictor):
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors.decoder import Decoder as Module
 
-        self.check(shape)
         return Module(
             shape,
             layers=self.layers,
@@ -73,11 +72,11 @@ def decoder_for(same_view: bool) -> Decoder:
     return Decoder(position="absolute" if same_view else "relative")
 
 
-def check_decoder(name: str, shape: PredictorShape, width: int | None, heads: int) -> None:
+def check_decoder(name: str, call: PredictorCall, width: int | None, heads: int) -> None:
     """What all transformer decoders need; raises WordError."""
-    if shape.target_grid is None:
+    if call.target_grid is None:
         raise WordError(f"`{name}` predicts a grid, and the target is one vector", help="use `mlp` or `attention pool`")
-    channels = width or shape.input_width
+    channels = width or call.input_width
     if channels % heads:
         raise WordError(f"{heads} heads do not divide {channels} channels", argument="heads")
     if channels % 4:

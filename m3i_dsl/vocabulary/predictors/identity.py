@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -28,15 +28,14 @@ class Identity(Predictor):
     def output_width(self, given: int, wanted: int) -> int:
         return given
 
-    def check(self, shape: PredictorShape) -> None:
-        if shape.input_width != shape.output_width:
+    def check(self, call: PredictorCall) -> None:
+        if call.input_width != call.output_width:
             raise WordError(
-                f"`identity` yields {shape.input_width} channels, and the target has {shape.output_width}",
+                f"`identity` yields {call.input_width} channels, and the target has {call.output_width}",
                 help="use `linear`",
             )
 
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 
-        self.check(shape)
         return heads.Identity()

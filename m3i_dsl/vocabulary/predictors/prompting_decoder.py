@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Predictor, PredictorShape, WordError
+from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.predictors.decoder import check_decoder
 from m3i_dsl.vocabulary.values import Count
@@ -34,14 +34,13 @@ class PromptingDecoder(Predictor):
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()
 
-    def check(self, shape: PredictorShape) -> None:
-        check_decoder(self.name, shape, self.width, self.heads)
-        if shape.target_grid != shape.input_grid:
-            raise WordError(f"the target grid is {shape.target_grid}, the input grid {shape.input_grid}")
+    def check(self, call: PredictorCall) -> None:
+        check_decoder(self.name, call, self.width, self.heads)
+        if call.target_grid != call.input_grid:
+            raise WordError(f"the target grid is {call.target_grid}, the input grid {call.input_grid}")
 
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors.decoder import PromptingDecoder as Module
 
-        self.check(shape)
         width = self.width or shape.input_width
         return Module(shape, layers=self.layers, heads=self.heads, width=width, norm_kind=self.norm)

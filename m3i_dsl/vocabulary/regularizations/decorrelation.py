@@ -23,6 +23,7 @@ class Decorrelation(Regularization):
     effects = frozenset({Effect.BATCH_COUPLED})
     penalizes = True
     standardizes = True
+    reads_correlation = True
     certificate = "standardised, decorrelated channels cannot be constant"
 
     weight: Number = argument(0.0051, doc="factor on the off-diagonal terms", origin="Barlow Twins", above=0)

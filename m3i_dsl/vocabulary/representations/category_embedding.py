@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import CATEGORIES, Encoder, Representation
+from m3i_dsl.vocabulary.kinds import CATEGORIES, Encoder, Representation, RepresentationShape, TargetParts, V
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
@@ -36,7 +36,13 @@ class CategoryEmbedding(Representation):
         """E, or 0 when it follows the predictor's input."""
         return self.size or 0
 
-    def build(self, input_width: int, width: int, categories: int) -> "nn.Module":
+    def target(self, parts: TargetParts[V]) -> V:
+        return parts.table()[0]
+
+    def compared(self, parts: TargetParts[V], prediction: V, target: V) -> V:
+        return parts.classify(prediction, target, parts.table()[1], parts.aligned(parts.field()))
+
+    def build(self, shape: RepresentationShape) -> "nn.Module":
         from m3i_dsl.modules.tables import ClassTable
 
-        return ClassTable(categories, width, bias=self.bias)
+        return ClassTable(shape.rows, shape.width, bias=self.bias)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Normalization, Predictor, Representation
+from m3i_dsl.vocabulary.kinds import Encoder, Normalization, Predictor, Representation, TargetParts, V, image_encoder
 from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
@@ -52,5 +52,17 @@ class DenseFeature(Representation):
         return decoder_for(same_view)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
-        assert isinstance(encoder, ImageEncoder)
-        return encoder.projected_width() if self.projected else encoder.shape().width
+        image = image_encoder(encoder)
+        return image.projected_width() if self.projected else image.shape().width
+
+    def target(self, parts: TargetParts[V]) -> V:
+        tokens = self._tokens(parts)
+        return parts.aligned(parts.match(tokens, parts.encode(self.layers)) if self.matches() else tokens)
+
+    def compared(self, parts: TargetParts[V], prediction: V, target: V) -> V:
+        return parts.compare(prediction, target, self._tokens(parts))
+
+    def _tokens(self, parts: TargetParts[V]) -> V:
+        """All tokens of the view, before they are matched."""
+        features = parts.encode(self.layers)
+        return parts.patches(parts.project(features) if self.projected else features)

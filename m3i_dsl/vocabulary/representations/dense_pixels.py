@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from m3i_dsl.vocabulary.kinds import Encoder, Predictor, Representation
+from m3i_dsl.vocabulary.kinds import Encoder, Predictor, Representation, TargetParts, V
 from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.word import argument
 
@@ -29,3 +29,6 @@ class DensePixels(Representation):
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         return 3 * stride * stride
+
+    def target(self, parts: TargetParts[V]) -> V:
+        return parts.aligned(parts.patchify(parts.image(), normalize=self.normalize))

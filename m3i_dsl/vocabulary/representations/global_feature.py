@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import Encoder, ImageEncoder, Normalization, Pooling, Predictor, Representation
+from m3i_dsl.vocabulary.kinds import (
+    Encoder,
+    Normalization,
+    Pooling,
+    Predictor,
+    Representation,
+    TargetParts,
+    V,
+    image_encoder,
+)
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.word import argument
 
@@ -38,5 +47,9 @@ class GlobalFeature(Representation):
         return Mlp()
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
-        assert isinstance(encoder, ImageEncoder)
-        return encoder.projected_width() if self.projected else encoder.shape().width
+        image = image_encoder(encoder)
+        return image.projected_width() if self.projected else image.shape().width
+
+    def target(self, parts: TargetParts[V]) -> V:
+        pooled = parts.pool(parts.encode(), self.pool)
+        return parts.aligned(parts.project(pooled) if self.projected else pooled)

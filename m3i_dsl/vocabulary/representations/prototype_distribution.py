@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import PROTOTYPES, Encoder, ImageEncoder, Pooling, Predictor, Representation
+from m3i_dsl.vocabulary.kinds import (
+    PROTOTYPES,
+    Encoder,
+    Pooling,
+    Predictor,
+    Representation,
+    TargetParts,
+    V,
+    image_encoder,
+)
 from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.word import argument
 
@@ -36,5 +45,14 @@ class PrototypeDistribution(Representation):
         return Identity(pool=self.pool)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
-        assert isinstance(encoder, ImageEncoder)
-        return encoder.projected_width()
+        return image_encoder(encoder).projected_width()
+
+    def target(self, parts: TargetParts[V]) -> V:
+        return parts.shares(self._scores)
+
+    def compared(self, parts: TargetParts[V], prediction: V, target: V) -> V:
+        return parts.cross_entropy(prediction, target)
+
+    def _scores(self, parts: TargetParts[V]) -> V:
+        """[B, K]: the projected feature of a view against each prototype."""
+        return parts.aligned(parts.project(parts.pool(parts.encode(), self.pool)))

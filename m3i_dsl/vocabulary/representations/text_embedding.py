@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import TEXTS, Encoder, Normalization, Representation, TextEncoder
+from m3i_dsl.vocabulary.kinds import (
+    TEXTS,
+    Encoder,
+    Normalization,
+    Representation,
+    RepresentationShape,
+    TargetParts,
+    V,
+    text_encoder,
+)
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
@@ -29,13 +38,19 @@ class TextEmbedding(Representation):
     )
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
-        assert isinstance(encoder, TextEncoder)
-        return self.size or encoder.width
+        return self.size or text_encoder(encoder).width
 
     def normalization(self) -> Normalization:
         return "l2"
 
-    def build(self, input_width: int, width: int, categories: int) -> "nn.Module":
+    def target(self, parts: TargetParts[V]) -> V:
+        return parts.represent(parts.encode_text(parts.field()))
+
+    def compared(self, parts: TargetParts[V], prediction: V, target: V) -> V:
+        return parts.retrieve(prediction, target, parts.field())
+
+    def build(self, shape: RepresentationShape) -> "nn.Module":
         from m3i_dsl.modules.tables import TextProjection
 
-        return TextProjection(input_width, width)
+        ((width,),) = shape.arguments
+        return TextProjection(width, shape.width)

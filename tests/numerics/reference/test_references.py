@@ -55,7 +55,7 @@ def _vit(prefix: bool = True) -> nn.Module:
 
 
 def _decoder(output: int, *, relative: bool) -> Decoder:
-    shape = PredictorShape(WIDTH, output, 1, GRID, GRID, GRID.tokens)
+    shape = PredictorShape(WIDTH, output)
     position = "relative" if relative else "absolute"
     return Decoder(shape, layers=1, heads=2, width=WIDTH, position=position, norm_kind="layer")
 
@@ -241,7 +241,8 @@ def test_the_decoder_agrees_with_the_package(relative: bool, masked: bool) -> No
     decoder = _decoder(WIDTH, relative=relative).double()
     tokens = torch.randn(4, 1 + (7 if masked else 16), WIDTH, dtype=torch.float64)
     geometries = (batch["geometry1"], batch["geometry2"]) if relative else None
-    ours = decoder(tokens, hidden, None, None, *(geometries or (None, None)))
+    place = {"prefix": 1, "rows": 4, "columns": 4, "target_rows": 4, "target_columns": 4, "count": 16}
+    ours = decoder(tokens, hidden, None, None, *(geometries or (None, None)), **place)
     theirs = plain.decode(decoder, tokens, 1, 4, hidden=hidden, geometries=geometries)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
 

@@ -1,0 +1,182 @@
+"""The operations of which words make a target, as equations.
+
+Takes: a target of an objective, and which of its views or fields. Gives: `TargetValues`, the `TargetParts` of the
+vocabulary over values of the IR. Guarantees: to ask twice for the same value writes it once; every equation comes from
+the setting that is being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from m3i_dsl.ir.build_input import Masked, Seen
+from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder
+from m3i_dsl.ir.graph import Attribute, Value
+from m3i_dsl.semantics.geometry import target_grid
+from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Objective, Target, TargetReference, View
+from m3i_dsl.vocabulary.kinds import Comparison, Pooling
+
+Scores = Callable[["TargetValues"], Value]
+
+
+class TargetValues:
+    """One view or field of a target. `seen` is what predicts it, `wanted` what counts of a dense one (None: all);
+    `assigned` makes shares of the scores of all views of the target.
+    """
+
+    def __init__(
+        self,
+        parts: PartsBuilder,
+        objective: Objective,
+        target: Target,
+        reference: TargetReference,
+        view: View | None,
+        *,
+        seen: Seen | None = None,
+        wanted: Masked | None = None,
+        assigned: Callable[[Scores, TargetValues], Value],
+    ) -> None:
+        self.parts, self.trace = parts, parts.trace
+        self.objective, self.target = objective, target
+        self.reference, self.view = reference, view
+        self._seen, self._wanted, self._assigned = seen, wanted, assigned
+        self._written: dict[tuple[object, ...], tuple[Value, ...]] = {}
+
+    @property
+    def name(self) -> str:
+        return f"{self.objective.name}_{self.target.name}"
+
+    @property
+    def data(self) -> AnyData:
+        """What the reference is of."""
+        return self.objective.input_of(self.reference.which).view.data
+
+    # --- what is represented ------------------------------------------------------------------------------------------
+
+    def image(self) -> Value:
+        assert self.view is not None, "the checker knows that the representation reads images"
+        return self.parts.view(self.view)
+
+    def field(self) -> Value:
+        reference = self.reference
+        if reference.modality == "text":
+            return self.parts.tokens(self.data, reference.field, self._encoder)
+        return self.parts.categories(self.data, reference.field)
+
+    # --- encoders -----------------------------------------------------------------------------------------------------
+
+    def encode(self, blocks: int = 1) -> Value:
+        def write() -> tuple[Value, ...]:
+            taps = blocks if blocks > 1 else 0
+            features = self.parts.encode(self._encoder, self.image(), taps=taps)
+            return (self.trace.one("average_layers", features, last=blocks) if taps else features,)
+
+        return self._once(("encode", blocks), write)[0]
+
+    def encode_text(self, tokens: Value) -> Value:
+        return self._once(("encode_text", tokens), lambda: (self.parts.encode_text(self._encoder, tokens),))[0]
+
+    def project(self, features: Value) -> Value:
+        if image_encoder(self._encoder).projector is None:
+            return features
+        return self._once(("project", features), lambda: (self.parts.project(self._encoder, features),))[0]
+
+    # --- functions ----------------------------------------------------------------------------------------------------
+
+    def pool(self, features: Value, mode: Pooling) -> Value:
+        return self._call("pool", features, prefix=self._prefix, mode=mode)[0]
+
+    def patches(self, features: Value) -> Value:
+        return self._call("patches", features, prefix=self._prefix)[0]
+
+    def patchify(self, image: Value, *, normalize: bool) -> Value:
+        grid = target_grid(self.objective, self.target, self.view)
+        assert grid is not None, "only a dense target has a grid"
+        return self._call("patchify", image, rows=grid.rows, columns=grid.columns, normalize=normalize)[0]
+
+    def match(self, target: Value, features: Value) -> Value:
+        assert self._seen is not None, "a target that is matched has a grid"
+        own = self._call("patches", self._seen.features, prefix=self._seen.shape.prefix)[0]
+        return self._call("match", target, own, self.patches(features))[0]
+
+    def aligned(self, value: Value) -> Value:
+        value = self.parts.partnered(value, self.reference.which)
+        if self._wanted is None:
+            return value
+        return self.trace.one("gather", value, self._wanted.which, count=self._wanted.count, prefix=0)
+
+    def shares(self, scores: Scores) -> Value:
+        return self._assigned(scores, self)
+
+    # --- the representation's own module ------------------------------------------------------------------------------
+
+    def represent(self, *values: Value, tokens: int = 0) -> Value:
+        encoder = self.target.encoder and self.target.encoder.word.word
+        stride = image_encoder(self.objective.encoder).shape().stride
+        self._declare(width=self.target.representation.word.width(encoder, stride))
+        return self._call("represent", *values, module=self.name, tokens=tokens)[0]
+
+    def table(self, rows: int | None = None) -> tuple[Value, Value]:
+        encoder = self.target.encoder and self.target.encoder.word.word
+        word, shape = self.target.representation.word, image_encoder(self.objective.encoder).shape()
+        # One without a width of its own takes that of the predictor's input.
+        width = word.width(encoder, shape.stride) or self.target.predictor.word.output_width(shape.width, 0)
+        self._declare(width=width, rows="C" if rows is None else rows, data=self.data.name)
+        weight, bias = self._call("table", module=self.name)
+        return weight, bias
+
+    def _declare(self, **attributes: Attribute) -> None:
+        placed = self.target.representation
+        self.trace.module("representations", self.name, placed.word, placed.span, **attributes)
+
+    # --- comparisons --------------------------------------------------------------------------------------------------
+
+    def compare(self, prediction: Value, target: Value, keys: Value | None = None) -> Value:
+        if not self.target.distribution.word.contrasts:
+            return self._compared("compare", prediction, target)
+        return self._compared("contrast", prediction, target, keys if self.target.queue else None)
+
+    def classify(self, prediction: Value, table: Value, bias: Value, labels: Value) -> Value:
+        return self._compared("classify", prediction, table, bias, labels)
+
+    def retrieve(self, prediction: Value, texts: Value, tokens: Value) -> Value:
+        partnered = self.reference.which == "second"
+        return self._compared("retrieve", prediction, texts, tokens, partnered=partnered)
+
+    def cross_entropy(self, prediction: Value, shares: Value) -> Value:
+        return self._compared("cross_entropy", prediction, shares)
+
+    def _compared(self, comparison: Comparison, *arguments: Value | None, **attributes: Attribute) -> Value:
+        placed, target = self.target.distribution, arguments[1]
+        assert target is not None
+        self.trace.module(
+            "likelihoods",
+            self.name,
+            placed.word,
+            placed.span,
+            width=int(target.type.dimensions[-1]),
+            queue=self.target.queue,
+            tokens=self.target.candidate_tokens,
+            standardized=any(placed.word.standardizes for placed in self.target.regularizations),
+        )
+        return self.trace.one(comparison, *arguments, module=self.name, **attributes)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _encoder(self) -> EncoderDeclaration:
+        assert self.target.encoder is not None, "the checker knows that the representation is of an encoder"
+        return self.target.encoder
+
+    @property
+    def _prefix(self) -> int:
+        return image_encoder(self._encoder).shape().prefix
+
+    def _call(self, operation: str, *arguments: Value, **attributes: Attribute) -> tuple[Value, ...]:
+        key = (operation, *arguments, *sorted(attributes.items()))
+        return self._once(key, lambda: self.trace.call(operation, *arguments, **attributes))
+
+    def _once(self, key: tuple[object, ...], write: Callable[[], tuple[Value, ...]]) -> tuple[Value, ...]:
+        if key not in self._written:
+            self._written[key] = write()
+        return self._written[key]
