@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from m3i_dsl.vocabulary.kinds import recorded_measure
+
 TEMPLATE = Path(__file__).with_name("results_template.md")
 MISSING_NOTE = "Not explained yet."
 
@@ -57,10 +59,10 @@ def page(
         seconds = row["seconds_training"] + row["seconds_evaluating"]
         cells = (
             f"[{row['name']}](../{row['recipe']})",
-            f"**{_percent(knn['trained'])}**",
-            _percent(knn["untrained"]),
-            f"**{_percent(linear['trained'])}**",
-            _percent(linear["untrained"]),
+            f"**{number(knn['trained'])}**",
+            number(knn["untrained"]),
+            f"**{number(linear['trained'])}**",
+            number(linear["untrained"]),
             above,
             f"{row['images_per_second']:.0f}",
             f"{seconds:.0f}",
@@ -69,7 +71,7 @@ def page(
     for name, reason in failed.items():
         lines.append(f"| {name} | failed: {reason} | | | | | | |")
     if pixels is not None:
-        lines.append(f"| raw pixels | {_percent(pixels['knn'])} | | {_percent(pixels['linear'])} | | | | |")
+        lines.append(f"| raw pixels | {number(pixels['knn'])} | | {number(pixels['linear'])} | | | | |")
     return TEMPLATE.read_text(encoding="utf-8").format(
         setting=setting,
         settings="\n".join(f"- `{name}` = `{value}`" for name, value in setting.settings.items()),
@@ -79,5 +81,7 @@ def page(
     )
 
 
-def _percent(result: Mapping[str, Any]) -> str:
-    return f"{100 * result['value']:.1f} +- {100 * result['standard_error']:.1f}"
+def number(result: Mapping[str, Any]) -> str:
+    """A result with its standard error, in the unit of its measure."""
+    measure = recorded_measure("accuracy", result.get("measure"))
+    return f"{measure.number(result['value'])} +- {measure.error(result['standard_error'])}"

@@ -160,9 +160,11 @@ def _line(name: str, results: Mapping[str, Mapping[str, Any]], failed: Mapping[s
         return f"{name}: failed: {failed[name]}"
     if name == PIXELS:
         return name
+    from benchmarks.page import number
+
     measured = results[name]["measured"]
     shown = [
-        f"{label} {100 * found['trained']['value']:.1f} (untrained {100 * found['untrained']['value']:.1f})"
+        f"{label} {number(found['trained'])} (untrained {number(found['untrained'])})"
         for label, found in (("kNN", measured["knn"]), ("linear", measured["linear"]))
     ]
     return f"{name}: {', '.join(shown)}"

@@ -25,11 +25,9 @@ from m3i_dsl import driver
 from m3i_dsl.artifact import load
 from m3i_dsl.data.evaluation import normalization
 from m3i_dsl.data.stream import Stream
-from m3i_dsl.evaluation.baselines import raw_pixels
-from m3i_dsl.evaluation.features import pooled_features
+from m3i_dsl.evaluation.comparison import Comparison
 from m3i_dsl.evaluation.history import read_history
-from m3i_dsl.evaluation.measure import Evaluation, Subject, probe
-from m3i_dsl.evaluation.result import RAW_PIXELS, TRAINED, UNTRAINED, Comparison, Result
+from m3i_dsl.evaluation.subject import PixelSubject
 from m3i_dsl.evaluation.trained_run import TrainedRun, evaluation_of, measured_encoder, subject_of, view_of
 from m3i_dsl.runtime.coupled import batch_coupled
 from m3i_dsl.runtime.loop import Trainer
@@ -39,6 +37,7 @@ from m3i_dsl.runtime.run_folder import Identity, RunFolder, read_identity, write
 from m3i_dsl.source import read_file
 from m3i_dsl.syntax import parse_value
 from m3i_dsl.vocabulary.evaluators import Knn, Linear
+from m3i_dsl.vocabulary.kinds import UNTRAINED, Evaluator, Result
 
 EVALUATORS = (Knn(k=20), Linear())
 """What is measured, whatever the recipe's own `evaluate` block asks for: the rows must be comparable."""
@@ -84,11 +83,12 @@ def measure_recipe(job: Job) -> Record:
     started = time.monotonic()
     encoder = measured_encoder(run.program)
     evaluation = evaluation_of(run, encoder)
-    ours = _results(evaluation, subject_of(run.executable, encoder, run.base), TRAINED)
-    theirs = _results(evaluation, evaluation.untrained(), UNTRAINED)
+    ours, theirs = subject_of(run.executable, encoder, run.base), evaluation.untrained()
     measured = {
-        evaluator.name: _compared(Comparison(evaluator.text(), trained, (untrained,)))
-        for evaluator, trained, untrained in zip(EVALUATORS, ours, theirs, strict=True)
+        evaluator.name: _compared(
+            evaluator.measure(ours, evaluation.splits), evaluator.measure(theirs, evaluation.splits), evaluator
+        )
+        for evaluator in EVALUATORS
     }
     found: Record = {
         "name": job.name,
@@ -116,10 +116,8 @@ def measure_pixels(job: Job) -> Record:
     if (kept := _kept(record, fingerprint)) is not None:
         return kept
     evaluation = evaluation_of(run, encoder)
-    train, test = raw_pixels(evaluation.train.images), raw_pixels(evaluation.test.images)
-    measured = {
-        evaluator.name: _plain(probe(evaluator, evaluation, train, test, RAW_PIXELS)) for evaluator in EVALUATORS
-    }
+    pixels = PixelSubject(view.size)
+    measured = {evaluator.name: _plain(evaluator.measure(pixels, evaluation.splits)) for evaluator in EVALUATORS}
     return _keep(record, {"fingerprint": fingerprint, "measured": measured})
 
 
@@ -191,25 +189,11 @@ def _load(job: Job, artifact: Path, path: Path) -> TrainedRun:
     )
 
 
-def _results(evaluation: Evaluation, subject: Subject, name: str) -> list[Result]:
-    train, test = (
-        pooled_features(
-            subject.encoder,
-            split.images,
-            prefix=subject.prefix,
-            batch=evaluation.batch,
-            precision=evaluation.precision,
-        )
-        for split in (evaluation.train, evaluation.test)
-    )
-    return [probe(evaluator, evaluation, train, test, name) for evaluator in EVALUATORS]
-
-
-def _compared(comparison: Comparison) -> Record:
-    (untrained,) = comparison.baselines
+def _compared(trained: Result, untrained: Result, evaluator: Evaluator) -> Record:
+    comparison = Comparison(evaluator.name, evaluator.text(), trained, {UNTRAINED: untrained})
     difference = comparison.difference(untrained)
     return {
-        "trained": _plain(comparison.trained),
+        "trained": _plain(trained),
         "untrained": _plain(untrained),
         "difference": {"value": difference.value, "standard_error": difference.standard_error},
         "clear": difference.clear,
@@ -217,4 +201,10 @@ def _compared(comparison: Comparison) -> Record:
 
 
 def _plain(result: Result) -> Record:
-    return {"value": result.value, "standard_error": result.standard_error, "n": result.n, **result.details}
+    return {
+        "value": result.value,
+        "standard_error": result.standard_error,
+        "n": result.n,
+        "measure": result.measure.plain(),
+        **result.details,
+    }

@@ -8,20 +8,19 @@ a fault; the run is not changed but for its report and `results.json`.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m3i_dsl.cli.options import add_command, colored
+from m3i_dsl.cli.runs_text import print_parts
 from m3i_dsl.cli.train import RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from m3i_dsl.cli.options import Subparsers
     from m3i_dsl.evaluation.trained_run import TrainedRun
-    from m3i_dsl.vocabulary.kinds import Evaluator
 
 REPORT = "report.html"
 RESULTS = "results.json"
@@ -71,19 +70,22 @@ def _samples(text: str) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from m3i_dsl.evaluation.report import write_report
-    from m3i_dsl.evaluation.result import results_json, results_table
+    from m3i_dsl.evaluation.comparison import results_json, results_table
+    from m3i_dsl.evaluation.report_page import write_report
     from m3i_dsl.evaluation.run_report import report_data
-    from m3i_dsl.evaluation.trained_run import evaluation_of, measured_encoder, subject_of
-    from m3i_dsl.runtime.run_folder import write_text
+    from m3i_dsl.evaluation.trained_run import evaluation_of, evaluators_of, measured_encoder, subject_of
+    from m3i_dsl.runtime.run_folder import write_json
 
-    trained = load_run(arguments.run, arguments.device)
+    trained = opened_run(arguments)
     encoder = measured_encoder(trained.program, arguments.encoder)
     evaluation = evaluation_of(trained, encoder, limit=arguments.limit)
-    comparisons = evaluation.compare(_evaluators(trained), subject_of(trained.executable, encoder, trained.base))
+    evaluators = evaluators_of(trained.program)
+    if not trained.program.evaluations:
+        names = " and ".join(f"`{evaluator.name}`" for evaluator in evaluators)
+        say(f"the recipe has no `evaluate` block: measuring {names} as they are by default")
+    comparisons = evaluation.compare(evaluators, subject_of(trained.executable, encoder, trained.base))
     record: dict[str, Any] = {
+        "schema": 2,
         "run": str(trained.path),
         "recipe": trained.program.name,
         "fingerprint": trained.fingerprint,
@@ -92,65 +94,34 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         "limit": arguments.limit,
         "results": results_json(comparisons),
     }
-    write_text(trained.path / RESULTS, json.dumps(record, indent=2, allow_nan=False) + "\n")
+    write_json(trained.path / RESULTS, record)
     if arguments.report:
         page = write_report(report_data(trained, evaluation, comparisons, encoder), trained.path / REPORT)
         record["report"] = str(page)
     if arguments.json:
         print(json.dumps(record, indent=2, allow_nan=False))
         return 0
-    Console(no_color=not colored(arguments, sys.stdout), highlight=False).print(results_table(comparisons))
+    print_parts([results_table(comparisons)], color=colored(arguments, sys.stdout))
     if arguments.report:
         print(f"report: {record['report']}")
     return 0
 
 
-def _evaluators(trained: TrainedRun) -> Sequence[Evaluator]:
-    """What the recipe asks for, each once; kNN and the linear probe for a recipe that asks for nothing."""
-    from m3i_dsl.vocabulary.evaluators import Knn, Linear
+def opened_run(arguments: argparse.Namespace) -> TrainedRun:
+    """The run that was named, the last one started by default.
 
-    declared = list(dict.fromkeys(evaluation.evaluator.word for evaluation in trained.program.evaluations))
-    if declared:
-        return declared
-    print("the recipe has no `evaluate` block: measuring `knn` and `linear` as they are by default", file=sys.stderr)
-    return [Knn(), Linear()]
-
-
-def load_run(path: Path | None, device: str) -> TrainedRun:
-    """The run in `path` (None: the last one started) with the weights of its newest checkpoint that verifies.
-
-    Raises TrainingFault (M3I0707 no run, M3I0755 no checkpoint, M3I0702 damaged) and, from its artifact, RecipeError.
+    Raises TrainingFault and, from its artifact, RecipeError. A run keeps its own copy of what it trains, so a recipe
+    that was edited since does not matter to it.
     """
     from m3i_dsl import driver
-    from m3i_dsl.evaluation import errors
-    from m3i_dsl.evaluation.trained_run import TrainedRun
-    from m3i_dsl.runtime.checkpoints.store import CheckpointStore
-    from m3i_dsl.runtime.options import device_named
-    from m3i_dsl.runtime.run_folder import latest_path, read_identity
+    from m3i_dsl.evaluation.open_run import open_run
+    from m3i_dsl.runtime.run_folder import latest_path
 
-    folder = latest_path(RUNS) if path is None else path
-    identity = read_identity(folder)
-    checkpoint, notices = CheckpointStore(folder / "checkpoints").newest()
-    for notice in notices:
-        print(notice.text(), file=sys.stderr)
-    if checkpoint is None:
-        raise errors.EvaluationError(
-            errors.NOT_TRAINED,
-            f"run `{folder}` has no checkpoint yet",
-            help="let it train until its first checkpoint, or continue it with `m3ic train --resume`",
-        )
-    # A run keeps its own copy of what it trains, so a recipe that was edited since does not matter to it.
-    artifact, executable = driver.load_artifact(folder / "artifact", allow_stale=True, load_weights=False)
-    checkpoint.read_weights(executable.module)
-    chosen = device_named("auto" if device == "auto" else "cuda" if device == "cuda" else "cpu")
-    executable.module.to(chosen)
-    return TrainedRun(
-        path=folder,
-        executable=executable,
-        base=artifact.base,
-        untrained=lambda: driver.load_artifact(folder / "artifact", allow_stale=True, load_weights=False)[1],
-        categories={name: locked.categories for name, locked in artifact.lock.data.items()},
-        step=checkpoint.step,
-        fingerprint=identity.fingerprint,
-        device=chosen,
-    )
+    folder: Path = latest_path(RUNS) if arguments.run is None else arguments.run
+    load = functools.partial(driver.load_artifact, folder / "artifact", allow_stale=True, load_weights=False)
+    return open_run(folder, load, arguments.device, say)
+
+
+def say(text: str) -> None:
+    """A remark, which leaves standard output to the results."""
+    print(text, file=sys.stderr)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.cli.eval import add_run, load_run
+from m3i_dsl.cli.eval import add_run, opened_run, say
 from m3i_dsl.cli.options import add_command
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def _export(arguments: argparse.Namespace) -> int:
     from m3i_dsl.evaluation.export import export_timm
     from m3i_dsl.evaluation.trained_run import backbone_of, measured_encoder
 
-    trained = load_run(arguments.run, arguments.device)
+    trained = opened_run(arguments)
     encoder = measured_encoder(trained.program, arguments.encoder)
     backbone = backbone_of(trained, encoder)
     folder = arguments.output or trained.path / f"{arguments.format}-{encoder}"
     export = export_timm(backbone, folder, force=arguments.force)
-    print(f"{backbone.architecture}, {export.parameters / 1e6:.2f} M parameters: {export.line}", file=sys.stderr)
+    say(f"{backbone.architecture}, {export.parameters / 1e6:.2f} M parameters: {export.line}")
     if backbone.left_out:
-        print(f"left out: {', '.join(backbone.left_out)}", file=sys.stderr)
+        say(f"left out: {', '.join(backbone.left_out)}")
     print(export.folder)
     return 0

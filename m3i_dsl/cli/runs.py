@@ -135,7 +135,8 @@ def _document(record: RunRecord, *, curves: bool) -> dict[str, Any]:
     evaluations: dict[str, Any] = {}
     for name, one in record.evaluations.items():
         step, best = one.best
-        evaluations[name] = {"last": one.values[-1], "best": best, "best_step": step}
+        measure = one.measure.plain()
+        evaluations[name] = {"measure": measure, "last": one.values[-1], "best": best, "best_step": step}
         if curves:
             evaluations[name] |= series(one.steps, one.values)
     return {

@@ -36,11 +36,11 @@ def print_list(records: Sequence[RunRecord], now: float, *, color: bool) -> None
             _styled(record.state, record.state),
             f"{record.step}/{record.total}" if record.total else "",
             f"{total.values[-1]:.4g}" if total else "",
-            ", ".join(f"{name} {_value(name, series.best[1])}" for name, series in record.evaluations.items()),
+            ", ".join(f"{name} {series.measure.text(series.best[1])}" for name, series in record.evaluations.items()),
             *([str(record.restarts or "")] * restarted),
             duration(max(0.0, now - record.started)),
         )
-    _print([table], color=color)
+    print_parts([table], color=color)
 
 
 def print_run(record: RunRecord, now: float, *, color: bool) -> None:
@@ -59,11 +59,12 @@ def print_run(record: RunRecord, now: float, *, color: bool) -> None:
         table = _table("evaluation", ">last", ">best", ">at step", *_course())
         for name, series in record.evaluations.items():
             step, best = series.best
-            table.add_row(name, _value(name, series.values[-1]), _value(name, best), str(step), *_course(series))
+            last = series.measure.text(series.values[-1])
+            table.add_row(name, last, series.measure.text(best), str(step), *_course(series))
         parts += ["", table]
     if record.warnings:
         parts += ["", *(f"step {step}  warning\\[{code}]: {_escaped(text)}" for step, code, text in record.warnings)]
-    _print(parts, color=color)
+    print_parts(parts, color=color)
 
 
 def print_comparison(
@@ -83,7 +84,7 @@ def print_comparison(
     else:
         parts.append(f"[bold]what differs in the recipe[/bold]  -{_escaped(first.name)} +{_escaped(second.name)}")
         parts += _changes(changes)
-    _print(parts, color=color)
+    print_parts(parts, color=color)
 
 
 def _changes(changes: Sequence[ChangedLine]) -> Iterable[str]:
@@ -160,21 +161,20 @@ def _beside(first: RunRecord, second: RunRecord) -> Iterable[tuple[str, str, str
         one, other = first.evaluations.get(name), second.evaluations.get(name)
         difference = ""
         if one is not None and other is not None:
-            gained = other.values[-1] - one.values[-1]
-            difference = f"{100 * gained:+.1f} points" if _is_share(name) else f"{gained:+.4g}"
-        yield name, _measured(name, one), _measured(name, other), difference
+            difference = other.measure.change_text(other.values[-1] - one.values[-1])
+        yield name, _measured(one), _measured(other), difference
 
 
 def _end(record: RunRecord, name: str) -> str:
     return f"{record.losses[name].values[-1]:.4f}" if name in record.losses else ""
 
 
-def _measured(name: str, series: Series | None) -> str:
+def _measured(series: Series | None) -> str:
     if series is None:
         return ""
     step, best = series.best
-    last = _value(name, series.values[-1])
-    return last if best == series.values[-1] else f"{last} (best {_value(name, best)} at step {step})"
+    last = series.measure.text(series.values[-1])
+    return last if best == series.values[-1] else f"{last} (best {series.measure.text(best)} at step {step})"
 
 
 def _state(record: RunRecord) -> str:
@@ -213,14 +213,6 @@ def _speed(record: RunRecord) -> str:
     if record.data_wait is not None:
         parts.append(f"data wait {record.data_wait:.0%}")
     return "  ".join(parts)
-
-
-def _is_share(name: str) -> bool:
-    return name.endswith(".accuracy")
-
-
-def _value(name: str, value: float) -> str:
-    return f"{100 * value:.1f}%" if _is_share(name) else f"{value:.4g}"
 
 
 def _ratio(first: float | None, second: float | None) -> str:
@@ -276,7 +268,8 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def _print(parts: Iterable[Table | str], *, color: bool) -> None:
+def print_parts(parts: Iterable[Table | str], *, color: bool) -> None:
+    """On standard output, in the terminal's width; a file or a pipe gets every cell whole."""
     from rich.console import Console
 
     console = Console(no_color=not color, highlight=False)

@@ -1,14 +1,18 @@
 """Evaluation of a trained encoder, its export and its report.
 
-Takes: an encoder and an evaluation split as tensors. Gives: `Result`s, always beside the same encoder untrained and raw
-pixels, a timm export and one HTML page. Guarantees: the encoder is left as it was found; test labels choose nothing.
+Takes: an encoder and an evaluation split as tensors. Gives: results of evaluators, always beside their baselines, a
+timm export and one HTML page. Guarantees: the encoder is left as it was found; test labels choose nothing.
 
-result.py       what a measurement is, and the table of them
+subject.py      what is measured: an encoder with its weights, or raw pixels
+text_path.py    images and texts on the path of a text target
 features.py     frozen features of an image encoder
-baselines.py    the untrained encoder and raw pixels
-knn.py linear.py zero_shot.py   one measurement each
+baselines.py    raw pixels as features
+accuracy.py     predictions and labels as a result
+knn.py linear.py zero_shot.py   what the evaluators of these names compute
 measure.py      all measurements of a recipe, every one beside its baselines
+comparison.py   a result beside its baselines, as a table and as JSON
 trained_run.py  from a compiled program to what is measured, shown and exported
+open_run.py     a run's folder, opened to be measured or exported
 history.py      the record of a run as panels
 pictures.py     embeddings, feature maps and reconstructions as arrays
 charts.py       lines, bars and points as SVG
@@ -16,6 +20,6 @@ report.py report_page.py report_template.html   the page
 run_report.py   the page of a run
 export.py       a folder that timm loads
 
-Measurements that train the encoder (fine-tuning, detection, segmentation) join as one file each, with a branch in
-`measure.py`.
+An evaluator is a word: what it measures, with which unit and beside which baselines, stands in
+`vocabulary/evaluators/`, and nothing here knows one by name.
 """

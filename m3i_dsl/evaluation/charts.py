@@ -157,20 +157,30 @@ def line_chart(panel: Panel, width: int = 340, height: int = 196) -> str:
     )
 
 
-def bar(value: float, error: float, kind: str, width: int = 300, height: int = 16) -> str:
-    """A horizontal bar for `value` in [0, 1] with a whisker of one standard error; `kind` is its CSS class."""
-    length = max(0.0, min(1.0, value)) * width
-    low, high = max(0.0, value - error) * width, min(1.0, value + error) * width
+def bar(
+    value: float, error: float, kind: str, span: tuple[float, float] = (0.0, 1.0), width: int = 300, height: int = 16
+) -> str:
+    """A horizontal bar from 0 to `value` on an axis that shows `span`, with a whisker of one standard error.
+
+    `kind` is its CSS class. What leaves the axis is cut off.
+    """
+    low, high = span
+
+    def at(number: float) -> float:
+        return max(0.0, min(1.0, (number - low) / (high - low))) * width
+
+    start, end = sorted((at(0.0), at(value)))
     middle = height / 2
     whisker = (
-        f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {middle - 3}v6M{high:.1f} {middle - 3}v6"/>'
+        f'<path class="whisker" d="M{at(value - error):.1f} {middle}H{at(value + error):.1f}'
+        f'M{at(value - error):.1f} {middle - 3}v6M{at(value + error):.1f} {middle - 3}v6"/>'
         if error > 0
         else ""
     )
     return (
         f'<svg class="bar {escape(kind)}" viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="rail" width="{width}" height="{height}" rx="2"/>'
-        f'<rect class="fill" width="{length:.1f}" height="{height}" rx="2"/>{whisker}</svg>'
+        f'<rect class="fill" x="{start:.1f}" width="{end - start:.1f}" height="{height}" rx="2"/>{whisker}</svg>'
     )
 
 

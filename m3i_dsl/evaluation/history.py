@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from m3i_dsl.evaluation.charts import Curve, Panel
+from m3i_dsl.vocabulary.kinds import Measure, recorded_measure
 
 
 @dataclass(slots=True)
@@ -28,10 +29,11 @@ class _Series:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What happened in a run. Series are by name: target, measurement, `representation/measure`."""
+    """What happened in a run. Series are by name: target, `measurement.measure`, `representation/monitor`."""
 
     losses: Mapping[str, _Series]
     results: Mapping[str, _Series]
+    measures: Mapping[str, Measure]
     monitors: Mapping[str, _Series]
     images_per_second: _Series
     data_wait: _Series
@@ -47,14 +49,27 @@ class History:
         return tuple(Panel(name, "loss", (_curve(name, series),)) for name, series in self.losses.items())
 
     def progress_panels(self, reference: Mapping[str, tuple[float, str]]) -> tuple[Panel, ...]:
-        """Accuracies in per cent while training went on; `reference` by measurement, as (accuracy in [0, 1], words)."""
+        """What was measured while training went on, in the units of the measures.
+
+        `reference` are numbers to compare with, as (value, words) by the name of the series.
+        """
         panels: list[Panel] = []
         for name, series in self.results.items():
-            measurement = name.partition(".")[0]
-            percents = Curve(name, series.x, [100 * value for value in series.y])
-            lines = ((100 * reference[measurement][0], reference[measurement][1]),) if measurement in reference else ()
-            if len(series.x) > 1:
-                panels.append(Panel(f"{measurement} accuracy", "%", (percents,), reference=lines))
+            if len(series.x) < 2:
+                continue
+            measure = self.measures[name]
+            curve = Curve(name, series.x, [measure.in_unit(value) for value in series.y])
+            lines = [reference[name]] if name in reference else []
+            panels.append(
+                Panel(
+                    name.replace(".", " "),
+                    f"{measure.unit}, {measure.direction}".removeprefix(", ")
+                    if measure.better == "lower"
+                    else measure.unit,
+                    (curve,),
+                    reference=tuple((measure.in_unit(value), words) for value, words in lines),
+                )
+            )
         return tuple(panels)
 
     def speed_panels(self) -> tuple[Panel, ...]:
@@ -101,6 +116,7 @@ def history(records: Iterable[Mapping[str, Any]]) -> History:
     """From the records as `runtime/reporting/metrics.py` writes them."""
     losses: dict[str, _Series] = {}
     results: dict[str, _Series] = {}
+    measures: dict[str, Measure] = {}
     monitors: dict[str, _Series] = {}
     speed, wait = _Series(), _Series()
     warnings: dict[str, None] = {}
@@ -114,13 +130,15 @@ def history(records: Iterable[Mapping[str, Any]]) -> History:
                 speed.add(step, record.get("images_per_second"))
                 wait.add(step, record.get("data_wait"))
             case "evaluation":
+                said = record.get("measures", {})
                 for name, value in record["results"].items():
+                    measures[name] = recorded_measure(name, said.get(name))
                     results.setdefault(name, _Series()).add(step, value)
             case "warning":
                 warnings[f"step {step}: {record['message']}"] = None
             case _:
                 pass  # a later version may record more
-    return History(losses, results, monitors, speed, wait, tuple(warnings))
+    return History(losses, results, measures, monitors, speed, wait, tuple(warnings))
 
 
 def _records(text: str) -> Iterable[Mapping[str, Any]]:

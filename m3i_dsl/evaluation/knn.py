@@ -6,11 +6,15 @@ memory is one block of similarities, whatever the size of the splits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from m3i_dsl.evaluation.result import Result, accuracy
+from m3i_dsl.evaluation.accuracy import accuracy
+from m3i_dsl.vocabulary.kinds import Result
 
 BLOCK = 32 * 1024 * 1024
 """Similarities held at once."""
@@ -43,17 +47,19 @@ def knn(
     *,
     k: int = 20,
     temperature: float = 0.07,
-    subject: str = "trained",
+    categories: Sequence[str] = (),
+    details: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
 ) -> Result:
     """Accuracy of the weighted k-nearest-neighbour classifier.
 
-    `k` above the number of training samples means all of them, and `details["k"]` says so.
+    `k` above the number of training samples means all of them, and `details["k"]` says so; `details` of the features
+    are kept in it.
     """
     used = min(k, len(train))
-    categories = int(max(train_labels.max(), test_labels.max())) + 1
+    count = int(max(train_labels.max(), test_labels.max())) + 1
     votes = knn_votes(
-        train.to(device), train_labels, test.to(device), k=used, temperature=temperature, categories=categories
+        train.to(device), train_labels, test.to(device), k=used, temperature=temperature, categories=count
     )
-    details = {"k": used, "temperature": temperature, "training_samples": len(train)}
-    return accuracy("knn", subject, votes.argmax(dim=1), test_labels, details)
+    chosen = {"k": used, "temperature": temperature, "training_samples": len(train)}
+    return accuracy(votes.argmax(dim=1), test_labels, categories, {**chosen, **(details or {})})

@@ -8,9 +8,9 @@ minimise the same function: scikit-learn's on a CPU, torch's L-BFGS on a GPU and
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from m3i_dsl.evaluation import errors
-from m3i_dsl.evaluation.result import Result, accuracy
+from m3i_dsl.evaluation.accuracy import accuracy
+from m3i_dsl.vocabulary.kinds import Result
 
 Solver = Literal["scikit-learn", "torch"]
 
@@ -130,13 +131,14 @@ def linear(
     *,
     c: Sequence[float] = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
     held_out: float = 0.2,
-    subject: str = "trained",
+    categories: Sequence[str] = (),
+    details: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     solver: Solver | None = None,
     seed: int = 0,
 ) -> Result:
     """Accuracy of the linear probe; `details["c"]` is the chosen C, `details["held_out"]` the accuracy it was chosen
-    by.
+    by; `details` of the features are kept in it.
 
     Of equally good candidates the smallest C (the strongest penalty) wins. Raises EvaluationError (M3I0750) when the
     training split has fewer than two categories.
@@ -150,8 +152,10 @@ def linear(
     solver = solver or choose_solver(train, device)
     chosen, score = choose_c(train, train_labels, c=c, held_out=held_out, solver=solver, device=device, seed=seed)
     classifier = Problem.prepare(train, train_labels, device).solve(chosen, solver)
-    details = {"c": chosen, "held_out": score, "solver": solver, "converged": classifier.converged}
-    return accuracy("linear", subject, classifier.predict(test), test_labels, details)
+    settings = {"c": chosen, "held_out": score, "solver": solver, "converged": classifier.converged}
+    return accuracy(
+        classifier.predict(test), test_labels, categories, {**settings, **(details or {})}, f"chosen C: {chosen:g}"
+    )
 
 
 def choose_c(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from m3i_dsl.modules.pixels import patchify, unpatchify
+from m3i_dsl.vocabulary.kinds import Reconstruction
 
 Image = NDArray[np.uint8]
 """uint8 [H, W, 3]."""
@@ -121,12 +122,13 @@ class Patches:
         truth = patchify(images, self.rows, self.columns, normalize=False)
         return self._images(torch.where(hidden[..., None], cells, truth), images)
 
-    def predicted(self, images: Tensor, hidden: Tensor, prediction: Tensor, *, normalized: bool) -> list[Image]:
+    def predicted(
+        self, images: Tensor, hidden: Tensor, prediction: Tensor, reconstruction: Reconstruction
+    ) -> list[Image]:
         """The predicted patches where `hidden` bool [B, L] is True, those of `images` f32 [B, 3, H, W] elsewhere.
 
         prediction [B, L, P] of all patches, or [B, hidden, P] of the hidden ones in ascending position (as many in each
-        row); P in the order (row, column, channel). `normalized` predictions are given the mean and deviation of the
-        true patch, as there is nothing else to see them by.
+        row); P in the order (row, column, channel), brought to the values of the view by `reconstruction`.
         """
         images, hidden, prediction = images.detach().cpu().float(), hidden.cpu(), prediction.detach().cpu().float()
         truth = patchify(images, self.rows, self.columns, normalize=False)
@@ -134,10 +136,8 @@ class Patches:
             full = torch.zeros_like(truth)
             full[hidden] = prediction.flatten(0, 1)
             prediction = full
-        if normalized:
-            deviation = (truth.var(dim=-1, keepdim=True, unbiased=True) + 1e-6).sqrt()
-            prediction = prediction * deviation + truth.mean(dim=-1, keepdim=True)
-        return self._images(torch.where(hidden[..., None], prediction, truth), images)
+        shown = reconstruction.patches(prediction, truth)
+        return self._images(torch.where(hidden[..., None], shown, truth), images)
 
     def _images(self, patches: Tensor, like: Tensor) -> list[Image]:
         return as_images(unpatchify(patches, self.rows, self.columns, *like.shape[-2:]), self.mean, self.std)

@@ -1,22 +1,20 @@
-"""The report of a run: what goes into it, and writing it.
+"""What the report of a run shows.
 
-Takes: `ReportData`, plain data without modules or runs. Gives: one HTML page. Guarantees: the page holds everything it
-shows (no script, no external resource), works from a file, in light and dark and on paper; all text is escaped.
+Takes: numbers, pictures and words. Gives: `ReportData`, plain data without modules or runs. Guarantees: what does not
+fit together, such as pictures without a column, is refused when it is made.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3i_dsl.evaluation.charts import Panel
+from m3i_dsl.evaluation.comparison import Comparison
 from m3i_dsl.evaluation.pictures import Image
-from m3i_dsl.evaluation.result import Comparison
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +69,3 @@ class ReportData:
     table_columns: tuple[str, ...] = ()
     table_rows: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def write_report(data: ReportData, path: Path) -> Path:
-    """Writes the page to `path` as a whole (a new file is renamed onto it) and returns the path."""
-    from m3i_dsl.evaluation.report_page import render_report
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(render_report(data), encoding="utf-8")
-    os.replace(fresh, path)
-    return path

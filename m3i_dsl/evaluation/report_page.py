@@ -1,24 +1,28 @@
-"""The sections of the report as HTML.
+"""The report as one HTML page.
 
-Takes: `ReportData`. Gives: the text of the page, from `report_template.html`. Guarantees: only `charts.escape`d text
-and elements made here get into it; images are data URIs.
+Takes: `ReportData`. Gives: the page, from `report_template.html`, as text or as a file. Guarantees: it holds everything
+it shows (no script, no external resource; images are data URIs), works from a file, in light and dark and on paper;
+only `charts.escape`d text and elements made here get into it.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from collections.abc import Iterable
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from PIL import Image as Pillow
 
 from m3i_dsl.evaluation.charts import Panel, bar, escape, line_chart, scatter
+from m3i_dsl.evaluation.comparison import Comparison, difference_text, result_text
 from m3i_dsl.evaluation.pictures import Image
 from m3i_dsl.evaluation.report import PictureTable, ReportData
-from m3i_dsl.evaluation.result import TRAINED, Comparison, Result
+from m3i_dsl.vocabulary.kinds import TRAINED, Result
 
 _TOKENS = re.compile(
     r"""(?P<comment>\#[^\n]*)
@@ -41,6 +45,15 @@ def render_report(data: ReportData) -> str:
         sections=sections,
         footer=_footer(data),
     )
+
+
+def write_report(data: ReportData, path: Path) -> Path:
+    """Writes the page to `path` as a whole (a new file is renamed onto it) and returns the path. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(render_report(data), encoding="utf-8")
+    os.replace(fresh, path)
+    return path
 
 
 def png_uri(image: Image) -> str:
@@ -78,8 +91,8 @@ def _sections(data: ReportData) -> Iterable[str]:
 
 
 _RESULTS_NOTE = (
-    "Accuracy on the test split, with one standard error. The untrained encoder has the weights of step 0; raw pixels "
-    "skip the encoder. Differences are paired over the same test images."
+    "On the test split, with one standard error where it is known. The untrained encoder has the weights of step 0; "
+    "raw pixels skip the encoder. Differences are paired over the same test images where each has a number of its own."
 )
 _EMBEDDING_NOTE = (
     "t-SNE of frozen features of test images; colour is the category. Position and distance between groups mean little."
@@ -102,18 +115,22 @@ def _verdict(comparisons: tuple[Comparison, ...]) -> str:
     """One sentence that a reader takes away: where training helped, and where not."""
     if not comparisons:
         return ""
-    groups: dict[str, list[str]] = {"better": [], "unclear": [], "worse": []}
+    groups: dict[str, list[str]] = {"better": [], "unclear": [], "unsure": [], "worse": []}
     for comparison in comparisons:
-        difference = comparison.difference(comparison.best_baseline)
-        group = "better" if difference.clear else ("unclear" if difference.value > 0 else "worse")
-        groups[group].append(comparison.trained.name)
+        difference = comparison.over_best_baseline
+        if difference is None:
+            continue
+        close = "unsure" if difference.standard_error is None else "unclear"
+        group = "better" if difference.clear else (close if difference.gain > 0 else "worse")
+        groups[group].append(comparison.name)
     words = {
         "better": "beats every baseline in {}",
-        "unclear": "is above its best baseline in {}, but by less than two standard errors",
+        "unclear": "is better than its best baseline in {}, but by less than two standard errors",
+        "unsure": "is better than its best baseline in {}, by an amount whose standard error is not known",
         "worse": "does not beat its best baseline in {}",
     }
     sentences = [words[group].format(_join(names)) for group, names in groups.items() if names]
-    return f'<p class="verdict">The trained encoder {escape("; it ".join(sentences))}.</p>'
+    return f'<p class="verdict">The trained encoder {escape("; it ".join(sentences))}.</p>' if sentences else ""
 
 
 def _join(names: list[str]) -> str:
@@ -135,50 +152,85 @@ def _facts(data: ReportData) -> str:
 def _results(comparisons: tuple[Comparison, ...]) -> str:
     if not comparisons:
         return ""
-    head = "<tr><th>measurement</th><th>features</th><th></th><th>accuracy</th><th>trained minus this</th></tr>"
+    head = "<tr><th>measurement</th><th>features</th><th></th><th>result</th><th>trained minus this</th></tr>"
     return f'<table class="results"><thead>{head}</thead>{"".join(map(_result_rows, comparisons))}</table>'
 
 
 def _result_rows(comparison: Comparison) -> str:
-    results = (comparison.trained, *comparison.baselines)
+    results = {TRAINED: comparison.trained, **comparison.baselines}
     rows: list[str] = []
-    for index, result in enumerate(results):
-        name = ""
-        if index == 0:
-            words = f"{escape(result.name)}<small>{_settings(comparison)}</small>"
-            name = f'<th scope="rowgroup" rowspan="{len(results)}">{words}</th>'
-        kind = "trained" if result.subject == TRAINED else "baseline"
+    for subject, result in results.items():
+        name, kind = "", "baseline"
+        if result is comparison.trained:
+            words = f"{escape(comparison.name)}<small>{_about(comparison)}</small>"
+            name, kind = f'<th scope="rowgroup" rowspan="{len(results)}">{words}</th>', "trained"
+        shown = bar(result.value, result.standard_error or 0.0, kind, _span(results.values()))
         rows.append(
-            f'<tr class="{kind}">{name}<td>{escape(result.subject)}</td>'
-            f'<td class="bars">{bar(result.value, result.standard_error, kind)}</td>'
-            f"<td>{_accuracy(result)}</td><td>{_difference(comparison, result)}</td></tr>"
+            f'<tr class="{kind}">{name}<td>{escape(subject)}</td><td class="bars">{shown}</td>'
+            f"<td>{_result(result)}</td><td>{_difference(comparison, result)}</td></tr>"
         )
-    return f"<tbody>{''.join(rows)}</tbody>"
+    return f"<tbody>{''.join(rows)}{_parts(comparison)}</tbody>"
 
 
-def _settings(comparison: Comparison) -> str:
-    """The evaluator's arguments, and the C that was chosen."""
+def _about(comparison: Comparison) -> str:
+    """What is measured and which direction is better, the evaluator's arguments, and what was chosen on the way."""
+    measure = comparison.measure
     _, _, arguments = comparison.evaluator.partition("(")
-    words = [arguments.removesuffix(")")] if arguments else []
-    if "c" in comparison.trained.details:
-        words.append(f"chosen C: {comparison.trained.details['c']:g}")
-    return "<br>".join(escape(word) for word in words)
+    words = [f"{measure.name}, {measure.direction}", arguments.removesuffix(")"), comparison.trained.note]
+    return "<br>".join(escape(word) for word in words if word)
 
 
-def _accuracy(result: Result) -> str:
-    if result.standard_error == 0:
-        return f"<b>{100 * result.value:.1f}</b> %"
-    return f"<b>{100 * result.value:.1f}</b> &plusmn; {100 * result.standard_error:.1f} %"
+def _span(results: Iterable[Result]) -> tuple[float, float]:
+    """The axis of a measurement's bars: all of a share, else from 0 to what is farthest from it."""
+    known = list(results)
+    if all(result.measure.unit == "%" for result in known):
+        return 0.0, 1.0
+    ends = [result.value + sign * (result.standard_error or 0.0) for result in known for sign in (-1, 1)]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    return (low, high) if high > low else (0.0, 1.0)
+
+
+def _result(result: Result) -> str:
+    number, _, error = result_text(result).partition(" +- ")
+    error = f" &plusmn; {escape(error)}" if error else ""
+    return f"<b>{escape(number)}</b>{error} {escape(result.measure.unit)}".rstrip()
 
 
 def _difference(comparison: Comparison, result: Result) -> str:
     if result is comparison.trained:
         return ""
     difference = comparison.difference(result)
-    kind = "good" if difference.clear else ("bad" if difference.value <= 0 else "unclear")
-    sign = "+" if difference.value >= 0 else "&minus;"
-    error = f" &plusmn; {100 * difference.standard_error:.1f}" if difference.standard_error else ""
-    return f'<span class="{kind}">{sign}{abs(100 * difference.value):.1f}{error}</span>'
+    kind = "good" if difference.clear else ("bad" if difference.gain <= 0 else "unclear")
+    text = escape(difference_text(difference)).replace("+-", "&plusmn;").replace("-", "&minus;")
+    return f'<span class="{kind}">{text}</span>'
+
+
+WORST = 20
+"""So many categories of a measurement are shown, those that it is worst in."""
+
+
+def _parts(comparison: Comparison) -> str:
+    """Further numbers of the trained encoder, each beside its first baseline's."""
+    trained = comparison.trained
+    beside, other = next(iter(comparison.baselines.items()), ("", None))
+    lines = [
+        (name, str(score), "" if other is None or name not in other.parts else str(other.parts[name]))
+        for name, score in trained.parts.items()
+    ]
+    measure = comparison.measure
+    ordered = sorted(trained.by_category.items(), key=lambda item: measure.gain(item[1]))
+    for name, value in ordered[:WORST]:
+        theirs = None if other is None else other.by_category.get(name)
+        lines.append((name, measure.text(value), "" if theirs is None else measure.text(theirs)))
+    if not lines:
+        return ""
+    more = f", the worst {WORST} of {len(ordered)} categories" if len(ordered) > WORST else ""
+    head = f"<tr><th></th><th>{TRAINED}</th><th>{escape(beside)}</th></tr>"
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    return (
+        f'<tr><td colspan="5"><details><summary>parts of {escape(comparison.name)}{more}</summary>'
+        f'<table class="parts"><thead>{head}</thead><tbody>{body}</tbody></table></details></td></tr>'
+    )
 
 
 def _panels(panels: tuple[Panel, ...]) -> str:

@@ -14,24 +14,25 @@ from typing import Any, cast
 import numpy as np
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from m3i_dsl import __version__
 from m3i_dsl.data.evaluation import normalization
 from m3i_dsl.data.stream import Stream
+from m3i_dsl.evaluation.comparison import Comparison
 from m3i_dsl.evaluation.features import dense_features, frozen, pooled_features
 from m3i_dsl.evaluation.history import read_history
 from m3i_dsl.evaluation.measure import Evaluation
 from m3i_dsl.evaluation.pictures import Image, Patches, as_images, balanced_sample, feature_maps, plane, spread
 from m3i_dsl.evaluation.report import Cloud, PictureTable, ReportData
-from m3i_dsl.evaluation.result import TRAINED, UNTRAINED, Comparison
-from m3i_dsl.evaluation.trained_run import TrainedRun, built_encoder, measured_encoder, view_of
+from m3i_dsl.evaluation.subject import EncoderSubject
+from m3i_dsl.evaluation.trained_run import TrainedRun, measured_encoder, named_evaluations, subject_of, view_of
 from m3i_dsl.ir.inputs import MaskInput, ViewInput
 from m3i_dsl.modules.tokens import blend, partner
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import Objective, Target
 from m3i_dsl.semantics.table import COLUMNS, rows
-from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
+from m3i_dsl.vocabulary.kinds import TRAINED, UNTRAINED, Reconstruction
 from m3i_dsl.vocabulary.values import duration_text
 
 POINTS = 600
@@ -49,15 +50,10 @@ def report_data(
 ) -> ReportData:
     """The page of `run`; `encoder` is the one that was measured."""
     name = measured_encoder(run.program, encoder)
-    pair = {TRAINED: built_encoder(run.executable, name), UNTRAINED: built_encoder(run.untrained(), name)}
-    pair[UNTRAINED].to(run.device)
+    untrained = run.untrained()
+    untrained.module.to(run.device)
+    pair = {TRAINED: subject_of(run.executable, name, run.base), UNTRAINED: subject_of(untrained, name, run.base)}
     record = read_history(run.path / "metrics.jsonl")
-    reference = {
-        comparison.trained.name: (baseline.value, UNTRAINED)
-        for comparison in comparisons
-        for baseline in comparison.baselines
-        if baseline.subject == UNTRAINED
-    }
     pictures = [*_reconstructions(run), _feature_maps(run, evaluation, name, pair)]
     return ReportData(
         recipe_name=run.program.name,
@@ -73,34 +69,44 @@ def report_data(
         },
         comparisons=tuple(comparisons),
         targets=record.target_panels(),
-        progress=record.progress_panels(reference),
+        progress=record.progress_panels(_reference(run, comparisons)),
         speed=record.speed_panels(),
         monitors=record.monitor_panels(),
         warnings=record.warnings,
-        categories=evaluation.categories,
+        categories=evaluation.splits.categories,
         clouds=_clouds(run, evaluation, name, pair),
         pictures=tuple(pictures),
         table_columns=("row", *COLUMNS),
         table_rows=tuple((row_name, *row.cells()) for row_name, row in rows(run.program)),
         notes=(
             "Written by m3ic. Baselines are measured on the same images and with the same settings as the trained "
-            "encoder; the C of the linear probe is chosen on a part of the training split.",
+            "encoder; what is chosen on the way is chosen on a part of the training split.",
         ),
     )
+
+
+def _reference(run: TrainedRun, comparisons: Sequence[Comparison]) -> dict[str, tuple[float, str]]:
+    """The untrained encoder's numbers, by the names of the curves that they are compared with."""
+    measured = {comparison.evaluator: comparison.baselines.get(UNTRAINED) for comparison in comparisons}
+    found: dict[str, tuple[float, str]] = {}
+    for name, declared in named_evaluations(run.program):
+        untrained = measured.get(declared.evaluator.word.text())
+        if untrained is not None:
+            found |= {f"{name}.{part}": (score.value, UNTRAINED) for part, score in untrained.scores().items()}
+    return found
 
 
 def _facts(run: TrainedRun, evaluation: Evaluation, encoder: str, speed: float) -> dict[str, str]:
     program, training = run.program, run.program.training
     view = view_of(program, encoder)
     data = evaluated_data(view.data) or view.data
-    word = program.encoders[encoder].word.word
-    module = built_encoder(run.executable, encoder)
-    count = sum(parameter.numel() for parameter in module.parameters())
-    kind = getattr(word, "model", word.name)
+    splits = evaluation.splits
+    label = program.encoders[encoder].word.word.label()
+    count = sum(parameter.numel() for parameter in run.executable.encoders[encoder].parameters())
     facts = {
-        "data": f"{data.name}: {len(evaluation.train.labels)} training and {len(evaluation.test.labels)} test "
-        f"images in {len(evaluation.categories)} categories",
-        "encoder": f"{encoder}: {kind}, {count / 1e6:.2f} M parameters, images of {view.size[0]} x {view.size[1]}",
+        "data": f"{data.name}: {len(splits.train.labels)} training and {len(splits.test.labels)} test "
+        f"images in {len(splits.categories)} categories",
+        "encoder": f"{encoder}: {label}, {count / 1e6:.2f} M parameters, images of {view.size[0]} x {view.size[1]}",
         "training": f"{duration_text(training.length)}, batch {training.batch}, {training.precision}, "
         f"{run.step} steps done",
         "run": str(run.path),
@@ -110,17 +116,16 @@ def _facts(run: TrainedRun, evaluation: Evaluation, encoder: str, speed: float) 
     return facts
 
 
-def _clouds(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, nn.Module]) -> tuple[Cloud, ...]:
-    test = evaluation.test
+def _clouds(
+    run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, EncoderSubject]
+) -> tuple[Cloud, ...]:
+    test = evaluation.splits.test
     chosen = balanced_sample(test.labels, POINTS)
     images, labels = test.images[chosen], test.labels[chosen]
     normalize = normalization(view_of(run.program, encoder))
-    word = run.program.encoders[encoder].image
     clouds: list[Cloud] = []
-    for title, module in pair.items():
-        features = pooled_features(
-            module, images, prefix=word.shape().prefix, batch=evaluation.batch, precision=evaluation.precision
-        )
+    for title, subject in pair.items():
+        features = pooled_features(subject.encoder, images, prefix=subject.prefix, precision=subject.precision)
         points = plane(features)
         places = spread(points, SHOWN)
         thumbnails = as_images(images[places], normalize.mean, normalize.std)
@@ -129,14 +134,16 @@ def _clouds(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[st
     return tuple(clouds)
 
 
-def _feature_maps(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, nn.Module]) -> PictureTable:
-    images = evaluation.test.images[balanced_sample(evaluation.test.labels, SHOWN)]
+def _feature_maps(
+    run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, EncoderSubject]
+) -> PictureTable:
+    test = evaluation.splits.test
+    images = test.images[balanced_sample(test.labels, SHOWN)]
     normalize = normalization(view_of(run.program, encoder))
-    word = run.program.encoders[encoder].image
-    shape = word.shape()
+    shape = run.program.encoders[encoder].image.shape()
     columns: list[list[Image]] = [as_images(images, normalize.mean, normalize.std)]
-    for module in pair.values():
-        tokens = torch.cat([part.float().cpu() for part in dense_features(module, images, batch=evaluation.batch)])
+    for subject in pair.values():
+        tokens = torch.cat([part.float().cpu() for part in dense_features(subject.encoder, images)])
         columns.append(feature_maps(tokens[:, shape.prefix :], shape.grid.rows, shape.grid.columns, CELL))
     caption = (
         "The first three principal components of the dense features as red, green and blue. Each encoder has a basis "
@@ -148,12 +155,12 @@ def _feature_maps(run: TrainedRun, evaluation: Evaluation, encoder: str, pair: d
 def _reconstructions(run: TrainedRun) -> list[PictureTable]:
     """One table for each target of pixels; the graph is run once on a few images of the first batch of training."""
     wanted = [
-        (objective, target, target.representation.word)
+        (objective, target, reconstruction)
         for objective in run.program.objectives
         for target in objective.targets
+        if (reconstruction := target.representation.word.reconstruction()) is not None
     ]
-    pixel_targets = [(objective, target, word) for objective, target, word in wanted if isinstance(word, DensePixels)]
-    if not pixel_targets:
+    if not wanted:
         return []
     stream = Stream(run.program, run.executable.inputs, base=run.base, device=run.device)
     # Rows are mixed in pairs, so an even number of them is a batch of its own.
@@ -161,8 +168,8 @@ def _reconstructions(run: TrainedRun) -> list[PictureTable]:
     with torch.random.fork_rng(), frozen(run.executable.module):
         output = cast(dict[str, Any], run.executable.module(**batch))
     return [
-        _reconstruction(run, batch, output["representations"], objective, target, word)
-        for objective, target, word in pixel_targets
+        _reconstruction(run, batch, output["representations"], objective, target, reconstruction)
+        for objective, target, reconstruction in wanted
     ]
 
 
@@ -172,7 +179,7 @@ def _reconstruction(
     representations: dict[str, Tensor],
     objective: Objective,
     target: Target,
-    word: DensePixels,
+    reconstruction: Reconstruction,
 ) -> PictureTable:
     encoder = objective.encoder.image
     shape = encoder.shape()
@@ -202,16 +209,17 @@ def _reconstruction(
     )
     columns = [
         covered,
-        patches.predicted(truth, hidden, prediction, normalized=word.normalize),
+        patches.predicted(truth, hidden, prediction, reconstruction),
         as_images(truth, normalize.mean, normalize.std),
     ]
     caption = f"Target `{objective.name}.{target.name}` on images of the first batch. " + (
         "Predicted patches stand among the visible ones." if same and mask is not None else "Every patch is predicted."
     )
-    if word.normalize:
-        caption += " Predictions are normalised by patch; they are shown with the true patch's mean and deviation."
     return PictureTable(
-        "Reconstructions", ("input", "prediction", "target"), tuple(zip(*columns, strict=True))[:SHOWN], caption
+        "Reconstructions",
+        ("input", "prediction", "target"),
+        tuple(zip(*columns, strict=True))[:SHOWN],
+        f"{caption} {reconstruction.note}".rstrip(),
     )
 
 

@@ -1,36 +1,34 @@
 """From a compiled program with trained weights to what is measured and exported.
 
-Takes: an `Executable` and the folder of its recipe. Gives: the encoders that can be measured, each as a `Subject`, the
-splits to measure on, and an encoder as a timm `Backbone`. Guarantees: an image takes the path that the text target
-trained (encoder, pool, projector, predictor, normalisation), without mask and mix.
+Takes: an `Executable` and the folder of its recipe. Gives: the encoders that can be measured, each as a subject, the
+splits to measure on, and an encoder as a timm `Backbone`. Guarantees: an encoder is measured on images of the size and
+normalisation of the view that it is trained on.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from m3i_dsl.data.evaluation import labelled, normalization
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.export import Backbone
-from m3i_dsl.evaluation.features import frozen, pool_tokens
-from m3i_dsl.evaluation.measure import Evaluation, Split, Subject
-from m3i_dsl.lower.executable import Executable, unwrapped
+from m3i_dsl.evaluation.features import Precision
+from m3i_dsl.evaluation.measure import Evaluation
+from m3i_dsl.evaluation.subject import EncoderSubject
+from m3i_dsl.evaluation.text_path import ModuleTextPath
+from m3i_dsl.lower.executable import Executable
 from m3i_dsl.lower.parts import Group
-from m3i_dsl.modules.encoders.timm import model_arguments
 from m3i_dsl.runtime.options import Callback
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
-from m3i_dsl.semantics.program import Objective, Program, Target, View
-from m3i_dsl.vocabulary.encoders.catalogue import timm_model
-from m3i_dsl.vocabulary.encoders.timm import Timm
-from m3i_dsl.vocabulary.kinds import TEXTS, Evaluator
+from m3i_dsl.semantics.program import EvaluationDeclaration, Program, View
+from m3i_dsl.vocabulary.evaluators import DEFAULTS
+from m3i_dsl.vocabulary.kinds import TEXTS, Evaluator, Score, Split, Splits, WordError
 
 LARGEST_SPLIT = 16 * 2**30
 """Bytes of float32 images that the two splits may take."""
@@ -82,62 +80,22 @@ def built_encoder(executable: Executable, name: str) -> nn.Module:
     return executable.encoders[name]
 
 
-def subject_of(executable: Executable, name: str, base: Path) -> Subject:
+def subject_of(executable: Executable, name: str, base: Path) -> EncoderSubject:
     """Encoder `name` of a program as what is measured, with the text path of the objective that trains it."""
+    program = executable.program
     encoder = built_encoder(executable, name)
-    word = executable.program.encoders[name].image
-    subject = Subject(encoder, word.shape().prefix)
-    for objective in executable.program.objectives:
-        for target in objective.targets:
-            if objective.encoder.name == name and target.representation.word.candidates == TEXTS:
-                path = _TextPath(executable, objective, target, base)
-                return Subject(encoder, subject.prefix, path.embed_images, path.embed_texts)
-    return subject
-
-
-@dataclass(frozen=True, eq=False)
-class _TextPath:
-    """The modules that a text target trains. Source of the order: `ir/build_target.py`, `_prediction` and `_text`."""
-
-    executable: Executable
-    objective: Objective
-    target: Target
-    base: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.objective.name}_{self.target.name}"
-
-    def embed_images(self, images: Tensor) -> Tensor:
-        """[B, 3, H, W] -> [B, E], l2-normalised."""
-        word = self.objective.encoder.image
-        encoder = self.executable.encoders[self.objective.encoder.name]
-        predictor = self._module("predictors", self.name)
-        parameter = next(encoder.parameters())
-        shape, predicts = word.shape(), self.target.predictor.word
-        with frozen(self.executable.module):
-            features = cast(Tensor, encoder(images.to(parameter.device, parameter.dtype)))
-            if not predicts.pools:
-                features = pool_tokens(features, shape.prefix, predicts.pooling())
-            projects = self.target.projected
-            if projects and word.projector is not None:
-                features = self._module("projectors", self.objective.encoder.name)(features)
-            prediction = predictor(features, prefix=shape.prefix) if predicts.pools else predictor(features)
-            return F.normalize(prediction, dim=-1)
-
-    def embed_texts(self, texts: list[str]) -> Tensor:
-        """T texts -> [T, E], l2-normalised."""
-        assert self.target.encoder is not None
-        word = self.target.encoder.text
-        encoder = self.executable.encoders[self.target.encoder.name]
-        tokens = torch.from_numpy(word.tokenize(texts, self.base)).to(next(encoder.parameters()).device)
-        with frozen(self.executable.module):
-            return F.normalize(self._module("representations", self.name)(encoder(tokens)), dim=-1)
-
-    def _module(self, section: str, name: str) -> nn.Module:
-        group = self.executable.module.get_submodule(section)
-        assert isinstance(group, Group)
-        return unwrapped(group[name])
+    on_gpu = next(encoder.parameters()).is_cuda
+    precision: Precision = "bf16" if program.training.precision == "bf16" and on_gpu else "fp32"
+    text_path = next(
+        (
+            ModuleTextPath(executable, objective, target, base)
+            for objective in program.objectives
+            for target in objective.targets
+            if objective.encoder.name == name and target.representation.word.candidates == TEXTS
+        ),
+        None,
+    )
+    return EncoderSubject(encoder, program.encoders[name].image.shape().prefix, text_path, precision)
 
 
 def view_of(program: Program, encoder: str) -> View:
@@ -149,7 +107,7 @@ def view_of(program: Program, encoder: str) -> View:
     return program.objectives[0].inputs[0].view
 
 
-def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None, batch: int = 256) -> Evaluation:
+def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) -> Evaluation:
     """The splits of the data that the encoder was trained on (of a mixture: `evaluated_data`), ready to measure on.
 
     `limit` takes so many samples of each split, spread evenly. Raises EvaluationError: M3I0750 when the data has no
@@ -172,28 +130,35 @@ def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None, ba
     ]
     train, test = (Split(split.images, split.labels) for split in splits)
     return Evaluation(
-        train=train,
-        test=test,
-        categories=run.categories[data.name],
+        Splits(train, test, run.categories[data.name], run.device),
         untrained=lambda: subject_of(_on(run.untrained(), run.device), encoder, run.base),
-        device=run.device,
-        batch=batch,
-        precision="bf16" if program.training.precision == "bf16" and run.device.type == "cuda" else "fp32",
     )
 
 
-def measurements(executable: Executable, evaluation: Evaluation, base: Path) -> list[Callback]:
-    """The recipe's evaluations as training calls them: `knn.accuracy` in [0, 1] of the encoder in training."""
-    encoder = measured_encoder(executable.program)
+def named_evaluations(program: Program) -> Iterator[tuple[str, EvaluationDeclaration]]:
+    """The recipe's evaluations by the names of their records: `knn`, and `knn 2` for another line of that word."""
     met: Counter[str] = Counter()
-    callbacks: list[Callback] = []
-    for declared in executable.program.evaluations:
-        word = declared.evaluator.word
-        met[word.name] += 1
-        name = word.name if met[word.name] == 1 else f"{word.name} {met[word.name]}"
+    for declared in program.evaluations:
+        name = declared.evaluator.word.name
+        met[name] += 1
+        yield (name if met[name] == 1 else f"{name} {met[name]}"), declared
 
-        def measure(_: int, word: Evaluator = word, name: str = name) -> dict[str, float]:
-            return {f"{name}.accuracy": evaluation.result(word, subject_of(executable, encoder, base)).value}
+
+def evaluators_of(program: Program) -> list[Evaluator]:
+    """What the recipe asks for, each once; kNN and the linear probe for a recipe that asks for nothing."""
+    declared = dict.fromkeys(declared.evaluator.word for declared in program.evaluations)
+    return list(declared or DEFAULTS)
+
+
+def measurements(executable: Executable, evaluation: Evaluation, base: Path) -> list[Callback]:
+    """The recipe's evaluations as training calls them: `knn.accuracy` and the like of the encoder in training."""
+    encoder = measured_encoder(executable.program)
+    callbacks: list[Callback] = []
+    for name, declared in named_evaluations(executable.program):
+
+        def measure(_: int, word: Evaluator = declared.evaluator.word, name: str = name) -> dict[str, Score]:
+            result = evaluation.result(word, subject_of(executable, encoder, base))
+            return {f"{name}.{part}": score for part, score in result.scores().items()}
 
         callbacks.append((declared.every, measure))
     return callbacks
@@ -217,15 +182,13 @@ def _on(executable: Executable, device: torch.device) -> Executable:
 def backbone_of(run: TrainedRun, encoder: str) -> Backbone:
     """Encoder `encoder` as timm's model, without what m3ic put around it. Raises EvaluationError (M3I0761)."""
     module, declaration = built_encoder(run.executable, encoder), run.program.encoders[encoder]
-    word = declaration.word.word
-    if not isinstance(word, Timm):
-        raise errors.EvaluationError(
-            errors.NOT_A_TIMM_BACKBONE,
-            f"encoder `{encoder}` is `{word.name}`, which timm does not have",
-            help="export an encoder that is written `timm(...)`",
-        )
+    try:
+        form = declaration.word.word.backbone(module)
+    except WordError as fault:
+        message = f"encoder `{encoder}` cannot be exported: {fault.message}"
+        raise errors.EvaluationError(errors.NOT_A_TIMM_BACKBONE, message, help=fault.help or "") from fault
     normalize = normalization(view_of(run.program, encoder))
-    model = module.get_submodule("model")
+    model = form.model
     inside = {id(parameter) for parameter in model.parameters()}
     left_out = [
         f"`{name}` of the encoder" for name, parameter in module.named_parameters() if id(parameter) not in inside
@@ -243,9 +206,9 @@ def backbone_of(run: TrainedRun, encoder: str) -> Backbone:
     }
     return Backbone(
         model=model,
-        architecture=word.model.split(".")[0],
-        arguments=model_arguments(word, timm_model(word.model)),
-        image=(word.image, word.image),
+        architecture=form.architecture,
+        arguments=form.arguments,
+        image=declaration.image.shape().image,
         mean=normalize.mean,
         std=normalize.std,
         left_out=left_out,

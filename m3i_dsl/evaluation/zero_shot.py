@@ -1,8 +1,8 @@
 """Zero-shot recognition: categories by their names alone.
 
-Takes: a function from images to predicted text embeddings, one from texts to text embeddings, the category names and
-the prompts. Gives: the accuracy on the test split. Guarantees: no labelled example is used; the images take the very
-path that the text target trained (encoder, then predictor), which the caller wires.
+Takes: the path of a text target (images and texts to embeddings), the category names and the prompts. Gives: the
+accuracy on the test split. Guarantees: no labelled example is used; the images take the very path that the text target
+trained (encoder, then predictor), which the caller wires.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from m3i_dsl.evaluation import errors
+from m3i_dsl.evaluation.accuracy import accuracy
 from m3i_dsl.evaluation.features import batches, finite
-from m3i_dsl.evaluation.result import CHANCE, Result, accuracy
-
-EmbedImages = Callable[[Tensor], Tensor]
-"""Images [B, 3, H, W] -> predicted text embeddings [B, E], in evaluation mode and without gradient."""
+from m3i_dsl.vocabulary.kinds import Result, TextPath
 
 EmbedTexts = Callable[[list[str]], Tensor]
 """T texts -> text embeddings [T, E], in evaluation mode and without gradient."""
@@ -44,25 +42,27 @@ def category_embeddings(embed_texts: EmbedTexts, categories: Sequence[str], temp
 
 
 def zero_shot(
-    embed_images: EmbedImages,
-    embed_texts: EmbedTexts,
+    path: TextPath | None,
     images: Tensor | Iterable[Tensor],
     labels: Tensor,
     *,
     categories: Sequence[str],
     templates: Sequence[str],
-    subject: str = "trained",
     batch: int = 256,
 ) -> Result:
-    """Accuracy of taking the category whose embedding has the largest cosine with the image's predicted embedding."""
-    texts_CE = category_embeddings(embed_texts, categories, templates)
-    parts = [F.normalize(finite(embed_images(part).float()), dim=1).to(texts_CE) for part in batches(images, batch)]
+    """Accuracy of taking the category whose embedding has the largest cosine with the image's predicted embedding.
+
+    Raises EvaluationError: M3I0754 without a path, M3I0753 when two categories have the same name.
+    """
+    if path is None:
+        raise errors.EvaluationError(
+            errors.NO_TEXT_TARGET,
+            "`zero_shot` needs a target with text embeddings, and the recipe has none",
+            help="add a target with `representation text embedding of ...`, or leave `zero_shot` out",
+        )
+    texts_CE = category_embeddings(path.embed_texts, categories, templates)
+    parts = [
+        F.normalize(finite(path.embed_images(part).float()), dim=1).to(texts_CE) for part in batches(images, batch)
+    ]
     predicted = (torch.cat(parts) @ texts_CE.T).argmax(dim=1)
-    return accuracy(
-        "zero_shot", subject, predicted, labels, {"prompts": list(templates), "categories": len(categories)}
-    )
-
-
-def chance(name: str, categories: int, n: int) -> Result:
-    """The accuracy of guessing uniformly among `categories`."""
-    return Result(name, CHANCE, 1 / categories, 0.0, n, {"categories": categories})
+    return accuracy(predicted, labels, categories, {"prompts": list(templates), "categories": len(categories)})

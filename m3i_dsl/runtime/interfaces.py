@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.reporting.resources import Memory
 from m3i_dsl.semantics.program import Program
+from m3i_dsl.vocabulary.kinds import Score
 from m3i_dsl.vocabulary.values import Ramp
 
 Batch = Mapping[str, Tensor]
@@ -113,7 +114,7 @@ class Display(Protocol):
 
     def update(self, progress: Progress) -> None: ...
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None: ...
+    def evaluated(self, step: int, results: Mapping[str, Score]) -> None: ...
 
     def say(self, text: str) -> None:
         """A remark on a line of its own."""

@@ -40,6 +40,7 @@ from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
 from m3i_dsl.runtime.precision import precision_for
 from m3i_dsl.runtime.recomputing import recompute_blocks
 from m3i_dsl.runtime.reporting.configuration import configuration_of
+from m3i_dsl.runtime.reporting.metrics import recorded_scores
 from m3i_dsl.runtime.reporting.reporter import Measured, Reporter
 from m3i_dsl.runtime.reporting.resources import name_of
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
@@ -49,6 +50,7 @@ from m3i_dsl.runtime.signals import Interrupted, StopRequest
 from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
 from m3i_dsl.runtime.state import seed_random, undisturbed
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
+from m3i_dsl.vocabulary.kinds import Score
 
 EPOCH_SAVE_SECONDS = 20.0
 LONGEST_UNSAVED_SECONDS = 600.0
@@ -100,7 +102,7 @@ class Trainer:
         self._store = CheckpointStore(run.checkpoints, options.keep, self._processes)
         self._saved_at = time.monotonic()
         self._monitor = CollapseMonitor()
-        self._results: dict[str, float] = {}
+        self._results: dict[str, Score] = {}
         self._broken = 0
 
         # Everything that moves is made here, once the module is where it will be trained.
@@ -303,7 +305,7 @@ class Trainer:
             if not every.due(done):
                 continue
 
-            def measured(measure: Callable[[int], Mapping[str, float]] = measure) -> dict[str, float] | None:
+            def measured(measure: Callable[[int], Mapping[str, Score]] = measure) -> dict[str, Score] | None:
                 if not whole:
                     return dict(measure(done))
                 try:
@@ -380,7 +382,7 @@ class Trainer:
         with self._watchdog.untimed(f"writing the checkpoint of step {done}"):
             self._store.wait()
         if done >= self._total and self._stop.signal is None:
-            summary = {"schema": 1, "step": done, "results": self._results}
+            summary = {"schema": 1, "step": done, **recorded_scores(self._results)}
             if self._processes.first:
                 write_json(self._run.summary, summary)
             self._report.end(done, "finished", "all steps and evaluations")

@@ -17,9 +17,10 @@ from m3i_dsl.runtime.compiling import CompileMode
 from m3i_dsl.runtime.faults import NO_DEVICE, TrainingFault
 from m3i_dsl.runtime.recomputing import Recompute
 from m3i_dsl.runtime.reporting.settings import Reporting
+from m3i_dsl.vocabulary.kinds import Score
 from m3i_dsl.vocabulary.values import Duration
 
-Callback = tuple[Duration | None, Callable[[int], Mapping[str, float]]]
+Callback = tuple[Duration | None, Callable[[int], Mapping[str, Score]]]
 """A measurement and how often it is made; None is at the end of training. It is given the number of completed steps."""
 
 
@@ -54,7 +55,7 @@ class Outcome:
     step: int
     run: Path
     exit_code: int = 0
-    results: Mapping[str, float] = field(default_factory=dict[str, float])
+    results: Mapping[str, Score] = field(default_factory=dict[str, Score])
 
 
 def device_named(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

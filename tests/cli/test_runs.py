@@ -129,7 +129,14 @@ def test_the_list_has_the_newest_first(capsys: pytest.CaptureFixture[str]) -> No
         ("b-1", "stopped", 20),
         ("a-1", "finished", 40),
     ]
-    assert document[3]["evaluations"] == {"knn.accuracy": {"last": 0.9, "best": 0.91, "best_step": 20}}
+    assert document[3]["evaluations"] == {
+        "knn.accuracy": {
+            "measure": {"name": "accuracy", "unit": "%", "better": "higher"},
+            "last": 0.9,
+            "best": 0.91,
+            "best_step": 20,
+        }
+    }
     assert document[3]["losses"] == {"total": 1.0, "mim.pixels": 1.0} and document[1]["losses"] == {}
     assert (document[3]["restarts"], document[3]["resumes"], document[3]["trained_seconds"]) == (1, 0, 45.0)
 

@@ -22,6 +22,7 @@ from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.vocabulary.kinds import Measure, Score
 from m3i_dsl.vocabulary.values import Duration
 from tests.runtime.tiny import IDENTITY, Silent, TinyGraph, TinyStream, tiny_graph, trainer
 
@@ -80,9 +81,9 @@ def trained(
     )
     display = Silent()
 
-    def measure(done: int) -> dict[str, float]:
+    def measure(done: int) -> dict[str, Score]:
         _struck(fault, rank, done, "term while evaluating")
-        return {"steps": float(done)}
+        return {"steps": Score(float(done), Measure("steps"))}
 
     folder = _folder(path, resume, rank)
     if processes.control is not None:
@@ -103,7 +104,14 @@ def trained(
             return Ended(-1, 1, told, tuple(display.said), _state(graph))
         except TrainingFault as problem:
             return Ended(-1, 1, (f"{problem.code}: {problem.message}",), tuple(display.said), _state(graph))
-    return Ended(outcome.step, outcome.exit_code, (), tuple(display.said), _state(graph), dict(outcome.results))
+    return Ended(
+        outcome.step,
+        outcome.exit_code,
+        (),
+        tuple(display.said),
+        _state(graph),
+        {name: score.value for name, score in outcome.results.items()},
+    )
 
 
 def _folder(path: Path, resume: bool, rank: int) -> RunFolder:

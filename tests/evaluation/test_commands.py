@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedRun:
         device=torch.device("cpu"),
     )
     for module in (command, export_command):
-        monkeypatch.setattr(module, "load_run", lambda _path, _device: trained)
+        monkeypatch.setattr(module, "opened_run", lambda _arguments: trained)
     monkeypatch.chdir(tmp_path)
     return trained
 
@@ -79,7 +80,7 @@ def test_eval_prints_a_table_and_writes_the_page(run: TrainedRun, capsys: pytest
     assert "knn" in shown.out
     assert "raw pixels" in shown.out
     assert f"report: {run.path / 'report.html'}" in shown.out
-    assert "no `evaluate` block" in shown.err
+    assert "no `evaluate` block: measuring `knn` and `linear` as they are by default" in shown.err
     assert "plain" in (run.path / "report.html").read_text(encoding="utf-8")
     assert [row["name"] for row in json.loads((run.path / "results.json").read_text())["results"]] == ["knn", "linear"]
 
@@ -88,6 +89,7 @@ def test_eval_json_is_the_only_thing_on_standard_output(run: TrainedRun, capsys:
     assert main(["eval", "--limit", "60", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["recipe"], record["step"], record["encoder"], record["limit"]) == ("plain", 3, "image", 60)
+    assert record["schema"] == 2
     assert record["results"][0]["trained"]["n"] == 60
     assert "report" not in record
     assert not (run.path / "report.html").exists()
@@ -148,7 +150,7 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
         lock = done.lock
 
     monkeypatch.setattr(driver, "load_artifact", lambda *_, **__: (Artifact(), compiled().executable))
-    loaded = command.load_run(folder, "cpu")
+    loaded = command.opened_run(argparse.Namespace(run=folder, device="cpu"))
     assert (loaded.step, loaded.base, loaded.fingerprint) == (12, tmp_path, "f" * 64)
     expected = done.executable.module.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.executable.module.state_dict().items())
@@ -161,5 +163,5 @@ def test_a_run_without_checkpoint(tmp_path: Path) -> None:
     with RunFolder.create(folder, Identity("plain", "f" * 64, {})):
         pass
     with pytest.raises(EvaluationError) as caught:
-        command.load_run(folder, "cpu")
+        command.opened_run(argparse.Namespace(run=folder, device="cpu"))
     assert caught.value.code == "M3I0755"

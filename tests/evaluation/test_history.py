@@ -6,8 +6,9 @@ import json
 import math
 from pathlib import Path
 
-from m3i_dsl.evaluation.history import read_history
-from m3i_dsl.runtime.reporting.metrics import MetricsLog
+from m3i_dsl.evaluation.history import history, read_history
+from m3i_dsl.runtime.reporting.metrics import MetricsLog, recorded_scores
+from m3i_dsl.vocabulary.kinds import Measure, Score
 
 
 def record(path: Path) -> None:
@@ -36,18 +37,22 @@ def record(path: Path) -> None:
 
 def test_panels_of_a_run(tmp_path: Path) -> None:
     record(tmp_path / "metrics.jsonl")
-    history = read_history(tmp_path / "metrics.jsonl")
-    intra, inter = history.target_panels()
+    read = read_history(tmp_path / "metrics.jsonl")
+    intra, inter = read.target_panels()
     assert (intra.title, list(intra.curves[0].x)) == ("m3i.intra", [10, 20, 30])
     assert [math.isfinite(value) for value in inter.curves[0].y] == [True, False, True]
-    (progress,) = history.progress_panels({"knn": (0.4, "untrained")})
+    (progress,) = read.progress_panels({"knn.accuracy": (0.4, "untrained")})
+    assert (progress.title, progress.y_label) == (
+        "knn accuracy",
+        "%",
+    )  # a record without measures: shares by their name
     assert list(progress.curves[0].y) == [50.0, 80.0]
     assert progress.reference == ((40.0, "untrained"),)
-    throughput, wait = history.speed_panels()
+    throughput, wait = read.speed_panels()
     assert list(throughput.curves[0].y) == [100.0, 300.0, 200.0]
     assert list(wait.curves[0].y) == [25.0] * 3
-    assert history.mean_speed == 200.0
-    assert history.warnings == ("step 20: `m3i.intra` is collapsing",)
+    assert read.mean_speed == 200.0
+    assert read.warnings == ("step 20: `m3i.intra` is collapsing",)
 
 
 def test_monitors_share_colours_by_target(tmp_path: Path) -> None:
@@ -71,6 +76,18 @@ def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
 
 
 def test_no_record_gives_no_panels(tmp_path: Path) -> None:
-    history = read_history(tmp_path / "metrics.jsonl")
-    assert history.target_panels() == history.speed_panels() == history.monitor_panels() == ()
-    assert history.mean_speed == 0.0
+    read = read_history(tmp_path / "metrics.jsonl")
+    assert read.target_panels() == read.speed_panels() == read.monitor_panels() == ()
+    assert read.mean_speed == 0.0
+
+
+def test_a_measure_keeps_its_unit_and_direction() -> None:
+    surprise = Measure("surprise", "nats", "lower")
+    records = [
+        {"event": "evaluation", "step": step, **recorded_scores({"mine.surprise": Score(1 / step, surprise)})}
+        for step in (1, 2)
+    ]
+    (progress,) = history(records).progress_panels({"mine.surprise": (2.0, "untrained")})
+    assert (progress.title, progress.y_label) == ("mine surprise", "nats, lower is better")
+    assert list(progress.curves[0].y) == [1.0, 0.5]
+    assert progress.reference == ((2.0, "untrained"),)

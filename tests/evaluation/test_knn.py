@@ -59,8 +59,8 @@ def test_accuracy_and_its_error() -> None:
     result = knn(train, torch.tensor([0, 1]), test, torch.tensor([0, 1, 0, 0]), k=1)
     assert result.value == pytest.approx(0.75)
     assert result.standard_error == pytest.approx(math.sqrt(0.75 * 0.25 / 4))
-    assert result.correct is not None
-    assert result.correct.tolist() == [True, True, False, True]
+    assert result.samples is not None
+    assert result.samples.tolist() == [1, 1, 0, 1]
 
 
 def test_more_neighbours_than_samples_means_all_and_is_said() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from m3i_dsl.evaluation.pictures import Patches, as_images, balanced_sample, feature_maps, plane, spread
 from m3i_dsl.modules.pixels import patchify
+from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
@@ -38,11 +39,12 @@ def test_a_perfect_prediction_is_the_image() -> None:
     patches = Patches(4, 4, MEAN, STD)
     for normalized in (False, True):
         target = patchify(images, 4, 4, normalize=normalized)
+        reconstruction = DensePixels(normalize=normalized).reconstruction()
         for prediction in (target, target[hidden].unflatten(0, (3, 9))):
-            shown = patches.predicted(images, hidden, prediction, normalized=normalized)
+            shown = patches.predicted(images, hidden, prediction, reconstruction)
             difference = np.stack(shown).astype(int) - np.stack(as_images(images, MEAN, STD)).astype(int)
             assert abs(difference).max() <= 1
-    wrong = patches.predicted(images, hidden, torch.zeros(3, 9, 12), normalized=False)
+    wrong = patches.predicted(images, hidden, torch.zeros(3, 9, 12), DensePixels().reconstruction())
     changed = (np.stack(wrong) != np.stack(as_images(images, MEAN, STD))).any(axis=3)
     cells = torch.from_numpy(changed).view(3, 4, 2, 4, 2).permute(0, 1, 3, 2, 4).flatten(3).any(3).flatten(1)
     assert torch.equal(cells, hidden)

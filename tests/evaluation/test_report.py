@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from m3i_dsl.evaluation.accuracy import accuracy
 from m3i_dsl.evaluation.charts import Curve, Panel, line_chart, nice_ticks, tick_text
-from m3i_dsl.evaluation.report import Cloud, PictureTable, ReportData, write_report
-from m3i_dsl.evaluation.report_page import highlight, render_report
-from m3i_dsl.evaluation.result import Comparison, accuracy
-from m3i_dsl.evaluation.result import Result as Measured
+from m3i_dsl.evaluation.comparison import Comparison
+from m3i_dsl.evaluation.report import Cloud, PictureTable, ReportData
+from m3i_dsl.evaluation.report_page import highlight, render_report, write_report
+from m3i_dsl.vocabulary.kinds import Measure, Result, Score
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" ]]>"
 VOID = {"meta", "img", "br", "hr", "input", "link"}
@@ -54,11 +55,9 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def measured(correct: int, subject: str, name: str = "knn") -> Measured:
+def measured(correct: int, note: str = "", name: str = "cat") -> Result:
     predicted = torch.tensor([1] * correct + [0] * (100 - correct))
-    return accuracy(
-        name, subject, predicted, torch.ones(100, dtype=torch.int64), {"c": 0.1} if name == "linear" else {}
-    )
+    return accuracy(predicted, torch.ones(100, dtype=torch.int64), ("none", name), note=note)
 
 
 def data() -> ReportData:
@@ -75,10 +74,8 @@ def data() -> ReportData:
         facts={"encoder": "vit_tiny"},
         versions={"torch": "2.99", "timm": "1.99"},
         comparisons=(
-            Comparison("knn(k: 20)", measured(93, "trained"), (measured(80, "untrained"), measured(60, "raw pixels"))),
-            Comparison(
-                "linear(held_out: 20%)", measured(70, "trained", "linear"), (measured(71, "untrained", "linear"),)
-            ),
+            Comparison("knn", "knn(k: 20)", measured(93), {"untrained": measured(80), "raw pixels": measured(60)}),
+            Comparison("linear", "linear(held_out: 20%)", measured(70, "chosen C: 0.1"), {"untrained": measured(71)}),
         ),
         targets=(Panel("m3i.intra", "loss", (curve,)),),
         progress=(Panel("knn accuracy", "%", (curve,), reference=((0.5, "untrained"),)),),
@@ -128,6 +125,38 @@ def test_everything_is_on_the_page() -> None:
     assert page.tags.count("image") == 2
 
 
+def test_a_measure_of_its_own_is_shown_in_its_unit_and_direction() -> None:
+    surprise, rank = Measure("surprise", "nats", "lower"), Measure("rank")
+    page = render_report(
+        ReportData(
+            "r",
+            "",
+            "now",
+            "sha256:0",
+            comparisons=(
+                Comparison(
+                    "mine",
+                    "mine(alpha: 2)",
+                    Result(surprise, 2.0, 30, 0.25, parts={"rank": Score(12.5, rank)}),
+                    {"untrained": Result(surprise, 5.0, 30, 0.25, parts={"rank": Score(3.0, rank)})},
+                ),
+                Comparison("vague", "vague", Result(rank, 5.0, 30), {"untrained": Result(rank, 3.0, 30)}),
+            ),
+        )
+    )
+    text = Elements(page).text
+    assert "surprise, lower is better" in text and "rank, higher is better" in text
+    assert "2 \u00b1 0.25 nats" in text
+    assert "\u22123 \u00b1 0.35" in text  # the trained encoder is three nats lower
+    assert '<span class="good">&minus;3' in page
+    assert "beats every baseline in mine" in text
+    assert "better than its best baseline in vague, by an amount whose standard error is not known" in text
+    assert re.search(r"parts of mine.*rank12.53", text)
+    first, second = re.findall(r'class="fill" x="0.0" width="([\d.]+)"', page)[:2]
+    assert float(second) == pytest.approx(300 * 5 / 5.25, abs=0.1)  # the axis ends where the longest whisker ends
+    assert float(first) == pytest.approx(300 * 2 / 5.25, abs=0.1)
+
+
 def test_nothing_outside_is_referred_to() -> None:
     text = render_report(data())
     page = Elements(text)
@@ -146,7 +175,16 @@ def test_all_text_is_escaped() -> None:
     curve = Curve(HOSTILE, [0, 1], [0, 1])
     panel = Panel(HOSTILE, HOSTILE, (curve, replace(curve, name="other")), HOSTILE, HOSTILE, ((0.5, HOSTILE),))
     image = np.zeros((2, 2, 3), dtype=np.uint8)
-    result = measured(50, HOSTILE, HOSTILE)
+    hostile_measure = Measure(HOSTILE, HOSTILE, "lower")
+    result = Result(
+        hostile_measure,
+        3.0,
+        10,
+        0.5,
+        parts={HOSTILE: Score(1.0, hostile_measure)},
+        by_category={HOSTILE: 2.0},
+        note=HOSTILE,
+    )
     page = Elements(
         render_report(
             ReportData(
@@ -156,7 +194,7 @@ def test_all_text_is_escaped() -> None:
                 fingerprint=HOSTILE,
                 facts={HOSTILE: HOSTILE},
                 versions={HOSTILE: HOSTILE},
-                comparisons=(Comparison(f"{HOSTILE}({HOSTILE})", result, (result,)),),
+                comparisons=(Comparison(HOSTILE, f"{HOSTILE}({HOSTILE})", result, {HOSTILE: replace(result)}),),
                 targets=(panel,),
                 progress=(panel,),
                 speed=(panel,),

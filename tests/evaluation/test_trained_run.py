@@ -14,7 +14,7 @@ from m3i_dsl.data.stream import Stream
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.export import export_timm
 from m3i_dsl.evaluation.features import frozen
-from m3i_dsl.evaluation.report import write_report
+from m3i_dsl.evaluation.report_page import write_report
 from m3i_dsl.evaluation.run_report import report_data
 from m3i_dsl.evaluation.trained_run import (
     TrainedRun,
@@ -24,9 +24,11 @@ from m3i_dsl.evaluation.trained_run import (
     measured_encoder,
     measurements,
     subject_of,
+    view_of,
 )
 from m3i_dsl.ir.inputs import TextInput, ViewInput
 from m3i_dsl.source import SourceFile
+from m3i_dsl.vocabulary.evaluators import Knn
 
 RECIPE = """m3i 1
 recipe small
@@ -110,25 +112,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 
 def test_images_and_texts_take_the_path_of_the_graph(run: TrainedRun) -> None:
     subject = subject_of(run.executable, "image", run.base)
-    assert subject.embed_images is not None
-    assert subject.embed_texts is not None
+    assert subject.text_path is not None
     stream = Stream(run.program, run.executable.inputs, base=run.base)
     batch = dict(stream.batch_at(0))
     with frozen(run.executable.module):
         represented = run.executable.module(**batch)["representations"]
     (view,) = [source.name for source in run.executable.inputs if isinstance(source, ViewInput)]
-    torch.testing.assert_close(subject.embed_images(batch[view]), represented["clip.caption/prediction"])
+    torch.testing.assert_close(subject.text_path.embed_images(batch[view]), represented["clip.caption/prediction"])
     (text,) = [source for source in run.executable.inputs if isinstance(source, TextInput)]
     samples = stream.batch_at(0).samples
     captions = [stream.sources["digits"].read(int(sample), frozenset({"text"})).text for sample in samples]
     assert text.encoder == "words"
-    embedded = subject.embed_texts([caption for caption in captions if caption is not None])
+    embedded = subject.text_path.embed_texts([caption for caption in captions if caption is not None])
     torch.testing.assert_close(embedded, represented["clip.caption/target"])
     assert run.executable.module.training
 
 
 def test_an_encoder_without_text_target_has_no_text_path(run: TrainedRun) -> None:
-    assert subject_of(run.executable, "momentum", run.base).embed_images is None
+    assert subject_of(run.executable, "momentum", run.base).text_path is None
 
 
 def test_encoders_are_chosen_by_name(run: TrainedRun) -> None:
@@ -154,7 +155,7 @@ def test_training_measures_by_name(run: TrainedRun) -> None:
     evaluation = evaluation_of(run, "image", limit=40)
     found = measurements(run.executable, evaluation, run.base)
     assert [every is None for every, _ in found] == [False, True, True]
-    results = {name: value for _, measure in found for name, value in measure(1).items()}
+    results = {name: score.value for _, measure in found for name, score in measure(1).items()}
     assert list(results) == ["knn.accuracy", "knn 2.accuracy", "zero_shot.accuracy"]
     assert all(0 <= value <= 1 for value in results.values())
 
@@ -198,6 +199,79 @@ def test_a_text_encoder_is_not_exported(run: TrainedRun) -> None:
     with pytest.raises(EvaluationError) as caught:
         backbone_of(run, "words")
     assert caught.value.code == "M3I0761"
+
+
+TWO_VIEWS = """m3i 1
+recipe two
+data digits = embedded("digits")
+view large of digits.image = crop(32px, scale: 40%..100%)
+view small of digits.image = crop(16px, scale: 40%..100%) | normalize(mean: (0.1, 0.2, 0.3), std: (0.5, 0.5, 0.5))
+encoder first    = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 24, depth: 1, heads: 2)
+encoder second   = timm("vit_tiny_patch16_224", image: 16px, patch: 8px, width: 24, depth: 1, heads: 2)
+encoder averaged = ema of second(0.9)
+objective one {
+  input     large
+  represent dense feature of first
+  target category {
+    data           category
+    representation category embedding
+    predictor      linear
+    regularization negative categories
+    distribution   boltzmann(temperature: 1)
+  }
+}
+objective other {
+  input     masked small by random(50%)
+  represent dense feature of second
+  target dense {
+    data           small
+    representation dense feature of averaged
+    predictor      decoder(layers: 1, heads: 2)
+    regularization stop gradient
+    distribution   gaussian
+  }
+}
+train {
+  batch     16
+  epochs    1 epochs
+  optimizer adamw(lr: 1e-3)
+  schedule  cosine
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    def build() -> driver.Compiled:
+        return driver.compile_program(driver.check_file(SourceFile("two.m3i", TWO_VIEWS)).required(), Path())
+
+    done = build()
+    return TrainedRun(
+        path=tmp_path_factory.mktemp("two"),
+        executable=done.executable,
+        base=Path(),
+        untrained=lambda: build().executable,
+        categories={name: locked.categories for name, locked in done.lock.data.items()},
+        step=1,
+        fingerprint="f" * 64,
+        device=torch.device("cpu"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoder", "view", "size"),
+    [("first", "large", (32, 32)), ("second", "small", (16, 16)), ("averaged", "small", (16, 16))],
+)
+def test_an_encoder_sees_the_view_of_the_objective_that_trains_it(
+    two: TrainedRun, encoder: str, view: str, size: tuple[int, int]
+) -> None:
+    """The first objective's view would give the others images of another size and normalisation."""
+    assert view_of(two.program, encoder).name == view
+    evaluation = evaluation_of(two, encoder, limit=20)
+    assert evaluation.splits.test.images.shape[-2:] == size
+    assert evaluation.result(Knn(k=3), subject_of(two.executable, encoder, two.base)).n == 20
+    assert backbone_of(two, encoder).image == size
+    assert backbone_of(two, encoder).mean[0] == pytest.approx(0.1 if view == "small" else 0.485, abs=0.05)
 
 
 def test_data_without_categories_is_refused(run: TrainedRun) -> None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from m3i_dsl.evaluation.accuracy import chance
 from m3i_dsl.evaluation.errors import EvaluationError
-from m3i_dsl.evaluation.zero_shot import category_embeddings, chance, zero_shot
+from m3i_dsl.evaluation.zero_shot import category_embeddings, zero_shot
 from m3i_dsl.vocabulary.evaluators import ZeroShot
 from m3i_dsl.vocabulary.kinds import WordError
 
@@ -23,6 +24,11 @@ def embed_texts(texts: list[str]) -> Tensor:
 
 def embed_images(images: Tensor) -> Tensor:
     return images.flatten(1)[:, :6]
+
+
+class Path:
+    embed_texts = staticmethod(embed_texts)
+    embed_images = staticmethod(embed_images)
 
 
 def test_prompts_are_normalised_averaged_and_normalised() -> None:
@@ -43,7 +49,7 @@ def test_accuracy_is_that_of_the_definition() -> None:
             float(torch.cosine_similarity(embed_images(image[None])[0], embedding, dim=0)) for embedding in embeddings
         ]
         right += cosines.index(max(cosines)) == label
-    result = zero_shot(embed_images, embed_texts, images, labels, categories=NAMES, templates=TEMPLATES, batch=6)
+    result = zero_shot(Path(), images, labels, categories=NAMES, templates=TEMPLATES, batch=6)
     assert result.value == pytest.approx(right / 20)
     assert result.details == {"prompts": list(TEMPLATES), "categories": 3}
 
@@ -60,8 +66,8 @@ def test_repeated_names_are_an_error() -> None:
 
 
 def test_chance_has_no_error() -> None:
-    result = chance("zero_shot", 4, 100)
-    assert (result.value, result.standard_error, result.subject) == (0.25, 0.0, "chance")
+    result = chance(4, 100)
+    assert (result.value, result.standard_error, result.n) == (0.25, 0.0, 100)
 
 
 def test_prompts_are_split_at_bars() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from m3i_dsl.evaluation.measure import Split
+from m3i_dsl.vocabulary.kinds import Split
 
 
 class Tokens(nn.Module):

@@ -13,6 +13,7 @@ from m3i_dsl.runtime.reporting.display import Clock, PlainDisplay, display_for
 from m3i_dsl.runtime.reporting.live import LiveDisplay
 from m3i_dsl.runtime.reporting.resources import Memory
 from m3i_dsl.runtime.reporting.text import duration, sparkline
+from m3i_dsl.vocabulary.kinds import ACCURACY, Measure, Score
 
 PLAN = Plan("tiny", 0, 100, 100, 10, 8, ("m3i.intra", "m3i.inter"))
 
@@ -57,7 +58,9 @@ def test_the_live_display_shows_targets_rates_monitors_and_evaluations() -> None
     display.start(PLAN)
     for step in range(10, 60, 10):
         display.update(progress(step))
-    display.evaluated(50, {"knn.accuracy": 0.91})
+    surprise = Measure("surprise", "nats", "lower")
+    for accuracy, nats in ((0.91, 0.25), (0.905, 0.5)):
+        display.evaluated(50, {"knn.accuracy": Score(accuracy, ACCURACY), "mine.surprise": Score(nats, surprise)})
     display.warn(Notice("M3I0710", "the target vectors of `m3i.intra` are collapsing", helps=("act",)))
     display.say("a remark with [brackets]")
     console = Console(file=io.StringIO(), width=110, record=True)
@@ -78,7 +81,10 @@ def test_the_live_display_shows_targets_rates_monitors_and_evaluations() -> None
         "12",
     ):
         assert part in text, part
-    assert "knn.accuracy" in text and "0.91" in text
+    assert [line.split()[:5] for line in text.splitlines() if line.startswith(("knn", "mine"))] == [
+        ["knn.accuracy", "90.5%", "91.0%", "\u2588\u2581"],
+        ["mine.surprise", "0.5", "nats", "0.25", "nats"],  # lower is better
+    ]
     assert "M3I0710" in stream.getvalue() and "[brackets]" in stream.getvalue()
 
 

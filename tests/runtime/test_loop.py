@@ -14,6 +14,7 @@ from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.reporting.metrics import LASTING
 from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.vocabulary.kinds import ACCURACY, LOSS, Score
 from m3i_dsl.vocabulary.optimizers import Lamb, Lars, Sgd
 from m3i_dsl.vocabulary.values import Duration, Rate
 from tests.runtime.tiny import (
@@ -104,14 +105,14 @@ def test_evaluations_come_when_due_and_change_nothing(tmp_path: Path) -> None:
         trainer(run, plain).run()
     seen: list[tuple[int, bool]] = []
 
-    def measure(step: int) -> dict[str, float]:
+    def measure(step: int) -> dict[str, Score]:
         seen.append((step, measured.module.training))
         torch.randn(100)  # an evaluation may draw; training must not notice
-        return {"knn.accuracy": step / 100}
+        return {"knn.accuracy": Score(step / 100, ACCURACY)}
 
     display = Silent()
     with create(tmp_path / "measured") as run:
-        callbacks = [(Duration(1.5, "epochs"), measure), (None, lambda step: {"linear.accuracy": 1.0})]
+        callbacks = [(Duration(1.5, "epochs"), measure), (None, lambda step: {"linear.loss": Score(math.nan, LOSS)})]
         outcome = trainer(run, measured, callbacks=callbacks, display=display).run()
         evaluations = [record for record in lines(run) if record["event"] == "evaluation"]
         summary = json.loads(run.summary.read_text())
@@ -121,10 +122,13 @@ def test_evaluations_come_when_due_and_change_nothing(tmp_path: Path) -> None:
         (8, {"knn.accuracy": 0.08}),
         (16, {"knn.accuracy": 0.16}),
         (20, {"knn.accuracy": 0.2}),
-        (20, {"linear.accuracy": 1.0}),
+        (20, {"linear.loss": None}),
     ]
-    assert outcome.results == summary["results"] == {"knn.accuracy": 0.2, "linear.accuracy": 1.0}
-    assert display.evaluations[0] == (8, {"knn.accuracy": 0.08})
+    assert summary["results"] == {"knn.accuracy": 0.2, "linear.loss": None}  # not a number is no number
+    assert outcome.results["knn.accuracy"] == Score(0.2, ACCURACY)
+    assert evaluations[-1]["measures"] == {"linear.loss": {"name": "loss", "unit": "", "better": "lower"}}
+    assert summary["measures"] == {**evaluations[0]["measures"], **evaluations[-1]["measures"]}
+    assert display.evaluations[0] == (8, {"knn.accuracy": Score(0.08, ACCURACY)})
     assert equal(weights(plain), weights(measured))
 
 
@@ -200,8 +204,8 @@ def test_the_data_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_evaluations_that_a_signal_cut_off_are_made_on_resuming(tmp_path: Path) -> None:
-    def measure(step: int) -> dict[str, float]:
-        return {"knn.accuracy": float(step)}
+    def measure(step: int) -> dict[str, Score]:
+        return {"knn.accuracy": Score(float(step), ACCURACY)}
 
     every = [(Duration(5, "steps"), measure)]
     with create(tmp_path / "run") as run:
@@ -216,11 +220,11 @@ def test_evaluations_that_a_signal_cut_off_are_made_on_resuming(tmp_path: Path) 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     with create(tmp_path / "run") as run:
-        trainer(run, callbacks=[(None, lambda step: {"a": 1.0})]).run()
+        trainer(run, callbacks=[(None, lambda step: {"a": Score(1.0, LOSS)})]).run()
         before = lines(run)
     stream = TinyStream()
     with RunFolder.open(tmp_path / "run") as run:
-        outcome = trainer(run, stream=stream, callbacks=[(None, lambda step: {"a": 1.0})]).run(resume=True)
+        outcome = trainer(run, stream=stream, callbacks=[(None, lambda step: {"a": Score(1.0, LOSS)})]).run(resume=True)
         assert lines(run) == before
     assert (outcome.status, outcome.step, stream.asked) == ("finished", TOTAL, [])
 

@@ -17,6 +17,7 @@ from m3i_dsl.runtime.reporting.sinks import fan
 from m3i_dsl.runtime.reporting.sinks.fan import Fan
 from m3i_dsl.runtime.reporting.sinks.model import Description
 from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.vocabulary.kinds import ACCURACY, Score
 from tests.runtime.tiny import Silent, create, trainer
 
 
@@ -113,9 +114,8 @@ def test_a_resumed_run_goes_on_where_it_was_in_the_other_tools(tmp_path: Path, w
     with create(tmp_path / "run") as run:
         trainer(run, max_steps=4, reporting=reporting).run()
     with RunFolder.open(tmp_path / "run") as run:
-        trainer(run, max_steps=8, reporting=reporting, callbacks=[(None, lambda step: {"knn.accuracy": 0.5})]).run(
-            resume=True
-        )
+        measured = [(None, lambda step: {"knn.accuracy": Score(0.5, ACCURACY)})]
+        trainer(run, max_steps=8, reporting=reporting, callbacks=measured).run(resume=True)
         records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     identities = json.loads((tmp_path / "run/sinks.json").read_text())
 

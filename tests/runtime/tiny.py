@@ -22,7 +22,7 @@ from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.run_folder import Identity, RunFolder
 from m3i_dsl.semantics.program import Placed, Program, Training
 from m3i_dsl.source import SourceFile, Span
-from m3i_dsl.vocabulary.kinds import Optimizer, Schedule
+from m3i_dsl.vocabulary.kinds import Optimizer, Schedule, Score
 from m3i_dsl.vocabulary.optimizers import AdamW
 from m3i_dsl.vocabulary.schedules import Cosine
 from m3i_dsl.vocabulary.values import Duration, Ramp, Rate
@@ -239,7 +239,7 @@ class Silent:
     said: list[str] = field(default_factory=list[str])
     warned: list[Notice] = field(default_factory=list[Notice])
     progress: list[Progress] = field(default_factory=list[Progress])
-    evaluations: list[tuple[int, Mapping[str, float]]] = field(default_factory=list[tuple[int, Mapping[str, float]]])
+    evaluations: list[tuple[int, Mapping[str, Score]]] = field(default_factory=list[tuple[int, Mapping[str, Score]]])
     plan: Plan | None = None
 
     def start(self, plan: Plan) -> None:
@@ -248,7 +248,7 @@ class Silent:
     def update(self, progress: Progress) -> None:
         self.progress.append(progress)
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, results: Mapping[str, Score]) -> None:
         self.evaluations.append((step, results))
 
     def say(self, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import TextIO
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Display, Plan, Progress
 from m3i_dsl.runtime.reporting.text import duration, times
+from m3i_dsl.vocabulary.kinds import Score
 
 
 class PlainDisplay:
@@ -45,8 +46,8 @@ class PlainDisplay:
             f"{'  '.join(_rate(name, value) for name, value in rates(progress))}  left {duration(left)}"
         )
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
-        self._line(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in results.items()))
+    def evaluated(self, step: int, results: Mapping[str, Score]) -> None:
+        self._line(f"step {step}  " + "  ".join(f"{name} {score}" for name, score in results.items()))
 
     def say(self, text: str) -> None:
         self._line(text)
@@ -70,7 +71,7 @@ class Silent:
     def update(self, progress: Progress) -> None:
         pass
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, results: Mapping[str, Score]) -> None:
         pass
 
     def say(self, text: str) -> None:

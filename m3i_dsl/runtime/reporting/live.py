@@ -22,6 +22,7 @@ from m3i_dsl.runtime.interfaces import Plan, Progress
 from m3i_dsl.runtime.reporting.display import Clock, rates
 from m3i_dsl.runtime.reporting.text import duration, sparkline, times
 from m3i_dsl.runtime.reporting.waiting import limit_for
+from m3i_dsl.vocabulary.kinds import Score
 
 _HISTORY = 4096
 """How many values are kept for a course; older ones are thinned out by half."""
@@ -41,7 +42,7 @@ class LiveDisplay:
         self._left = float("inf")
         self._monitors: dict[str, float] = {}
         self._courses: dict[str, list[float]] = {}
-        self._evaluations: dict[str, list[float]] = {}
+        self._evaluations: dict[str, list[Score]] = {}
         self._clock = Clock()
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self.render)  # renders at once
 
@@ -65,9 +66,9 @@ class LiveDisplay:
             if len(course) > _HISTORY:
                 del course[::2]
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
-        for name, value in results.items():
-            self._evaluations.setdefault(name, []).append(value)
+    def evaluated(self, step: int, results: Mapping[str, Score]) -> None:
+        for name, score in results.items():
+            self._evaluations.setdefault(name, []).append(score)
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
@@ -145,8 +146,10 @@ class LiveDisplay:
         table.add_column("now", justify="right")
         table.add_column("best", justify="right")
         table.add_column("course", style=_COURSE)
-        for name, values in self._evaluations.items():
-            table.add_row(name, f"{values[-1]:.4g}", f"{max(values):.4g}", sparkline(values))
+        for name, scores in self._evaluations.items():
+            values = [score.value for score in scores]
+            best = scores[scores[-1].measure.best(values)]
+            table.add_row(name, str(scores[-1]), str(best), sparkline(values))
         return table
 
 

@@ -10,7 +10,8 @@ number that is not finite is `null`. docs/runs.md has the meaning of each field.
      "weights": {...}, "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "broken_samples": 0,
      "images_per_second": ..., "mfu": ..., "data_wait": ..., "checkpoint_stall": ...,
      "memory": {"host": ..., "device_peak": ...}, "monitors": {...}}
-    {"event": "evaluation", "time": ..., "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...}}
+    {"event": "evaluation", "time": ..., "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...},
+     "measures": {"knn.accuracy": {"name": "accuracy", "unit": "%", "better": "higher"}}}
     {"event": "warning", "time": ..., "step": 160, "epoch": 5.0, "code": "M3I0710", "message": "...", "rank": 0}
     {"event": "stop", "time": ..., "step": 2200, "epoch": 68.75, "status": "finished", "reason": "..."}
 """
@@ -27,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from m3i_dsl.runtime.faults import cannot_write
+from m3i_dsl.vocabulary.kinds import Score
 
 LASTING = ("start", "stop")
 """Events that happened, whatever checkpoint a run goes on from."""
@@ -61,6 +63,14 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def recorded_scores(results: Mapping[str, Score]) -> dict[str, Any]:
+    """The fields of an evaluation: `results`, the numbers by name, and `measures`, what each of them means."""
+    return {
+        "results": {name: score.value if math.isfinite(score.value) else None for name, score in results.items()},
+        "measures": {name: score.measure.plain() for name, score in results.items()},
+    }
 
 
 def scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from m3i_dsl.artifact.manifest import RECIPE
 from m3i_dsl.runtime.run_folder import Identity, holds_run, is_held, read_identity
+from m3i_dsl.vocabulary.kinds import LOSS, Measure, recorded_measure
 
 State = Literal["running", "finished", "stopped", "failed"]
 
@@ -26,8 +27,9 @@ _STEP = b'{"event": "step"'
 
 @dataclass(slots=True)
 class Series:
-    """Values at steps, ascending; what was not finite is left out."""
+    """Values of a measure at steps, ascending; what was not finite is left out."""
 
+    measure: Measure = LOSS
     steps: list[int] = field(default_factory=list[int])
     values: list[float] = field(default_factory=list[float])
 
@@ -38,8 +40,8 @@ class Series:
 
     @property
     def best(self) -> tuple[int, float]:
-        """(step, value) of the largest value, the first of equals."""
-        place = max(range(len(self.values)), key=lambda index: self.values[index])
+        """(step, value) of the best value, the first of equals."""
+        place = self.measure.best(self.values)
         return self.steps[place], self.values[place]
 
 
@@ -182,8 +184,10 @@ def _evaluations(records: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
     found: dict[str, Series] = {}
     for record in records:
         if record["event"] == "evaluation":
+            measures = record.get("measures", {})
             for name, value in record["results"].items():
-                found.setdefault(name, Series()).add(record["step"], value)
+                series = found.setdefault(name, Series(recorded_measure(name, measures.get(name))))
+                series.add(record["step"], value)
     return {name: series for name, series in found.items() if series.values}
 
 

@@ -25,7 +25,7 @@ from m3i_dsl.runtime.interfaces import Display, Plan, Progress
 from m3i_dsl.runtime.reporting.across import Gathered, brought_together
 from m3i_dsl.runtime.reporting.display import Silent, display_for
 from m3i_dsl.runtime.reporting.forwarding import forwarded_warnings
-from m3i_dsl.runtime.reporting.metrics import MetricsLog, scalars
+from m3i_dsl.runtime.reporting.metrics import MetricsLog, recorded_scores, scalars
 from m3i_dsl.runtime.reporting.resources import Memory, memory_of, name_of
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.reporting.sinks.fan import Fan, chosen
@@ -33,6 +33,7 @@ from m3i_dsl.runtime.reporting.sinks.model import Description, Status
 from m3i_dsl.runtime.reporting.throughput import Throughput
 from m3i_dsl.runtime.reporting.waiting import DataWaitMonitor, limit_for
 from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.vocabulary.kinds import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +208,11 @@ class Reporter(AbstractContextManager["Reporter"]):
         if notice := self._waiting.observe(progress.data_wait, seconds, slowest):
             self.warn(notice)
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, results: Mapping[str, Score]) -> None:
         """Raises TrainingFault (M3I0706)."""
         self._step = step
         if self._log is not None:
-            self._write("evaluation", step, results=results)
+            self._write("evaluation", step, **recorded_scores(results))
             self._display.evaluated(step, results)
 
     def position(self) -> int:

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.encoders.catalogue import TimmModel, timm_model
-from m3i_dsl.vocabulary.kinds import EncoderContext, FeatureShape, Grid, ImageEncoder, Predictor, WordError
+from m3i_dsl.vocabulary.kinds import (
+    EncoderContext,
+    FeatureShape,
+    Grid,
+    ImageEncoder,
+    Predictor,
+    TimmBackbone,
+    WordError,
+)
 from m3i_dsl.vocabulary.limits import TINY_WIDTH, Limits
 from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
@@ -139,6 +147,15 @@ class Timm(ImageEncoder):
 
         shape = self.shape()
         return build_encoder(self, timm_model(self.model), shape, context.mask_token)
+
+    def label(self) -> str:
+        return self.model
+
+    def backbone(self, module: "nn.Module") -> TimmBackbone:
+        from m3i_dsl.modules.encoders.timm import model_arguments
+
+        arguments = model_arguments(self, timm_model(self.model))
+        return TimmBackbone(module.get_submodule("model"), self.model.split(".")[0], arguments)
 
     def files(self) -> Mapping[str, str]:
         return {} if self.weights is None else {"weights": self.weights}

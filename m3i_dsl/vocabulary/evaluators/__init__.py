@@ -1,7 +1,8 @@
-"""Evaluators: what a recipe may ask to be measured on its frozen encoder.
+"""Evaluators: what a recipe may ask to be measured on its encoder.
 
-Takes: nothing. Gives: `WORDS`, the evaluators of the language; the measuring is in `m3i_dsl/evaluation/<name>.py`.
-Fine-tuning, detection and segmentation join here as `fine_tune.py`, `detection.py` and `segmentation.py`.
+Takes: nothing. Gives: `WORDS`, the evaluators of the language, and `DEFAULTS`, what a recipe without an `evaluate`
+block is measured by. An evaluator measures itself; the functions of torch that these call are in
+`m3i_dsl/evaluation/<name>.py`.
 """
 
 from m3i_dsl.vocabulary.evaluators.knn import Knn
@@ -10,5 +11,6 @@ from m3i_dsl.vocabulary.evaluators.zero_shot import ZeroShot
 from m3i_dsl.vocabulary.kinds import Evaluator
 
 WORDS: tuple[type[Evaluator], ...] = (Knn, Linear, ZeroShot)
+DEFAULTS: tuple[Evaluator, ...] = (Knn(), Linear())
 
-__all__ = ["WORDS", "Knn", "Linear", "ZeroShot"]
+__all__ = ["DEFAULTS", "WORDS", "Knn", "Linear", "ZeroShot"]

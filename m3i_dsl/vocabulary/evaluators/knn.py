@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from m3i_dsl.vocabulary.kinds import Evaluator, Pooling
+from m3i_dsl.vocabulary.kinds import Evaluator, Pooling, Result, Splits, Subject
 from m3i_dsl.vocabulary.values import Count, Number
 from m3i_dsl.vocabulary.word import argument
 
@@ -27,3 +27,19 @@ class Knn(Evaluator):
 
     def pooling(self) -> Pooling:
         return self.pool
+
+    def measure(self, subject: Subject, splits: Splits) -> Result:
+        from m3i_dsl.evaluation.knn import knn
+
+        train, test = splits.train, splits.test
+        return knn(
+            subject.features(train, self.pool),
+            train.labels,
+            subject.features(test, self.pool),
+            test.labels,
+            k=self.k,
+            temperature=self.temperature,
+            categories=splits.categories,
+            details=subject.details,
+            device=splits.device,
+        )

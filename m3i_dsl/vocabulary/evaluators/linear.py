@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from m3i_dsl.vocabulary.kinds import Evaluator, Pooling
+from m3i_dsl.vocabulary.kinds import Evaluator, Pooling, Result, Splits, Subject
 from m3i_dsl.vocabulary.values import Fraction, Numbers
 from m3i_dsl.vocabulary.word import argument
 
@@ -31,3 +31,19 @@ class Linear(Evaluator):
 
     def pooling(self) -> Pooling:
         return self.pool
+
+    def measure(self, subject: Subject, splits: Splits) -> Result:
+        from m3i_dsl.evaluation.linear import linear
+
+        train, test = splits.train, splits.test
+        return linear(
+            subject.features(train, self.pool),
+            train.labels,
+            subject.features(test, self.pool),
+            test.labels,
+            c=self.c,
+            held_out=self.held_out,
+            categories=splits.categories,
+            details=subject.details,
+            device=splits.device,
+        )

@@ -1,9 +1,20 @@
 """`zero_shot`: categories recognised by their names alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from m3i_dsl.vocabulary.kinds import Evaluator, Modality, WordError
+from m3i_dsl.vocabulary.kinds import (
+    CHANCE,
+    UNTRAINED,
+    Baselines,
+    Evaluator,
+    Modality,
+    Result,
+    Splits,
+    Subject,
+    WordError,
+)
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -42,3 +53,21 @@ class ZeroShot(Evaluator):
                     help="write `{}` once where the name belongs: `a photo of a {}.`",
                 )
         return templates
+
+    def measure(self, subject: Subject, splits: Splits) -> Result:
+        from m3i_dsl.evaluation.zero_shot import zero_shot
+
+        return zero_shot(
+            subject.text_path,
+            splits.test.images,
+            splits.test.labels,
+            categories=splits.categories,
+            templates=self.templates(),
+        )
+
+    def baselines(self, others: Baselines, splits: Splits) -> Mapping[str, Result]:
+        """Pixels are in no space of texts, so chance is what it stands beside."""
+        from m3i_dsl.evaluation.accuracy import chance
+
+        guessed = chance(len(splits.categories), len(splits.test.labels))
+        return {UNTRAINED: self.measure(others.untrained(), splits), CHANCE: guessed}

@@ -10,11 +10,25 @@ from m3i_dsl.vocabulary.kinds.encoders import (
     EncoderCopy,
     ImageEncoder,
     TextEncoder,
+    TimmBackbone,
     image_encoder,
     text_encoder,
 )
+from m3i_dsl.vocabulary.kinds.evaluators import (
+    CHANCE,
+    RAW_PIXELS,
+    TRAINED,
+    UNTRAINED,
+    Baselines,
+    Evaluator,
+    Split,
+    Splits,
+    Subject,
+    TextPath,
+)
 from m3i_dsl.vocabulary.kinds.faults import WordError
-from m3i_dsl.vocabulary.kinds.objectives import Distribution, Regularization, Representation, Weighting
+from m3i_dsl.vocabulary.kinds.measures import ACCURACY, LOSS, Measure, Result, Score, recorded_measure
+from m3i_dsl.vocabulary.kinds.objectives import Distribution, Reconstruction, Regularization, Representation, Weighting
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import (
     CANDIDATE_TOKENS,
@@ -38,15 +52,22 @@ from m3i_dsl.vocabulary.kinds.shapes import (
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
-from m3i_dsl.vocabulary.kinds.training import Evaluator, Optimizer, Schedule
+from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import Mask, Mix, Transform, ViewState
 
 __all__ = [
+    "ACCURACY",
     "CANDIDATE_TOKENS",
     "CATEGORIES",
+    "CHANCE",
+    "LOSS",
     "PROTOTYPES",
+    "RAW_PIXELS",
     "SAMPLES",
     "TEXTS",
+    "TRAINED",
+    "UNTRAINED",
+    "Baselines",
     "BrokenSample",
     "Candidates",
     "Comparison",
@@ -63,6 +84,7 @@ __all__ = [
     "ImageEncoder",
     "LikelihoodShape",
     "Mask",
+    "Measure",
     "Mix",
     "Modality",
     "Normalization",
@@ -71,20 +93,29 @@ __all__ = [
     "Predictor",
     "PredictorCall",
     "PredictorShape",
+    "Reconstruction",
     "Regularization",
     "Representation",
     "RepresentationShape",
+    "Result",
     "Sample",
     "Schedule",
+    "Score",
     "Source",
     "SourceDescription",
+    "Split",
+    "Splits",
+    "Subject",
     "TargetParts",
     "TextEncoder",
+    "TextPath",
+    "TimmBackbone",
     "Transform",
     "V",
     "ViewState",
     "Weighting",
     "WordError",
     "image_encoder",
+    "recorded_measure",
     "text_encoder",
 ]

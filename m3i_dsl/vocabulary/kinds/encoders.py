@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
@@ -33,6 +33,15 @@ class EncoderContext:
 
     base: Path = Path()
     mask_token: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class TimmBackbone:
+    """A trained model that timm has: `timm.create_model(architecture, **arguments)` takes the weights of `model`."""
+
+    model: nn.Module
+    architecture: str
+    arguments: Mapping[str, Any]
 
 
 class Encoder(Word):
@@ -63,6 +72,14 @@ class Encoder(Word):
     def load_file(self, module: nn.Module, path: Path) -> None:
         """Replaces the weights of a built `module` by those of a file of a copy's own. Raises WordError."""
         raise WordError(f"`{self.name}` reads no files of weights", argument="weights")
+
+    def label(self) -> str:
+        """What a reader knows it by: the name of its model, where it is one of many."""
+        return self.name
+
+    def backbone(self, module: nn.Module) -> TimmBackbone:
+        """What is exported of the built `module`. Raises WordError, with the reason, when timm has no such model."""
+        raise WordError(f"`{self.name}` is not a model of timm", help="export an encoder that is written `timm(...)`")
 
     def as_image(self) -> ImageEncoder | None:
         """Itself, if it encodes images."""

@@ -7,6 +7,8 @@ Takes: shapes. Gives: modules. Guarantees: no torch at import.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds.encoders import Encoder
@@ -27,7 +29,19 @@ from m3i_dsl.vocabulary.values import Scalar
 from m3i_dsl.vocabulary.word import Effect, Kind, Word
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """How a prediction of pixels is shown as an image.
+
+    `patches(prediction, truth)` [B, L, 3 stride^2] are the predicted patches in the values of the view, given those of
+    the target view; `note` says what of the truth went into them, "" for nothing.
+    """
+
+    patches: Callable[[Tensor, Tensor], Tensor]
+    note: str = ""
 
 
 class Representation(Word):
@@ -67,6 +81,10 @@ class Representation(Word):
     def projects(self) -> bool:
         """Whether the encoder's projector, if it has one, comes before it; then z_x is projected as well."""
         return False
+
+    def reconstruction(self) -> Reconstruction | None:
+        """How its prediction is shown as an image; None when it is not of pixels."""
+        return None
 
     def blocks(self) -> int:
         """How many of the encoder's last blocks it reads."""

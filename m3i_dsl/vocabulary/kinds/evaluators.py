@@ -1,0 +1,127 @@
+"""How a trained encoder is measured.
+
+Takes: arguments of an `evaluate` line; a subject and the splits to measure it on. Gives: results with their own
+measure, and those of the baselines that say what such a number is worth. Guarantees: no torch at import.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from m3i_dsl.vocabulary.kinds.measures import Result
+from m3i_dsl.vocabulary.kinds.shapes import Modality, Pooling
+from m3i_dsl.vocabulary.word import Kind, Word
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+TRAINED = "trained"
+UNTRAINED = "untrained"
+RAW_PIXELS = "raw pixels"
+CHANCE = "chance"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """images f32 [N, 3, H, W], normalised as in training; labels i64 [N]; both on the host."""
+
+    images: Tensor
+    labels: Tensor
+
+    def limit(self, count: int | None) -> Split:
+        """The first `count` samples, or all of them."""
+        return self if count is None else Split(self.images[:count], self.labels[:count])
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What is measured on. `categories` are the names in label order, `device` is where large computations run."""
+
+    train: Split
+    test: Split
+    categories: tuple[str, ...]
+    device: torch.device | str = "cpu"
+
+
+class TextPath(Protocol):
+    """The two ways into the space of a text target. Both are in evaluation mode and without gradient."""
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Images [B, 3, H, W] -> predicted text embeddings [B, E]."""
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """T texts -> text embeddings [T, E]."""
+        ...
+
+
+class Subject(Protocol):
+    """What is measured: the trained encoder, or what stands beside it.
+
+    `encoder` maps images [B, 3, H, W] to tokens [B, prefix + N, D]; raw pixels have none. `text_path` is that of a text
+    target, None in a recipe without one. `details` say what its features are, where that is not plain.
+    """
+
+    @property
+    def encoder(self) -> nn.Module | None: ...
+
+    @property
+    def prefix(self) -> int: ...
+
+    @property
+    def text_path(self) -> TextPath | None: ...
+
+    @property
+    def details(self) -> Mapping[str, Any]: ...
+
+    def features(self, split: Split, pool: Pooling) -> Tensor:
+        """f32 [N, D] on the host: the frozen feature of each image, computed once for all evaluators.
+
+        Raises EvaluationError (M3I0751 not finite, M3I0752 no class token).
+        """
+        ...
+
+
+class Baselines(Protocol):
+    """The subjects that a trained encoder can stand beside; each is built when it is first asked for."""
+
+    def untrained(self) -> Subject:
+        """The same encoder as it was before the first step."""
+        ...
+
+    def raw_pixels(self) -> Subject:
+        """No encoder: features are pixels, averaged over areas where images are large."""
+        ...
+
+
+class Evaluator(Word):
+    """A measurement of a trained encoder. It may train on the training split, and chooses nothing by the test split."""
+
+    kind: ClassVar[Kind] = "evaluator"
+    needs: ClassVar[frozenset[Modality]] = frozenset({"category"})
+
+    def pooling(self) -> Pooling | None:
+        """How tokens become the feature of an image; None when it takes another path."""
+        return None
+
+    def check(self) -> None:
+        """Raises WordError when the arguments do not fit each other."""
+        return
+
+    @abstractmethod
+    def measure(self, subject: Subject, splits: Splits) -> Result:
+        """`subject` on the test split, with the measure of this evaluator: the same for every subject.
+
+        Raises EvaluationError for what cannot be measured.
+        """
+
+    def baselines(self, others: Baselines, splits: Splits) -> Mapping[str, Result]:
+        """What a result is to be read beside, by name: `untrained` and `raw pixels`, if the word does not say else."""
+        return {
+            UNTRAINED: self.measure(others.untrained(), splits),
+            RAW_PIXELS: self.measure(others.raw_pixels(), splits),
+        }
