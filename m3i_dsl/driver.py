@@ -10,11 +10,12 @@ a phase is imported when it runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
+from m3i_dsl.diagnostics import Diagnostics, RecipeError, TooManyErrors, error
 from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.elaborate import elaborate
@@ -49,13 +50,15 @@ class Checked:
 def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None, reader: Reader = DISK) -> Checked:
     """Reads, parses, elaborates and checks a recipe; `settings` are those of `--set`, `reader` finds used files."""
     recipe, diagnostics, sources = load_recipe(file, reader)
-    program = elaborate(recipe, settings or {}, diagnostics)
-    if program is not None:
-        for check in ERRORS:
-            diagnostics.extend(check(program))
-        if not diagnostics.has_errors:
-            for lint in LINTS:
-                diagnostics.extend(lint(program))
+    program: Program | None = None
+    with suppress(TooManyErrors):
+        program = None if diagnostics.cut else elaborate(recipe, settings or {}, diagnostics)
+        if program is not None:
+            for check in ERRORS:
+                diagnostics.extend(check(program))
+            if not diagnostics.has_errors:
+                for lint in LINTS:
+                    diagnostics.extend(lint(program))
     return Checked(None if diagnostics.has_errors else program, diagnostics, sources)
 
 

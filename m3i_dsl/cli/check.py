@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from m3i_dsl.cli.options import (
     STDIN,
     CliError,
+    UnreadableInput,
     add_command,
     add_output_format,
     add_paths,
@@ -26,7 +27,8 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
-from m3i_dsl.diagnostics import Diagnostic, Severity
+from m3i_dsl.diagnostics import Diagnostic, Severity, error
+from m3i_dsl.source import SourceFile, Span
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -72,21 +74,27 @@ def run(arguments: argparse.Namespace) -> int:
 def _found(
     paths: Sequence[str], arguments: argparse.Namespace, values: Mapping[str, ast.Value], levels: Levels | None
 ) -> list[Diagnostic]:
-    """What is said about all files; what several recipes say of a file that they use, once."""
-    found: list[Diagnostic] = []
+    """What is said about all files; what several recipes say of a file that they use, once.
+
+    One file of several that cannot be read leaves the others to be checked.
+    """
+    found: dict[Diagnostic, None] = {}
     for path in paths:
         diagnostics = _check(path, arguments, values)
-        for diagnostic in diagnostics if levels is None else levels.apply(diagnostics):
-            if diagnostic not in found:
-                found.append(diagnostic)
-    return found
+        found.update(dict.fromkeys(diagnostics if levels is None else levels.apply(diagnostics)))
+    return list(found)
 
 
 def _check(path: str, arguments: argparse.Namespace, values: Mapping[str, ast.Value]) -> Sequence[Diagnostic]:
     from m3i_dsl.driver import check_file
     from m3i_dsl.syntax import ast, parse
 
-    file = read(path, arguments.stdin_filename)
+    try:
+        file = read(path, arguments.stdin_filename)
+    except UnreadableInput as fault:
+        if arguments.paths == [path]:
+            raise
+        return [error("M3I0103", str(fault), Span(SourceFile(path, ""), 0, 0))]
     if path not in arguments.paths:
         recipe, diagnostics = parse(file)
         if not any(isinstance(declaration, ast.RecipeName) for declaration in recipe.declarations):

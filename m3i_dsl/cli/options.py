@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from m3i_dsl.diagnostics import FORMATS, Diagnostic, render
-from m3i_dsl.source import MissingFile, SourceFile, UnreadableFile, read_file
+from m3i_dsl.source import LARGEST, MissingFile, SourceFile, UnreadableFile, read_file
 
 if TYPE_CHECKING:
     from m3i_dsl.syntax import ast
@@ -27,6 +27,10 @@ STDIN = "-"
 
 class CliError(Exception):
     """Wrong use of the command line, or a file that cannot be read: exit code 2."""
+
+
+class UnreadableInput(CliError):
+    """A file that is there and is no text."""
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------
@@ -132,14 +136,24 @@ def settings(arguments: argparse.Namespace) -> Mapping[str, ast.Value]:
 def read(path: str, stdin_name: str = "<stdin>") -> SourceFile:
     """One file, or standard input for `-`. Raises CliError."""
     if path == STDIN:
-        return SourceFile(stdin_name, sys.stdin.read())
+        return _standard_input(stdin_name)
     try:
         return read_file(Path(path))
     except MissingFile as fault:
         near = f"; did you mean `{(Path(path).parent / fault.near[0])}`?" if fault.near else ""
         raise CliError(f"there is no file `{path}`{near}") from None
     except UnreadableFile as fault:
-        raise CliError(f"`{path}` cannot be read: {fault.reason}") from None
+        raise UnreadableInput(f"`{path}` cannot be read: {fault.reason}") from None
+
+
+def _standard_input(name: str) -> SourceFile:
+    try:
+        text = sys.stdin.read(LARGEST + 1)
+    except UnicodeDecodeError as fault:
+        raise CliError(f"standard input cannot be read: byte {fault.start} is not UTF-8") from None
+    if len(text) > LARGEST:
+        raise CliError(f"standard input cannot be read: it is larger than {LARGEST >> 20} MiB")
+    return SourceFile(name, text)
 
 
 def expand(paths: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from m3i_dsl.source import Span
 
@@ -84,15 +84,37 @@ class RecipeError(Exception):
         super().__init__("; ".join(f"{d.code}: {d.message} at {d.span}" for d in self.diagnostics))
 
 
+MOST_ERRORS = 100
+"""Nobody reads more of them at a time; without an end, a text of the largest size would have thousands."""
+
+
+class TooManyErrors(Exception):
+    """There are as many errors as are collected: there is no use in looking for more."""
+
+
 @dataclass(slots=True)
 class Diagnostics:
-    """Collects what the phases find. Independent faults are all reported, in the order of their places."""
+    """Collects what the phases find. Independent faults are all reported, in the order of their places.
 
-    _found: list[Diagnostic] = field(default_factory=list)
+    With `most`, the error after so many raises TooManyErrors, `cut` is set, and a note on the last one says so.
+    """
+
+    most: int | None = None
+    cut: bool = False
+    _found: dict[tuple[str, str, Span], Diagnostic] = field(default_factory=dict[tuple[str, str, Span], Diagnostic])
+    _errors: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self._found:
-            self._found.append(diagnostic)
+        """Adds what was not said yet: a value of a `param` that is wrong is so wherever it is used."""
+        key = (diagnostic.code, diagnostic.message, diagnostic.span)
+        if key in self._found:
+            return
+        if diagnostic.severity is Severity.ERROR:
+            if self._errors == self.most:
+                self.cut = True
+                raise TooManyErrors
+            self._errors += 1
+        self._found[key] = diagnostic
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
@@ -100,10 +122,15 @@ class Diagnostics:
 
     @property
     def has_errors(self) -> bool:
-        return any(d.severity is Severity.ERROR for d in self._found)
+        return self._errors > 0
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(sorted(self._found, key=lambda d: d.span.sort_key()))
+        found = sorted(self._found.values(), key=lambda d: d.span.sort_key())
+        if self.cut:
+            found[-1] = replace(
+                found[-1], notes=(*found[-1].notes, f"more than {self.most} errors: the others are left out")
+            )
+        return iter(found)
 
     def __len__(self) -> int:
         return len(self._found)

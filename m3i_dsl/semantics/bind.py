@@ -355,10 +355,8 @@ class Binder:
         self._fail(error("M3I0201", f"{what} is {wanted}, found {found}", node.span, helps=helps, fix=fix))
 
     def report(self, diagnostic: Diagnostic) -> None:
-        """Adds a diagnostic, once: a value of a `param` that is wrong is so wherever it is used."""
-        same = (diagnostic.code, diagnostic.message, diagnostic.span)
-        if all((d.code, d.message, d.span) != same for d in self.diagnostics):
-            self.diagnostics.add(diagnostic)
+        """Adds a diagnostic, once."""
+        self.diagnostics.add(diagnostic)
 
     def _fail(self, diagnostic: Diagnostic) -> NoReturn:
         self.report(diagnostic)

@@ -38,7 +38,9 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics
     if not diagnostics.has_errors:  # a block that did not parse is missing for that reason, which is reported already
         _missing(recipe, diagnostics)
     parameters = parameters_in_force(_distinct(recipe, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
-    scope = Scope(Binder(parameters.values, diagnostics, given=parameters.given, unread=hidden))
+    scope = Scope(
+        Binder(parameters.values, diagnostics, given=parameters.given, unread=hidden.and_params(parameters.refused))
+    )
     for data in _distinct(recipe, ast.Data, "data", diagnostics):
         scope.define("data", data.name, lambda d=data: elaborate_data(d, scope))
     for view in _distinct(recipe, ast.View, "view", diagnostics):

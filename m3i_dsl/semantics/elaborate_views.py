@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 from m3i_dsl.diagnostics import Label, error
@@ -27,6 +29,12 @@ from m3i_dsl.vocabulary.transforms.normalize import Normalize
 from m3i_dsl.vocabulary.transforms.pipeline import completed
 from m3i_dsl.vocabulary.word import Bounds
 
+MOST_VIEWS = 256
+"""Of a list: each is a crop of every sample, and no published method takes more than 200."""
+
+MOST_STEPS = 64
+"""Of a view."""
+
 
 def elaborate_data(declaration: ast.Data, scope: Scope) -> AnyData:
     """A source bound to its word, or a mixture of sources."""
@@ -47,9 +55,11 @@ def elaborate_view(declaration: ast.View, scope: Scope) -> View | ViewList:
     count = attempts(lambda: _count(declaration, scope))
     data = attempts(lambda: _view_data(declaration, scope))
     value = declaration.value
-    transforms = [
-        attempts(lambda t=term: scope.binder.word(t, Transform, "transform")) for term in _steps(value, scope)
-    ]
+    steps = list(itertools.islice(_steps(value, scope), MOST_STEPS + 1))
+    if len(steps) > MOST_STEPS:
+        message = f"view `{declaration.name.text}` has more than {MOST_STEPS} steps"
+        scope.fail(error("M3I0140", message, value.span, helps=("leave out what is done again and again",)))
+    transforms = [attempts(lambda t=term: scope.binder.word(t, Transform, "transform")) for term in steps]
     attempts.finish()
     size = _size(declaration, transforms, scope)
     if not any(isinstance(transform.word, Normalize) for transform in transforms):
@@ -67,7 +77,9 @@ def _count(declaration: ast.View, scope: Scope) -> int:
     if declaration.count is None:
         return 1
     name = declaration.name.text
-    count = scope.binder.value(declaration.count, WHOLE, f"the number of views in `{name}`", Bounds(minimum=1))
+    count = scope.binder.value(
+        declaration.count, WHOLE, f"the number of views in `{name}`", Bounds(minimum=1, maximum=MOST_VIEWS)
+    )
     if count == 1:
         helps = (f"write `view {name} of ...`, or a larger number",)
         scope.fail(error("M3I0203", "a list of one view is a view", declaration.count.span, helps=helps))
@@ -116,19 +128,19 @@ def _size(declaration: ast.View, transforms: list[Placed[Transform]], scope: Sco
     return size
 
 
-def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> list[ast.Value]:
+def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> Iterator[ast.Value]:
     """The terms of a pipeline; a `param` that holds several stands for its steps."""
     if isinstance(value, ast.Pipeline):
-        return [step for term in value.terms for step in _steps(term, scope, seen)]
-    if not isinstance(value, ast.Term) or value.name in (*seen, *words("transform")):
-        return [value]
-    if scope.binder.definition(value) is None:
-        return [value]
-    inner = scope.binder.parameters[value.name]
-    if not isinstance(inner, ast.Pipeline):
-        return [value]
-    scope.binder.used.add(value.name)
-    return _steps(inner, scope, (*seen, value.name))
+        for term in value.terms:
+            yield from _steps(term, scope, seen)
+        return
+    if isinstance(value, ast.Term) and value.name not in (*seen, *words("transform")):
+        inner = scope.binder.parameters.get(value.name)
+        if isinstance(inner, ast.Pipeline) and scope.binder.definition(value) is not None:
+            scope.binder.used.add(value.name)
+            yield from _steps(inner, scope, (*seen, value.name))
+            return
+    yield value
 
 
 def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:

@@ -6,7 +6,7 @@ for a `param` that does not exist, or of another type than the default, is an er
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from m3i_dsl.diagnostics import Diagnostics, Label, error
@@ -19,10 +19,14 @@ from m3i_dsl.syntax.printer import print_value
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Values by name, in the order of the recipe; `given` are the names that `--set` set."""
+    """Values by name, in the order of the recipe; `given` are the names that `--set` set.
+
+    `refused` are names whose values were left out and reported.
+    """
 
     values: Mapping[str, ast.Value]
     given: frozenset[str]
+    refused: frozenset[str]
 
 
 def parameters_in_force(
@@ -51,7 +55,8 @@ def parameters_in_force(
         if name not in defaults and not hidden.may_define("param", name):
             helps = help_for(name, defaults) or ("the recipe has no `param` at all",)
             diagnostics.add(error("M3I0129", f"the recipe has no `param {name}`", value.span, helps=helps))
-    return Parameters(values, frozenset(given))
+    refused = _too_large(values, diagnostics)
+    return Parameters({n: v for n, v in values.items() if n not in refused}, frozenset(given), refused)
 
 
 def texts(parameters: Parameters) -> dict[str, str]:
@@ -66,6 +71,67 @@ def _resolved(value: ast.Value, values: Mapping[str, ast.Value]) -> ast.Value:
         seen.add(value.name)
         value = values[value.name]
     return value
+
+
+# --- what params stand for --------------------------------------------------------------------------------------------
+
+LONGEST_CHAIN = 64
+"""Params whose values name each other in a row."""
+
+MOST_VALUES = 1000
+"""Values that one param stands for, when each name in it is replaced by what it stands for."""
+
+
+def _too_large(values: Mapping[str, ast.Value], diagnostics: Diagnostics) -> frozenset[str]:
+    """Reports the params that stand for more than any recipe needs; what is built on such a one is not reported too.
+
+    Linear in the text: a param is measured when those that it names are. Those of a circle, and what names them, never
+    are: a circle is reported where it is used.
+    """
+    named = {name: [inner for inner in _names(value) if inner in values] for name, value in values.items()}
+    users: dict[str, list[str]] = {name: [] for name in values}
+    for name, inner in named.items():
+        for used in set(inner):
+            users[used].append(name)
+    unmeasured = {name: len(set(inner)) for name, inner in named.items()}
+    ready = [name for name, count in unmeasured.items() if count == 0]
+    measured: dict[str, tuple[int, int]] = {}
+    refused: set[str] = set()
+    for name in ready:
+        inside = [measured[inner] for inner in named[name]]
+        length, size = 1 + max((length for length, _ in inside), default=0), 1 + sum(size for _, size in inside)
+        if length > LONGEST_CHAIN or size > MOST_VALUES:
+            what = f"{LONGEST_CHAIN} params in a row" if length > LONGEST_CHAIN else f"{MOST_VALUES} values"
+            message = f"`param {name}` stands for more than {what}"
+            diagnostics.add(error("M3I0140", message, values[name].span, helps=("write its value out",)))
+            refused.add(name)
+            length, size = 1, 1
+        measured[name] = length, size
+        for user in users[name]:
+            unmeasured[user] -= 1
+            if unmeasured[user] == 0:
+                ready.append(user)
+    return frozenset(refused)
+
+
+def _names(value: ast.Value) -> Iterator[str]:
+    """What may name a param in a value: a word alone, or the one behind `learned`."""
+    match value:
+        case ast.Term():
+            if value.arguments is None:
+                yield value.words[-1].text
+            for argument in (*(value.arguments or ()), *((value.of and value.of.arguments) or ())):
+                yield from _names(argument.value)
+            if value.by is not None:
+                yield from _names(value.by)
+        case ast.Sum() | ast.Pipeline():
+            for term in value.terms:
+                yield from _names(term)
+        case ast.List():
+            for item in value.items:
+                yield from _names(item)
+        case ast.Number() | ast.String() | ast.Range() | ast.Ramp() | ast.Rate():
+            return
 
 
 _TERMS = (ast.Term, ast.Sum, ast.Pipeline)

@@ -14,7 +14,7 @@ from m3i_dsl.diagnostics import Diagnostic, Severity
 
 _DEFINITION = re.compile(r"^[ \t]*(param|data|views?|encoder)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
-_OF_FILES = frozenset({"M3I0101", "M3I0102", "M3I0103"})
+_OF_FILES = frozenset({"M3I0101", "M3I0102", "M3I0103", "M3I0140"})
 """A used file that could not be read may have defined any name."""
 
 
@@ -24,6 +24,10 @@ class Unread:
 
     names: frozenset[tuple[str, str]] = frozenset()
     anything: bool = False
+
+    def and_params(self, names: Iterable[str]) -> Unread:
+        """With params whose values were refused, so that nothing is said where they are used."""
+        return Unread(self.names | {("param", name) for name in names}, self.anything)
 
     def may_define(self, kind: str, name: str) -> bool:
         """Whether a definition that could not be read may be that of `name`."""

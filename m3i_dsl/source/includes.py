@@ -15,7 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from m3i_dsl.source.regular import NotRegular, read_regular
 from m3i_dsl.source.text import SourceFile, Span
+
+LARGEST = 1 << 20
+"""Bytes of the largest text that is read as part of a recipe."""
 
 
 class MissingFile(Exception):
@@ -86,16 +90,16 @@ def read_file(path: Path, place: Span | None = None) -> SourceFile:
     """The text of `path`, without a byte order mark. Raises MissingFile or UnreadableFile."""
     name = str(path)
     try:
-        # newline="": offsets count the characters of the file as it is.
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
+        # Line ends stay as they are: offsets count the characters of the file.
+        return SourceFile(name, read_regular(path, LARGEST).decode("utf-8-sig"), place)
     except FileNotFoundError:
         raise MissingFile(name, _near(path)) from None
     except UnicodeDecodeError as fault:
         raise UnreadableFile(name, f"byte {fault.start} is not UTF-8") from None
+    except NotRegular as fault:
+        raise UnreadableFile(name, fault.reason) from None
     except OSError as fault:
         raise UnreadableFile(name, (fault.strerror or "cannot be read").lower()) from None
-    return SourceFile(name, text, place)
 
 
 def _near(path: Path) -> tuple[str, ...]:

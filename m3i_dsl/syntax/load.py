@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from m3i_dsl.diagnostics import Diagnostic, Diagnostics, Label, error
+from m3i_dsl.diagnostics import MOST_ERRORS, Diagnostic, Diagnostics, Label, TooManyErrors, error
 from m3i_dsl.source import DISK, MissingFile, Reader, SourceFile, Span, UnreadableFile
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.parser import parse
 
 LANGUAGE_VERSION = 1
+
+DEEPEST_USE = 64
+"""Files that use each other in a row."""
 
 MAIN_FILE_ONLY = (ast.RecipeName, ast.Train, ast.Evaluate)
 """What makes a file a recipe; a used file is a part of one."""
@@ -34,7 +37,10 @@ class Loaded(NamedTuple):
 def load_recipe(file: SourceFile, reader: Reader = DISK) -> Loaded:
     """The whole recipe that starts in `file`."""
     loader = _Loader(reader)
-    own = loader.declarations(file, chain=())
+    try:
+        own = loader.declarations(file, chain=())
+    except TooManyErrors:
+        own = []
     header = [d for d in own if isinstance(d, (ast.Version, ast.RecipeName)) and d.span.file is file]
     rest = [d for d in own if not isinstance(d, (ast.Version, ast.RecipeName))]
     recipe = ast.Recipe((*header, *rest), Span(file, 0, len(file.text)))
@@ -52,7 +58,7 @@ class _Link:
 @dataclass(slots=True)
 class _Loader:
     reader: Reader
-    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    diagnostics: Diagnostics = field(default_factory=lambda: Diagnostics(most=MOST_ERRORS))
     sources: list[SourceFile] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -77,6 +83,11 @@ class _Loader:
 
     def _use(self, use: ast.Use, chain: tuple[_Link, ...]) -> list[ast.Declaration]:
         user = chain[-1].file
+        if len(chain) > DEEPEST_USE:
+            message = f"more than {DEEPEST_USE} files use each other in a row"
+            helps = ["use the file that is needed from the recipe itself"]
+            self.diagnostics.add(error("M3I0140", message, use.path.span, helps=helps))
+            return []
         try:
             file = self.reader.read(use.path.value, user, use.span)
         except MissingFile as fault:

@@ -12,21 +12,26 @@ from collections.abc import Sequence
 from lark import TextSlice
 from lark.exceptions import UnexpectedInput
 
-from m3i_dsl.diagnostics import Diagnostic, Diagnostics, RecipeError, error
+from m3i_dsl.diagnostics import MOST_ERRORS, Diagnostic, Diagnostics, RecipeError, error
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import ast, grammar, recovery
 from m3i_dsl.syntax.messages import explain
-from m3i_dsl.syntax.tokens import Kind, tokenize
+from m3i_dsl.syntax.tokens import Kind, tokenize, tokens_of
 from m3i_dsl.syntax.tree import Builder, subtree
 
 DEEPEST_NESTING = 64
+MOST_TOKENS = 20_000
+"""Of one file, comments included: forty times the longest recipe there is, and what is checked within a second."""
+LONGEST_WORD = 200
+"""Characters of a name or a number. A name becomes that of a folder."""
+LONGEST_STRING = 8192
 
 
 def parse(file: SourceFile) -> tuple[ast.Recipe, Diagnostics]:
     """The recipe of `file`: every declaration that parsed, in order. Never raises."""
     diagnostics = Diagnostics()
     builder = Builder(file, diagnostics)
-    if fault := _nesting_fault(file):
+    if fault := _length_fault(file) or _nesting_fault(file):
         diagnostics.add(fault)
         return builder.recipe(()), diagnostics
     try:
@@ -39,7 +44,7 @@ def parse(file: SourceFile) -> tuple[ast.Recipe, Diagnostics]:
 def parse_value(text: str, name: str = "<argument>") -> ast.Value:
     """One value on its own. Raises RecipeError."""
     file = SourceFile(name, text)
-    if fault := _nesting_fault(file):
+    if fault := _length_fault(file) or _nesting_fault(file):
         raise RecipeError([fault])
     diagnostics = Diagnostics()
     try:
@@ -62,6 +67,8 @@ def _parse_blocks(file: SourceFile, builder: Builder, diagnostics: Diagnostics) 
             found = explain(file, block.tokens, grammar.START_DECLARATION)
             assert found is not None, "a text that does not parse does so again"
             diagnostics.add(_first(block.fault, found))
+            if len(diagnostics) > MOST_ERRORS:
+                break
         else:
             declarations.append(builder.declaration(tree))
     assert diagnostics.has_errors, "a file does not parse although each of its statements does"
@@ -82,6 +89,21 @@ def _value_fault(file: SourceFile) -> Diagnostic:
     found = explain(file, tokens, grammar.START_VALUE)
     assert found is not None, "a text that does not parse does so again"
     return _first(next((block.fault for block in recovery.split(file, tokens) if block.fault), None), found)
+
+
+def _length_fault(file: SourceFile) -> Diagnostic | None:
+    if len(file.text) <= LONGEST_WORD:
+        return None
+    for count, token in enumerate(tokens_of(file.text)):
+        if count == MOST_TOKENS:
+            helps = ["move parts of it into files of their own, and `use` them"]
+            message = f"the file has more than {MOST_TOKENS} words and signs"
+            return error("M3I0044", message, token.span(file), helps=helps)
+        longest = LONGEST_STRING if token.kind in (Kind.STRING, Kind.UNCLOSED_STRING) else LONGEST_WORD
+        if len(token.text) > longest and token.kind is not Kind.COMMENT:
+            message = f"a {token.kind.value} of {len(token.text)} characters, more than {longest}"
+            return error("M3I0044", message, Span(file, token.start, token.start + 1))
+    return None
 
 
 def _nesting_fault(file: SourceFile) -> Diagnostic | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from m3i_dsl.source import SourceFile, Span
@@ -67,11 +68,14 @@ def _pattern() -> re.Pattern[str]:
 
 def tokenize(text: str) -> list[Token]:
     """All tokens of `text`."""
-    tokens: list[Token] = []
+    return list(tokens_of(text))
+
+
+def tokens_of(text: str) -> Iterator[Token]:
+    """The tokens of `text`, one after the other."""
     first = True
     for match in _pattern().finditer(text):
         assert match.lastgroup is not None
         kind = Kind[match.lastgroup]
-        tokens.append(Token(kind, match.group(), match.start(), first))
+        yield Token(kind, match.group(), match.start(), first)
         first = kind is Kind.NEWLINE
-    return tokens

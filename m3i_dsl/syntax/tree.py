@@ -8,13 +8,14 @@ does not exist, a number too large) are collected, and the node gets a value tha
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TypeVar, cast
 
 from lark import Token, Tree
 
-from m3i_dsl.diagnostics import Diagnostics, error
+from m3i_dsl.diagnostics import MOST_ERRORS, Diagnostics, error
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import ast
 
@@ -205,6 +206,7 @@ class Builder:
             # Exact: in floating point `1.1k` would not always be 1100.
             value = float(Decimal(text) * factor)
         if math.isinf(value):
+            value = sys.float_info.max
             self._diagnostics.add(
                 error("M3I0039", f"`{token}` is too large to be a number", self._token_span(token), "more than 1.8e308")
             )
@@ -232,7 +234,7 @@ class Builder:
             if character == "\\":
                 position += 1
                 escaped = token[position]
-                if escaped not in _ESCAPES:
+                if escaped not in _ESCAPES and len(self._diagnostics) <= MOST_ERRORS:
                     at = Span(self._file, place.start + position - 1, place.start + position + 1)
                     self._diagnostics.add(
                         error(

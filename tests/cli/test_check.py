@@ -74,3 +74,12 @@ def test_a_file_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[st
     assert main(["check", "a.m3i"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "error: there is no file `a.m3i`\n")
+
+
+def test_a_file_that_is_no_text_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.m3i").write_bytes("m3i 1".encode("utf-16"))
+    (tmp_path / "b.m3i").write_text("m3i 1\nrecipe b\nobjectve x {\n}\n", encoding="utf-8")
+    (tmp_path / "c.m3i").mkdir()
+    assert main(["check", str(tmp_path), "--output-format", "concise"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[1] for line in lines] == ["error[M3I0103]", "error[M3I0007]", "error[M3I0103]"]

@@ -107,7 +107,7 @@ def test_used_files_are_fixed_too(recipe: Path) -> None:
 
 
 def test_standard_input_is_not_fixed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin.read", lambda: GOOD, raising=False)
+    monkeypatch.setattr("sys.stdin.read", lambda _: GOOD, raising=False)
     assert main(["check", "--fix", "-"]) == 2
     assert "standard input is none" in capsys.readouterr().err
 

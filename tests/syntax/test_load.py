@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from m3i_dsl.source import DISK, Disk, InMemory, SourceFile, UnreadableFile, read_file
+from m3i_dsl.diagnostics import MOST_ERRORS
+from m3i_dsl.source import DISK, LARGEST, Disk, InMemory, SourceFile, UnreadableFile, read_file
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.load import Loaded, load_recipe
 
@@ -130,5 +132,31 @@ def test_a_file_in_memory_comes_before_the_one_on_disk(tmp_path: Path) -> None:
 
 
 def test_what_is_no_text_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match="directory"):
+    with pytest.raises(UnreadableFile, match="folder"):
         read_file(tmp_path)
+
+
+def test_what_has_no_end_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "large").write_bytes(b"#" * (LARGEST + 1))
+    (tmp_path / "most").write_bytes(b"#" * LARGEST)
+    faults = {"pipe": "a pipe", "loop": "symbolic", "large": "larger than 1 MiB", "zero\0byte": "zero byte"}
+    for name, why in faults.items():
+        with pytest.raises(UnreadableFile, match=why):
+            read_file(tmp_path / name)
+    with pytest.raises(UnreadableFile, match="a device"):
+        read_file(Path("/dev/zero"))
+    assert len(read_file(tmp_path / "most").text) == LARGEST
+
+
+def test_a_row_of_files_that_use_each_other_has_an_end() -> None:
+    texts = {f"f{i}": f'use "f{i + 1}.m3i"\n' for i in range(2000)}
+    (fault,) = _load(main='use "f0.m3i"\n', **texts).diagnostics
+    assert (fault.code, str(fault.span)) == ("M3I0140", "f63.m3i:1:5")
+
+
+def test_errors_without_end_are_cut_and_said_to_be() -> None:
+    loaded = _load(main="".join(f'use "missing{i}.m3i"\n' for i in range(300)))
+    assert len(loaded.diagnostics) == MOST_ERRORS and loaded.diagnostics.cut
+    assert list(loaded.diagnostics)[-1].notes[-1] == f"more than {MOST_ERRORS} errors: the others are left out"

@@ -8,11 +8,13 @@ Guarantees: works for any line and any columns; a mark is at least one cell wide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TAB = 4
 WIDEST = 120
 ELLIPSIS = "..."
+FAR = 2000
+"""Characters to each side of the main mark beyond which a line is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class _Cells:
 
 def snippet(line: str, marks: Sequence[Mark]) -> Snippet:
     """`line` as shown, and the rows to show below it."""
+    line, marks = _around(line, marks)
     shown, cells = _expand(line)
     placed = [_place(mark, cells) for mark in marks]
     shown, placed = _cut(shown, placed)
@@ -58,6 +61,20 @@ def snippet(line: str, marks: Sequence[Mark]) -> Snippet:
     for layer in _layers(placed):
         rows += _rows(layer)
     return Snippet(shown.rstrip(), tuple(rows))
+
+
+def _around(line: str, marks: Sequence[Mark]) -> tuple[str, Sequence[Mark]]:
+    """The part of an enormous line that can be shown: characters may be without width, but not all of so many."""
+    if len(line) <= 2 * FAR or not marks:
+        return line, marks
+    focus = next((mark for mark in marks if mark.primary), marks[0])
+    first = max(0, min(focus.start, len(line)) - FAR)
+    part = line[first : first + 2 * FAR]
+    moved = [
+        replace(m, start=max(0, min(m.start - first, len(part))), end=max(0, min(m.end - first, len(part))))
+        for m in marks
+    ]
+    return part, moved
 
 
 def _expand(line: str) -> tuple[str, list[int]]:
