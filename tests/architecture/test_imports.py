@@ -104,6 +104,27 @@ def test_imports_go_backwards(phase: str) -> None:
     assert wrong == []
 
 
+def test_data_does_not_import_a_word_that_asks_for_it() -> None:
+    """A word hands over plain values: what reads its format can be read, and used, without it."""
+    imported = {
+        ".".join(("m3i_dsl", *parts(path))): {
+            f"{node.module}.{alias.name}" if node.module == "m3i_dsl" else node.module
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and node.module is not None
+            for alias in node.names
+        }
+        for path in modules()
+    }
+    circles = {
+        f"{name} and {other}"
+        for name, asked in imported.items()
+        if name.startswith("m3i_dsl.vocabulary.")
+        for other in asked
+        if name in imported.get(other, set()) and other.startswith("m3i_dsl.data.")
+    }
+    assert circles == set()
+
+
 def test_the_package_itself_imports_nothing() -> None:
     assert list(_imports(next(path for path in modules() if parts(path) == ()))) == []
 

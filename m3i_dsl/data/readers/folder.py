@@ -12,25 +12,38 @@ import os
 from pathlib import Path
 
 from m3i_dsl.data.readers.files import existing
-from m3i_dsl.data.readers.stored import StoredImages
+from m3i_dsl.data.readers.prompts import filled
+from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.folder import Folder
-from m3i_dsl.vocabulary.sources.prompts import filled
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
 
 class FolderImages(StoredImages):
-    """The images below one folder. `categories` are given for a test folder, which must not have others."""
+    """The images below the folder `written`, which an argument of the recipe names.
 
-    def __init__(self, word: Folder, base: Path, argument: str, categories: tuple[str, ...] | None = None) -> None:
-        self.word, self.base, self.argument = word, base, argument
-        written = word.path if argument == "path" else word.test or ""
+    With `category` its sub-folders are categories; `known` are those of training, and it must not have others.
+    """
+
+    def __init__(
+        self,
+        written: str,
+        base: Path,
+        argument: str,
+        *,
+        held_out: HeldOut,
+        canvas: int | None,
+        category: bool,
+        caption: bool,
+        prompt: str | None,
+        known: tuple[str, ...] | None = None,
+    ) -> None:
+        self.argument, self.held_out, self.canvas = argument, held_out, canvas
+        self.caption, self.prompt = caption, prompt
         self.root = existing(written, base, argument)
         if not self.root.is_dir():
             raise WordError(f"`{written}` is a file, not a folder", argument=argument)
-        self.canvas = word.canvas
         self.paths = _images(self.root)
         if not self.paths:
             raise WordError(
@@ -38,9 +51,9 @@ class FolderImages(StoredImages):
                 argument=argument,
                 help=f"files ending in {', '.join(sorted(SUFFIXES))} are images",
             )
-        self.categories = self._categories(categories) if word.category else ()
+        self.categories = self._categories(known) if category else ()
         self.labels = {name: label for label, name in enumerate(self.categories)}
-        if word.caption:
+        if caption:
             self._check_captions()
         self.probe(argument)
 
@@ -62,20 +75,11 @@ class FolderImages(StoredImages):
             size=size,
         )
 
-    def evaluation(self) -> Dataset:
-        if self.word.test is None:
-            raise WordError(
-                "`folder` has no held-out images to evaluate on",
-                argument="path",
-                help='name their folder: `test: "..."`',
-            )
-        return FolderImages(self.word, self.base, "test", self.categories)
-
     def description(self) -> SourceDescription:
         """The fingerprint is over relative paths and sizes, of captions too."""
         content = hashlib.blake2b(digest_size=16)
         for path in self.paths:
-            names = [path, _caption_path(path)] if self.word.caption else [path]
+            names = [path, _caption_path(path)] if self.caption else [path]
             for name in names:
                 content.update(f"{name}\0{(self.root / name).stat().st_size}\0".encode())
         return SourceDescription(len(self), self.categories, content.hexdigest())
@@ -102,9 +106,9 @@ class FolderImages(StoredImages):
         return self.paths[index].split("/", 1)[0]
 
     def _text(self, index: int) -> str | None:
-        if self.word.prompt is not None:
-            return filled(self.word.prompt, self._category(index))
-        return self._caption(index) if self.word.caption else None
+        if self.prompt is not None:
+            return filled(self.prompt, self._category(index))
+        return self._caption(index) if self.caption else None
 
     def _caption(self, index: int) -> str:
         try:

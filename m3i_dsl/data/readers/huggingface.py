@@ -9,47 +9,70 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from m3i_dsl.data.readers.files import located
 from m3i_dsl.data.readers.images import Unreadable
-from m3i_dsl.data.readers.stored import StoredImages
+from m3i_dsl.data.readers.prompts import filled
+from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.huggingface import HuggingFace
-from m3i_dsl.vocabulary.sources.prompts import filled
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
+
+
+@dataclass(frozen=True, slots=True)
+class HubDataset:
+    """What the library loads: a name on the Hub, or a folder relative to the recipe's."""
+
+    dataset: str
+    config: str | None
+    revision: str | None
 
 
 class HuggingFaceImages(StoredImages):
-    """The samples of the split that one argument names. `known` are the training categories of a test split."""
+    """The samples of a `split`, which an argument of the recipe names. `known` are the categories of training.
 
-    def __init__(self, word: HuggingFace, base: Path, argument: str, known: tuple[str, ...] | None = None) -> None:
-        self.word, self.base = word, base
-        self.split = word.split if argument == "split" else word.test or ""
-        table = _loaded(word, self.split, base, argument)
-        for name, column in (("image", word.image), ("caption", word.caption), ("category", word.category)):
+    `image`, `caption` and `category` are columns.
+    """
+
+    def __init__(
+        self,
+        hub: HubDataset,
+        split: str,
+        base: Path,
+        argument: str,
+        *,
+        held_out: HeldOut,
+        image: str,
+        caption: str | None,
+        category: str | None,
+        canvas: int | None,
+        prompt: str | None,
+        known: tuple[str, ...] | None = None,
+    ) -> None:
+        self.split, self.held_out, self.canvas, self.prompt = split, held_out, canvas, prompt
+        self.image_column, self.caption, self.category = image, caption, category
+        table = _loaded(hub, split, base, argument)
+        for name, column in (("image", image), ("caption", caption), ("category", category)):
             if column is not None and column not in table.column_names:
                 raise WordError(
-                    f"`{word.dataset}` has no column `{column}`",
+                    f"`{hub.dataset}` has no column `{column}`",
                     argument=name,
                     help="; ".join(
                         help_for(column, table.column_names, otherwise=f"it has {', '.join(table.column_names)}")
                     ),
                 )
         images = importlib.import_module("datasets").Image
-        if not isinstance(table.features[word.image], images):
-            raise WordError(f"column `{word.image}` of `{word.dataset}` holds no images", argument="image")
+        if not isinstance(table.features[image], images):
+            raise WordError(f"column `{image}` of `{hub.dataset}` holds no images", argument="image")
         self.fingerprint = str(table._fingerprint)
-        self.categories = self._categories(table, known)
+        self.categories = self._categories(table, hub.dataset, known)
         self.columns = {
-            "image": table.select_columns([word.image]).cast_column(word.image, images(decode=False)),
-            **{
-                column: table.select_columns([column]) for column in (word.caption, word.category) if column is not None
-            },
+            "image": table.select_columns([image]).cast_column(image, images(decode=False)),
+            **{column: table.select_columns([column]) for column in (caption, category) if column is not None},
         }
         self.samples = len(table)
-        self.canvas = word.canvas
         self.probe("image")
 
     def __len__(self) -> int:
@@ -57,23 +80,23 @@ class HuggingFaceImages(StoredImages):
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         image, size = self.image(index) if "image" in fields else (None, None)
-        named = "text" in fields and self.word.prompt is not None
+        named = "text" in fields and self.prompt is not None
         category = None
-        if self.word.category is not None and ("category" in fields or named):
-            category = self.columns[self.word.category][index][self.word.category]
+        if self.category is not None and ("category" in fields or named):
+            category = self.columns[self.category][index][self.category]
             if not isinstance(category, int) or not 0 <= category < len(self.categories):
                 raise BrokenSample(self.name(index), f"category {category} is not one of {len(self.categories)}")
         text = None
-        if named and self.word.prompt is not None and category is not None:
-            text = filled(self.word.prompt, self.categories[category])
-        elif "text" in fields and self.word.caption is not None:
-            text = self.columns[self.word.caption][index][self.word.caption]
+        if named and self.prompt is not None and category is not None:
+            text = filled(self.prompt, self.categories[category])
+        elif "text" in fields and self.caption is not None:
+            text = self.columns[self.caption][index][self.caption]
             if not isinstance(text, str):
-                raise BrokenSample(self.name(index), f"column `{self.word.caption}` is no text")
+                raise BrokenSample(self.name(index), f"column `{self.caption}` is no text")
         return Sample(image=image, text=text, category=category if "category" in fields else None, size=size)
 
     def stored(self, index: int) -> bytes:
-        value = self.columns["image"][index][self.word.image]
+        value = self.columns["image"][index][self.image_column]
         if value is None:
             raise Unreadable("it is null")
         if value["bytes"] is not None:
@@ -83,26 +106,17 @@ class HuggingFaceImages(StoredImages):
     def name(self, index: int) -> str:
         return f"{self.split} row {index}"
 
-    def evaluation(self) -> Dataset:
-        if self.word.test is None:
-            raise WordError(
-                "`huggingface` has no held-out split to evaluate on",
-                argument="dataset",
-                help='name it: `test: "validation"`',
-            )
-        return HuggingFaceImages(self.word, self.base, "test", self.categories)
-
     def description(self) -> SourceDescription:
         """The fingerprint is the library's own, over the files and what was done to them."""
         return SourceDescription(self.samples, self.categories, self.fingerprint)
 
-    def _categories(self, table: Any, known: tuple[str, ...] | None) -> tuple[str, ...]:
-        if self.word.category is None:
+    def _categories(self, table: Any, dataset: str, known: tuple[str, ...] | None) -> tuple[str, ...]:
+        if self.category is None:
             return ()
-        names = getattr(table.features[self.word.category], "names", None)
+        names = getattr(table.features[self.category], "names", None)
         if names is None:
             raise WordError(
-                f"column `{self.word.category}` of `{self.word.dataset}` has no category names",
+                f"column `{self.category}` of `{dataset}` has no category names",
                 argument="category",
                 help="`dataset.class_encode_column(...)` makes a `ClassLabel` of it; then `save_to_disk`",
             )
@@ -112,29 +126,29 @@ class HuggingFaceImages(StoredImages):
         return found
 
 
-def _loaded(word: HuggingFace, split: str, base: Path, argument: str) -> Any:
+def _loaded(hub: HubDataset, split: str, base: Path, argument: str) -> Any:
     if importlib.util.find_spec("datasets") is None:
         raise WordError(
             "`huggingface` needs datasets, which is not installed", help='run `pip install "m3ic[huggingface]"`'
         )
     datasets = importlib.import_module("datasets")
-    folder = located(word.dataset, base)
+    folder = located(hub.dataset, base)
     try:
         if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
             saved = datasets.load_from_disk(str(folder))
             if isinstance(saved, datasets.Dataset):
                 if split not in (str(saved.split), "train"):
-                    raise WordError(f"`{word.dataset}` is one split, `{saved.split}`", argument=argument)
+                    raise WordError(f"`{hub.dataset}` is one split, `{saved.split}`", argument=argument)
                 return saved
             if split not in saved:
                 raise WordError(
-                    f"`{word.dataset}` has no split `{split}`", argument=argument, help=f"it has {', '.join(saved)}"
+                    f"`{hub.dataset}` has no split `{split}`", argument=argument, help=f"it has {', '.join(saved)}"
                 )
             return saved[split]
-        path = str(folder) if folder.is_dir() else word.dataset
-        return datasets.load_dataset(path, word.config, split=split, revision=word.revision)
+        path = str(folder) if folder.is_dir() else hub.dataset
+        return datasets.load_dataset(path, hub.config, split=split, revision=hub.revision)
     except WordError:
         raise
     except Exception as error:  # the library and what it stands on have errors of their own
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise WordError(f"`{word.dataset}` cannot be loaded: {reason}", argument="dataset") from error
+        raise WordError(f"`{hub.dataset}` cannot be loaded: {reason}", argument="dataset") from error

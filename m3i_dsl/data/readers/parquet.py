@@ -21,12 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.images import Unreadable
-from m3i_dsl.data.readers.parquet_columns import Labels, check_columns, read_labels
+from m3i_dsl.data.readers.parquet_columns import Columns, Labels, check_columns, read_labels
 from m3i_dsl.data.readers.places import Place, places
-from m3i_dsl.data.readers.stored import StoredImages
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.parquet import Parquet
-from m3i_dsl.vocabulary.sources.prompts import filled
+from m3i_dsl.data.readers.prompts import filled
+from m3i_dsl.data.readers.stored import HeldOut, StoredImages
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
 
 CACHE_BYTES = 256 * 2**20
 """Row groups kept in memory by each process."""
@@ -48,22 +47,35 @@ class Groups:
 
 
 class ParquetImages(StoredImages):
-    """The rows of the files that one argument names. `known` are the training labels when it is the test split."""
+    """The rows of the files `written`, which an argument of the recipe names.
 
-    def __init__(self, word: Parquet, base: Path, argument: str, known: tuple[str, ...] | None = None) -> None:
-        self.word, self.base, self.argument = word, base, argument
-        written = word.path if argument == "path" else word.test or ""
+    `known` are the categories of training, when it is the test split.
+    """
+
+    def __init__(
+        self,
+        written: str,
+        base: Path,
+        argument: str,
+        *,
+        held_out: HeldOut,
+        columns: Columns,
+        canvas: int | None,
+        prompt: str | None,
+        known: tuple[str, ...] | None = None,
+    ) -> None:
+        self.held_out, self.columns, self.canvas, self.prompt = held_out, columns, canvas, prompt
         self.files = places(written, base, argument, ".parquet")
         footers = [_footer(path, argument) for path in self.files]
         self.groups = _groups(footers)
         if self.groups.samples == 0:
             raise WordError(f"`{written}` has no rows", argument=argument)
         for path, footer in zip(self.files, footers, strict=True):
-            check_columns(word, footer.schema.to_arrow_schema(), path.name)
-        self.canvas = word.canvas
+            check_columns(columns, footer.schema.to_arrow_schema(), path.name)
         self.labels: Labels | None = None
-        if word.category is not None:
-            self.labels = read_labels(self.files, footers[0].schema.to_arrow_schema(), word.category, known)
+        if columns.category is not None:
+            self.labels = read_labels(self.files, footers[0].schema.to_arrow_schema(), columns.category, known)
+        self.categories = self.labels.names if self.labels is not None else ()
         self._forget()
         self.probe("image")
 
@@ -86,7 +98,7 @@ class ParquetImages(StoredImages):
         )
 
     def stored(self, index: int) -> bytes:
-        value = self._value(index, self.word.image)
+        value = self._value(index, self.columns.image)
         if value is None:
             raise Unreadable("it is null")
         if isinstance(value, bytes):
@@ -102,24 +114,17 @@ class ParquetImages(StoredImages):
         first = self.groups.starts[np.searchsorted(self.groups.files, file)]
         return f"{self.files[file].name} row {index - first}"
 
-    def evaluation(self) -> Dataset:
-        if self.word.test is None:
-            raise WordError(
-                "`parquet` has no held-out rows to evaluate on", argument="path", help='name their files: `test: "..."`'
-            )
-        return ParquetImages(self.word, self.base, "test", self.labels.names if self.labels is not None else None)
-
     def description(self) -> SourceDescription:
         """The fingerprint is over the footers, which hold sizes and statistics of every column of every group."""
         content = hashlib.blake2b(digest_size=16)
         for path in self.files:
             content.update(f"{path.name}\0{path.size()}\0".encode() + _footer_bytes(path))
-        return SourceDescription(len(self), self.labels.names if self.labels is not None else (), content.hexdigest())
+        return SourceDescription(len(self), self.categories, content.hexdigest())
 
     def _text(self, index: int) -> str | None:
-        column = self.word.caption
-        if self.word.prompt is not None and self.labels is not None:
-            return filled(self.word.prompt, self.labels.names[self.labels.indices[index]])
+        column = self.columns.caption
+        if self.prompt is not None and self.labels is not None:
+            return filled(self.prompt, self.labels.names[self.labels.indices[index]])
         if column is None:
             return None
         text = self._value(index, column)

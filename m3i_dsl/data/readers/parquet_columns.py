@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from m3i_dsl.data.readers.places import Place
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import WordError
-from m3i_dsl.vocabulary.sources.parquet import Parquet
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names of the columns of each field."""
+
+    image: str
+    caption: str | None
+    category: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +37,12 @@ class Labels:
     names: tuple[str, ...]
 
 
-def check_columns(word: Parquet, schema: pa.Schema, name: str) -> None:
-    """Raises WordError unless `schema` has the columns that `word` names, with types that can hold their fields."""
+def check_columns(columns: Columns, schema: pa.Schema, name: str) -> None:
+    """Raises WordError unless `schema` has the `columns`, with types that can hold their fields."""
     wanted = (
-        ("image", word.image, _is_image, "images (bytes, or a struct with `bytes` and `path`)"),
-        ("caption", word.caption, _is_text, "texts"),
-        ("category", word.category, _is_category, "whole numbers or strings"),
+        ("image", columns.image, _is_image, "images (bytes, or a struct with `bytes` and `path`)"),
+        ("caption", columns.caption, _is_text, "texts"),
+        ("category", columns.category, _is_category, "whole numbers or strings"),
     )
     for argument, column, fits, what in wanted:
         if column is None:

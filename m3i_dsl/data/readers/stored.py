@@ -7,12 +7,16 @@ have one size, probed when the source is opened; one that differs later is a bro
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, WordError
+
+HeldOut = Callable[[tuple[str, ...]], Dataset]
+"""Opens the held-out samples of a source, whose categories are those of training. Raises WordError if it has none."""
 
 PROBES = 8
 """Images whose headers are read when a source is opened, evenly spread."""
@@ -22,11 +26,16 @@ class StoredImages(Dataset):
     """A dataset whose images lie encoded in files. A subclass calls `probe` once it can read."""
 
     canvas: int | None
+    categories: tuple[str, ...]
+    held_out: HeldOut
     shape: tuple[int, int] | None = None
     """The (height, width) of all images; None on a canvas."""
 
     def image_size(self) -> tuple[int, int] | None:
         return self.shape if self.canvas is None else (self.canvas, self.canvas)
+
+    def evaluation(self) -> Dataset:
+        return self.held_out(self.categories)
 
     @abstractmethod
     def stored(self, index: int) -> bytes:

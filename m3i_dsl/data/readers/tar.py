@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.images import Unreadable
 from m3i_dsl.data.readers.places import Place, Unreachable, places
-from m3i_dsl.data.readers.stored import StoredImages
-from m3i_dsl.data.readers.tar_contents import Contents, NoMember, OpenShard, contents, label_of
+from m3i_dsl.data.readers.prompts import filled
+from m3i_dsl.data.readers.stored import HeldOut, StoredImages
+from m3i_dsl.data.readers.tar_contents import Contents, Members, NoMember, OpenShard, contents, label_of
 from m3i_dsl.data.readers.tar_index import DamagedShard
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.prompts import filled
-from m3i_dsl.vocabulary.sources.tar import Tar
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
@@ -33,20 +32,32 @@ OPEN_SHARDS = 128
 
 
 class TarImages(StoredImages):
-    """The samples of the shards that one argument names. `known` are the training categories for test shards."""
+    """The samples of the shards `written`, which an argument of the recipe names.
 
-    def __init__(self, word: Tar, base: Path, argument: str, known: tuple[str, ...] | None = None) -> None:
-        self.word, self.base, self.argument = word, base, argument
-        self.written = word.path if argument == "path" else word.test or ""
-        self.places = places(self.written, base, argument, ".tar")
-        found: Contents = contents(word, self.places, base, known)
-        self.counts, self.names = found.counts, found.names
+    `known` are the categories of training, for test shards.
+    """
+
+    def __init__(
+        self,
+        written: str,
+        base: Path,
+        argument: str,
+        *,
+        held_out: HeldOut,
+        members: Members,
+        canvas: int | None,
+        prompt: str | None,
+        known: tuple[str, ...] | None = None,
+    ) -> None:
+        self.held_out, self.members, self.canvas, self.prompt = held_out, members, canvas, prompt
+        self.places = places(written, base, argument, ".tar")
+        found: Contents = contents(written, members, self.places, base, known)
+        self.counts, self.categories = found.counts, found.names
         self.starts = np.cumsum(self.counts) - self.counts
         self.samples = int(self.counts.sum())
         if self.samples == 0:
-            raise WordError(f"`{self.written}` has no samples", argument=argument)
-        self.numbers = {name: number for number, name in enumerate(self.names)}
-        self.canvas = word.canvas
+            raise WordError(f"`{written}` has no samples", argument=argument)
+        self.numbers = {name: number for number, name in enumerate(self.categories)}
         self._forget()
         self.probe(argument)
 
@@ -58,16 +69,16 @@ class TarImages(StoredImages):
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         image, size = self.image(index) if "image" in fields else (None, None)
-        named = self.word.prompt is not None and "text" in fields
-        wanted = self.word.category is not None and ("category" in fields or named)
+        named = self.prompt is not None and "text" in fields
+        wanted = self.members.category is not None and ("category" in fields or named)
         category = self._category(index) if wanted else None
         text = None
-        if named and category is not None and self.word.prompt is not None:
-            text = filled(self.word.prompt, self.names[category])
-        elif "text" in fields and self.word.caption is not None:
-            text = self._value(index, self.word.caption)
+        if named and category is not None and self.prompt is not None:
+            text = filled(self.prompt, self.categories[category])
+        elif "text" in fields and self.members.caption is not None:
+            text = self._value(index, self.members.caption)
             if not isinstance(text, str):
-                raise BrokenSample(self.name(index), f"its `{self.word.caption}` is no text")
+                raise BrokenSample(self.name(index), f"its `{self.members.caption}` is no text")
         return Sample(image=image, text=text, category=category if "category" in fields else None, size=size)
 
     def stored(self, index: int) -> bytes:
@@ -89,20 +100,13 @@ class TarImages(StoredImages):
             return f"{self.places[shard].name} sample {sample}"
         return f"{self.places[shard].name} {opened.index.key(sample)}"
 
-    def evaluation(self) -> Dataset:
-        if self.word.test is None:
-            raise WordError(
-                "`tar` has no held-out shards to evaluate on", argument="path", help='name them: `test: "..."`'
-            )
-        return TarImages(self.word, self.base, "test", self.names)
-
     def description(self) -> SourceDescription:
         """The fingerprint is over names and numbers of samples of all shards, and over the sizes of local ones."""
         content = hashlib.blake2b(digest_size=16)
         for place, count in zip(self.places, self.counts.tolist(), strict=True):
             size = "" if place.remote else place.size()
             content.update(f"{place.name}\0{count}\0{size}\0".encode())
-        return SourceDescription(self.samples, self.names, content.hexdigest())
+        return SourceDescription(self.samples, self.categories, content.hexdigest())
 
     def probed(self) -> NDArray[np.int64]:
         """Remote shards are not fetched for a header: the first one stands for all."""
@@ -116,14 +120,14 @@ class TarImages(StoredImages):
         return self.places[shard]
 
     def _category(self, index: int) -> int:
-        assert self.word.category is not None
+        assert self.members.category is not None
         try:
-            label = label_of(self._value(index, self.word.category))
+            label = label_of(self._value(index, self.members.category))
         except NoMember as error:
             raise BrokenSample(self.name(index), str(error)) from error
         number = self.numbers.get(label, -1) if isinstance(label, str) else label
-        if not 0 <= number < len(self.names):
-            raise BrokenSample(self.name(index), f"category `{label}` is not one of the {len(self.names)} known")
+        if not 0 <= number < len(self.categories):
+            raise BrokenSample(self.name(index), f"category `{label}` is not one of the {len(self.categories)} known")
         return number
 
     def _value(self, index: int, member: str) -> Any:

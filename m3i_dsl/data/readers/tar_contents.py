@@ -1,8 +1,8 @@
 """What the shards of a source hold: how many samples each, and which categories.
 
-Takes: the places of the shards and the word of the recipe. Gives: `Contents`, two numbers a shard and the names of the
-categories. Guarantees: without a file of sizes each shard is read once and what was found is kept in the cache for
-shards that did not change; many remote shards are never fetched just to count them.
+Takes: the places of the shards and the members that a recipe names. Gives: `Contents`, two numbers a shard and the
+names of the categories. Guarantees: without a file of sizes each shard is read once and what was found is kept in the
+cache for shards that did not change; many remote shards are never fetched just to count them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from m3i_dsl.data.readers.files import existing
 from m3i_dsl.data.readers.places import Place, Unreachable
 from m3i_dsl.data.readers.tar_index import DamagedShard, TarIndex, index_of
 from m3i_dsl.vocabulary.kinds import WordError
-from m3i_dsl.vocabulary.sources.tar import Tar
 
 VERSION = 1
 
@@ -37,6 +36,19 @@ SIZES = "sizes.json"
 
 class NoMember(Exception):
     """A sample without what was asked for, or with something else there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The members of the fields, as a recipe writes them (`txt`, `cls`, `json.label`).
+
+    `names` is the member, or the file, that has the names of the categories; `sizes` the file of the shards' sizes.
+    """
+
+    caption: str | None
+    category: str | None
+    names: str | None
+    sizes: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +104,18 @@ def label_of(value: Any) -> int | str:
     return value
 
 
-def contents(word: Tar, shards: Sequence[Place], base: Path, known: tuple[str, ...] | None) -> Contents:
+def contents(
+    written: str, members: Members, shards: Sequence[Place], base: Path, known: tuple[str, ...] | None
+) -> Contents:
     """Counts the samples of `shards` and finds the categories; `known` are those of training, for its test shards.
+
+    `written` is how the recipe names the shards.
 
     Raises WordError.
     """
-    counts = _written_counts(word, shards, base)
-    names = known if known is not None else _written_names(word, base)
-    if word.category is None:
+    counts = _written_counts(members, shards, base)
+    names = known if known is not None else _written_names(members, base)
+    if members.category is None:
         names = ()
     if counts is not None and names is not None:
         return Contents(counts, names)
@@ -109,7 +125,7 @@ def contents(word: Tar, shards: Sequence[Place], base: Path, known: tuple[str, .
             raise WordError(
                 f"how many samples the {remote} remote shards have is not known",
                 argument="path",
-                help=f"count them with `m3ic index '{word.path}' -o {SIZES}`, and put the file beside them or name it: "
+                help=f"count them with `m3ic index '{written}' -o {SIZES}`, and put the file beside them or name it: "
                 f'`sizes: "{SIZES}"`',
             )
         raise WordError(
@@ -117,14 +133,14 @@ def contents(word: Tar, shards: Sequence[Place], base: Path, known: tuple[str, .
             argument="category",
             help='name a file with one category a line: `names: "classes.txt"`',
         )
-    found = _kept(word, shards)
+    found = _kept(members, shards)
     return Contents(found.counts if counts is None else counts, found.names if names is None else names)
 
 
-def _written_counts(word: Tar, shards: Sequence[Place], base: Path) -> NDArray[np.int64] | None:
+def _written_counts(members: Members, shards: Sequence[Place], base: Path) -> NDArray[np.int64] | None:
     """From the file of sizes, if there is one."""
-    if word.sizes is not None:
-        where, text = word.sizes, existing(word.sizes, base, "sizes").read_text()
+    if members.sizes is not None:
+        where, text = members.sizes, existing(members.sizes, base, "sizes").read_text()
     else:
         place = shards[0].beside(SIZES)
         where = place.url
@@ -143,21 +159,21 @@ def _written_counts(word: Tar, shards: Sequence[Place], base: Path) -> NDArray[n
     except KeyError as error:
         raise WordError(
             f"`{where}` has no size of shard {error}",
-            argument="path" if word.sizes is None else "sizes",
+            argument="path" if members.sizes is None else "sizes",
             help="add it, or remove the file if the shards can be counted",
         ) from error
     except (ValueError, TypeError) as error:
         raise WordError(
             f"`{where}` is no JSON object of shard names and numbers: {error}",
-            argument="path" if word.sizes is None else "sizes",
+            argument="path" if members.sizes is None else "sizes",
         ) from error
     return np.array(counts, dtype=np.int64)
 
 
-def _written_names(word: Tar, base: Path) -> tuple[str, ...] | None:
-    if word.names is None or is_member(word.names):
+def _written_names(members: Members, base: Path) -> tuple[str, ...] | None:
+    if members.names is None or is_member(members.names):
         return None
-    lines = existing(word.names, base, "names").read_text().splitlines()
+    lines = existing(members.names, base, "names").read_text().splitlines()
     return tuple(line.strip() for line in lines if line.strip())
 
 
@@ -166,15 +182,15 @@ def is_member(written: str) -> bool:
     return written in ("txt", "cls", "json") or written.startswith("json.")
 
 
-def _kept(word: Tar, shards: Sequence[Place]) -> Contents:
+def _kept(members: Members, shards: Sequence[Place]) -> Contents:
     """What is in the shards, from the cache if they did not change."""
     paths = [_here(place) for place in shards]
     status = [path.stat() for path in paths]
     key = json.dumps(
         [
             f"contents {VERSION}",
-            word.category,
-            word.names,
+            members.category,
+            members.names,
             [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, status, strict=True)],
         ]
     )
@@ -182,7 +198,7 @@ def _kept(word: Tar, shards: Sequence[Place]) -> Contents:
     if kept is not None:
         value = json.loads(kept.read_text())
         return Contents(np.array(value["counts"], dtype=np.int64), tuple(value["names"]))
-    found = _found(word, shards, paths)
+    found = _found(members, shards, paths)
     text = json.dumps({"counts": found.counts.tolist(), "names": found.names})
 
     def write(target: Path) -> None:
@@ -199,7 +215,7 @@ def _here(place: Place) -> Path:
         raise WordError(f"shard `{place.name}` cannot be fetched: {error}", argument="path") from error
 
 
-def _found(word: Tar, shards: Sequence[Place], paths: Sequence[Path]) -> Contents:
+def _found(members: Members, shards: Sequence[Place], paths: Sequence[Path]) -> Contents:
     counts: list[int] = []
     labels: dict[int | str, str] = {}
     for place, path in zip(shards, paths, strict=True):
@@ -215,31 +231,33 @@ def _found(word: Tar, shards: Sequence[Place], paths: Sequence[Path]) -> Content
                     help="fetch it again, or leave it out of the pattern",
                 )
             counts.append(len(shard.index))
-            if word.category is not None:
-                labels.update((label, name) for label, name in _labels(word, shard) if label not in labels)
+            if members.category is not None:
+                labels.update((label, name) for label, name in _labels(members, shard) if label not in labels)
         finally:
             shard.close()
-    return Contents(np.array(counts, dtype=np.int64), _names(word, labels))
+    return Contents(np.array(counts, dtype=np.int64), _names(members, labels))
 
 
-def _labels(word: Tar, shard: OpenShard) -> Iterator[tuple[int | str, str]]:
+def _labels(members: Members, shard: OpenShard) -> Iterator[tuple[int | str, str]]:
     """The category of each sample that has one, with its name."""
-    assert word.category is not None
+    assert members.category is not None
     for sample in range(len(shard.index)):
         try:
-            label = label_of(shard.value(sample, word.category))
-            name = shard.value(sample, word.names) if word.names is not None and is_member(word.names) else label
+            label = label_of(shard.value(sample, members.category))
+            name = (
+                shard.value(sample, members.names) if members.names is not None and is_member(members.names) else label
+            )
         except NoMember:
             continue  # a broken sample, which training will name
         yield label, str(name)
 
 
-def _names(word: Tar, labels: dict[int | str, str]) -> tuple[str, ...]:
-    if word.category is None:
+def _names(members: Members, labels: dict[int | str, str]) -> tuple[str, ...]:
+    if members.category is None:
         return ()
     numbers = [label for label in labels if isinstance(label, int)]
     if not labels:
-        raise WordError(f"no sample has a category `{word.category}`", argument="category")
+        raise WordError(f"no sample has a category `{members.category}`", argument="category")
     if len(numbers) not in (0, len(labels)):
         other = next(label for label in labels if isinstance(label, str))
         raise WordError(f"categories are numbers and names, such as {numbers[0]} and `{other}`", argument="category")

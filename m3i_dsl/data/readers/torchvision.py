@@ -7,35 +7,61 @@ size than the others, or one that cannot be read, is a broken sample; the class 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torchvision import datasets
 
 from m3i_dsl.data.readers.files import located
 from m3i_dsl.data.readers.images import Unreadable, pixels_of
+from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.prompts import filled
-from m3i_dsl.vocabulary.sources.torchvision import BY_TRAIN, Torchvision
 
 PROBES = 8
 
 
 class TorchvisionImages(Dataset):
-    """The samples of the split that one argument names."""
+    """The samples of a `split` of the class `dataset`, which an argument of the recipe names.
 
-    def __init__(self, word: Torchvision, base: Path, argument: str) -> None:
-        word.check()
-        self.word, self.base = word, base
-        self.split = word.split if argument == "split" else word.test
-        self.samples: Any = _made(word, self.split, base, argument)
+    `selection` is how the class is told which split that is. `held_out` opens the split to evaluate on.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        split: str,
+        base: Path,
+        argument: str,
+        *,
+        selection: Mapping[str, str | bool],
+        held_out: Callable[[], Dataset],
+        root: str,
+        download: bool,
+        canvas: int | None,
+        prompt: str | None,
+    ) -> None:
+        self.dataset, self.split, self.held_out = dataset, split, held_out
+        self.canvas, self.prompt = canvas, prompt
+        try:
+            files = str(located(root, base))
+            self.samples: Any = getattr(datasets, dataset)(files, download=download, **selection)
+        except ValueError as error:
+            raise WordError(f"`{dataset}` has no split `{split}`: {error}", argument=argument) from error
+        except (RuntimeError, OSError, ImportError) as error:
+            raise WordError(
+                f"`{dataset}` cannot be read below `{root}`: {str(error).splitlines()[0]}",
+                argument="root",
+                help=None if download else "write `download: true` to fetch it when the recipe is compiled",
+            ) from error
         self.categories = _categories(self.samples)
         self.shape: tuple[int, int] | None = None
         if len(self.samples) == 0:
-            raise WordError(f"split `{self.split}` of `{word.dataset}` has no samples", argument=argument)
-        if word.canvas is None:
+            raise WordError(f"split `{split}` of `{dataset}` has no samples", argument=argument)
+        if canvas is None:
             self.shape = self._shape()
 
     def __len__(self) -> int:
@@ -49,25 +75,25 @@ class TorchvisionImages(Dataset):
         size: tuple[int, int] | None = None
         if "image" in fields:
             try:
-                pixels, size = pixels_of(image, self.word.canvas)
+                pixels, size = pixels_of(image, self.canvas)
             except (Unreadable, OSError, ValueError) as error:
                 raise BrokenSample(self._name(index), str(error)) from error
             if self.shape is not None and size != self.shape:
                 raise BrokenSample(self._name(index), f"{size} pixels, the others have {self.shape}")
         text = None
-        if "text" in fields and self.word.prompt is not None:
-            text = filled(self.word.prompt, self.categories[label])
+        if "text" in fields and self.prompt is not None:
+            text = filled(self.prompt, self.categories[label])
         return Sample(image=pixels, text=text, category=label if "category" in fields else None, size=size)
 
     def image_size(self) -> tuple[int, int] | None:
-        return self.shape if self.word.canvas is None else (self.word.canvas, self.word.canvas)
+        return self.shape if self.canvas is None else (self.canvas, self.canvas)
 
     def evaluation(self) -> Dataset:
-        return TorchvisionImages(self.word, self.base, "test")
+        return self.held_out()
 
     def description(self) -> SourceDescription:
         """The fingerprint is over the class, its split, the number of samples and the bytes of a few of them."""
-        content = hashlib.blake2b(f"{self.word.dataset}\0{self.split}\0{len(self)}".encode(), digest_size=16)
+        content = hashlib.blake2b(f"{self.dataset}\0{self.split}\0{len(self)}".encode(), digest_size=16)
         for index in self._probed():
             image, label = self._sample(index)
             content.update(f"{label}\0{image.size}\0".encode() + image.tobytes())
@@ -81,7 +107,7 @@ class TorchvisionImages(Dataset):
             raise BrokenSample(self._name(index), str(error)) from error
 
     def _name(self, index: int) -> str:
-        return f"{self.word.dataset} {self.split} {index}"
+        return f"{self.dataset} {self.split} {index}"
 
     def _probed(self) -> list[int]:
         return np.unique(np.linspace(0, len(self) - 1, PROBES).astype(np.int64)).tolist()
@@ -90,27 +116,11 @@ class TorchvisionImages(Dataset):
         sizes = {(image.height, image.width) for image, _ in map(self._sample, self._probed())}
         if len(sizes) > 1:
             raise WordError(
-                f"images of `{self.word.dataset}` differ in size",
+                f"images of `{self.dataset}` differ in size",
                 argument="canvas",
                 help="give the side of a square that each is resampled to when read, such as `canvas: 256px`",
             )
         return sizes.pop()
-
-
-def _made(word: Torchvision, split: str, base: Path, argument: str) -> Any:
-    from torchvision import datasets
-
-    part: dict[str, Any] = {"train": split == "train"} if word.dataset in BY_TRAIN else {"split": split}
-    try:
-        return getattr(datasets, word.dataset)(str(located(word.root, base)), download=word.download, **part)
-    except ValueError as error:
-        raise WordError(f"`{word.dataset}` has no split `{split}`: {error}", argument=argument) from error
-    except (RuntimeError, OSError, ImportError) as error:
-        raise WordError(
-            f"`{word.dataset}` cannot be read below `{word.root}`: {str(error).splitlines()[0]}",
-            argument="root",
-            help=None if word.download else "write `download: true` to fetch it when the recipe is compiled",
-        ) from error
 
 
 def _categories(samples: Any) -> tuple[str, ...]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from m3i_dsl.data.readers.folder import FolderImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +55,35 @@ class Folder(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.folder import FolderImages
         from m3i_dsl.data.readers.subset import limited_description
 
-        return limited_description(FolderImages(self, base, "path").description(), self.limit)
+        return limited_description(self._opened(self.path, base, "path").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.readers.folder import FolderImages
         from m3i_dsl.data.readers.subset import limited
 
-        return limited(FolderImages(self, base, "path"), self.limit)
+        return limited(self._opened(self.path, base, "path"), self.limit)
+
+    def _opened(self, written: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> FolderImages:
+        from m3i_dsl.data.readers.folder import FolderImages
+
+        return FolderImages(
+            written,
+            base,
+            argument,
+            held_out=partial(self._held_out, base),
+            canvas=self.canvas,
+            category=self.category,
+            caption=self.caption,
+            prompt=self.prompt,
+            known=known,
+        )
+
+    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+        if self.test is None:
+            raise WordError(
+                "`folder` has no held-out images to evaluate on",
+                argument="path",
+                help='name their folder: `test: "..."`',
+            )
+        return self._opened(self.test, base, "test", known)

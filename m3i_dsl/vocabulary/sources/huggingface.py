@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from m3i_dsl.data.readers.huggingface import HuggingFaceImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,37 @@ class HuggingFace(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.huggingface import HuggingFaceImages
         from m3i_dsl.data.readers.subset import limited_description
 
-        return limited_description(HuggingFaceImages(self, base, "split").description(), self.limit)
+        return limited_description(self._opened(self.split, base, "split").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.readers.huggingface import HuggingFaceImages
         from m3i_dsl.data.readers.subset import limited
 
-        return limited(HuggingFaceImages(self, base, "split"), self.limit)
+        return limited(self._opened(self.split, base, "split"), self.limit)
+
+    def _opened(self, split: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> HuggingFaceImages:
+        from m3i_dsl.data.readers.huggingface import HubDataset, HuggingFaceImages
+
+        return HuggingFaceImages(
+            HubDataset(self.dataset, self.config, self.revision),
+            split,
+            base,
+            argument,
+            held_out=partial(self._held_out, base),
+            image=self.image,
+            caption=self.caption,
+            category=self.category,
+            canvas=self.canvas,
+            prompt=self.prompt,
+            known=known,
+        )
+
+    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+        if self.test is None:
+            raise WordError(
+                "`huggingface` has no held-out split to evaluate on",
+                argument="dataset",
+                help='name it: `test: "validation"`',
+            )
+        return self._opened(self.test, base, "test", known)

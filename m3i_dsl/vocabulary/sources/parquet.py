@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from m3i_dsl.data.readers.parquet import ParquetImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,33 @@ class Parquet(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.parquet import ParquetImages
         from m3i_dsl.data.readers.subset import limited_description
 
-        return limited_description(ParquetImages(self, base, "path").description(), self.limit)
+        return limited_description(self._opened(self.path, base, "path").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.readers.parquet import ParquetImages
         from m3i_dsl.data.readers.subset import limited
 
-        return limited(ParquetImages(self, base, "path"), self.limit)
+        return limited(self._opened(self.path, base, "path"), self.limit)
+
+    def _opened(self, written: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> ParquetImages:
+        from m3i_dsl.data.readers.parquet import ParquetImages
+        from m3i_dsl.data.readers.parquet_columns import Columns
+
+        return ParquetImages(
+            written,
+            base,
+            argument,
+            held_out=partial(self._held_out, base),
+            columns=Columns(self.image, self.caption, self.category),
+            canvas=self.canvas,
+            prompt=self.prompt,
+            known=known,
+        )
+
+    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+        if self.test is None:
+            raise WordError(
+                "`parquet` has no held-out rows to evaluate on", argument="path", help='name their files: `test: "..."`'
+            )
+        return self._opened(self.test, base, "test", known)

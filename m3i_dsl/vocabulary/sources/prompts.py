@@ -23,8 +23,3 @@ def check_prompt(prompt: str | None, *, category: bool, caption: bool) -> None:
         raise WordError(
             "`prompt` needs categories, whose names it takes", argument="prompt", help="give `category`, or captions"
         )
-
-
-def filled(prompt: str, category: str) -> str:
-    """The prompt for a category; `_` of a folder's name is read as a space."""
-    return prompt.replace("{}", category.replace("_", " "))

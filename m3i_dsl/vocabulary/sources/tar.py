@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Pixels
 from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from m3i_dsl.data.readers.tar import TarImages
 
 KIND = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)*")
 
@@ -66,11 +71,29 @@ class Tar(Source):
         return self.test is not None
 
     def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.tar import TarImages
-
-        return TarImages(self, base, "path").description()
+        return self._opened(self.path, base, "path").description()
 
     def open(self, base: Path) -> Dataset:
-        from m3i_dsl.data.readers.tar import TarImages
+        return self._opened(self.path, base, "path")
 
-        return TarImages(self, base, "path")
+    def _opened(self, written: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> TarImages:
+        from m3i_dsl.data.readers.tar import TarImages
+        from m3i_dsl.data.readers.tar_contents import Members
+
+        return TarImages(
+            written,
+            base,
+            argument,
+            held_out=partial(self._held_out, base),
+            members=Members(self.caption, self.category, self.names, self.sizes),
+            canvas=self.canvas,
+            prompt=self.prompt,
+            known=known,
+        )
+
+    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+        if self.test is None:
+            raise WordError(
+                "`tar` has no held-out shards to evaluate on", argument="path", help='name them: `test: "..."`'
+            )
+        return self._opened(self.test, base, "test", known)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
 from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
+
+if TYPE_CHECKING:
+    from m3i_dsl.data.readers.torchvision import TorchvisionImages
 
 BY_TRAIN = ("EMNIST", "FashionMNIST", "KMNIST", "MNIST", "QMNIST")
 """Those whose part is chosen by `train=True` or `False`."""
@@ -84,12 +89,27 @@ class Torchvision(Source):
 
     def describe(self, base: Path) -> SourceDescription:
         from m3i_dsl.data.readers.subset import limited_description
-        from m3i_dsl.data.readers.torchvision import TorchvisionImages
 
-        return limited_description(TorchvisionImages(self, base, "split").description(), self.limit)
+        return limited_description(self._opened(self.split, base, "split").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.readers.subset import limited
+
+        return limited(self._opened(self.split, base, "split"), self.limit)
+
+    def _opened(self, split: str, base: Path, argument: str) -> TorchvisionImages:
         from m3i_dsl.data.readers.torchvision import TorchvisionImages
 
-        return limited(TorchvisionImages(self, base, "split"), self.limit)
+        self.check()
+        return TorchvisionImages(
+            self.dataset,
+            split,
+            base,
+            argument,
+            selection={"train": split == "train"} if self.dataset in BY_TRAIN else {"split": split},
+            held_out=partial(self._opened, self.test, base, "test"),
+            root=self.root,
+            download=self.download,
+            canvas=self.canvas,
+            prompt=self.prompt,
+        )
