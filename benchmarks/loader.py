@@ -127,7 +127,7 @@ def ours(job: Job) -> Iterator[int]:
     if program.training.batch != BATCH:
         raise ValueError(f"{RECIPE.name} has batches of {program.training.batch}")
     with closing(stream.decoded(0, job.all)) as batches:
-        yield from _counted((part.images for ((part,),) in batches), job)
+        yield from _counted((part.images["image"] for ((part,),) in batches), job)
 
 
 def webdataset(job: Job) -> Iterator[int]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.speed.size import Size
 from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.graph import Graph
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.lower.executable import Executable, lower
 from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
@@ -96,12 +96,12 @@ def example(input_: BatchInput, size: Size, seed: int) -> Tensor:
         case MaskInput():
             draws = Draws(seed, 0, np.arange(size.batch), input_.slot)
             return torch.from_numpy(input_.mask.sample(draws, input_.grid, input_.stride))
-        case TextInput():
+        case FieldInput() if input_.by is not None:
             tokens = torch.randint(1, BYTES + 1, (size.batch, size.context), generator=generator)
             length = torch.randint(size.context // 2, size.context + 1, (size.batch, 1), generator=generator)
             ended = tokens.masked_fill(torch.arange(size.context) == length - 1, BYTES + 2)
             return ended.masked_fill(torch.arange(size.context) >= length, 0)
-        case CategoryInput():
+        case FieldInput():
             return torch.randint(0, CATEGORIES, (size.batch,), generator=generator)
 
 

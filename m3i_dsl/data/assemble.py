@@ -18,7 +18,7 @@ from torch import Tensor
 from m3i_dsl.data.decoding import Part
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render_view
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import AnyData, Data, Mixture, Program
 from m3i_dsl.vocabulary.draws import Draws
@@ -45,19 +45,24 @@ class Assembler:
     def __call__(self, parts: Parts) -> dict[str, Tensor]:
         """The tensors by input name."""
         images = {
-            source: part.images.permute(0, 3, 1, 2).contiguous()
+            (source, field): pixels.permute(0, 3, 1, 2).contiguous()
             for source, part in parts.items()
-            if part.images is not None
+            for field, pixels in part.images.items()
         }
         views: dict[str, tuple[Tensor, Tensor]] = {}
         for name in dict.fromkeys(i.view for i in self.inputs if isinstance(i, ViewInput | GeometryInput)):
             views[name] = self._view(name, parts, images)
         return {i.name: self._input(i, parts, views) for i in self.inputs}
 
-    def _view(self, name: str, parts: Parts, images: Mapping[Source, Tensor]) -> tuple[Tensor, Tensor]:
+    def _view(self, name: str, parts: Parts, images: Mapping[tuple[Source, str], Tensor]) -> tuple[Tensor, Tensor]:
         view = self.program.views[name]
         shown = {
-            source: render_view(view, images[source], parts[source].sizes, self._draws(source, parts[source], name))
+            source: render_view(
+                view,
+                images[source, view.field],
+                parts[source].sizes[view.field],
+                self._draws(source, parts[source], name),
+            )
             for source in sources_of(view.data, view.field)
         }
         pixels, geometry = (
@@ -74,10 +79,8 @@ class Assembler:
             case MaskInput(view=name):
                 view = self.program.views[name]
                 return self._rows(view.data, view.field, lambda source: self._mask(input_, source, parts[source]))
-            case TextInput(name=name, data=data, field=field):
-                return self._rows(self._data(data), field, lambda source: parts[source].tokens[name])
-            case CategoryInput(data=data, field=field):
-                return self._rows(self._data(data), field, lambda source: self._categories(source, parts[source]))
+            case FieldInput(data=data, field=field):
+                return self._rows(self._data(data), field, lambda source: self._values(input_, source, parts[source]))
 
     def _rows(self, data: AnyData, field: str, of: Callable[[Source], Tensor]) -> Tensor:
         """The rows of all sources that have a field, in the order of the batch."""
@@ -91,9 +94,11 @@ class Assembler:
         hidden = input_.mask.sample(self._draws(source, part, input_.slot), input_.grid, input_.stride)
         return on_device(hidden, self.device)
 
-    def _categories(self, source: Source, part: Part) -> Tensor:
-        assert part.categories is not None, "a category input asks for the field"
-        return self._labels[source][part.categories] if source in self._labels else part.categories
+    def _values(self, input_: FieldInput, source: Source, part: Part) -> Tensor:
+        values, labels = part.values[input_.name], self._labels.get(source)
+        if labels is None or not input_.modality.of_categories:
+            return values
+        return input_.modality.renumbered(values, labels)
 
     def _data(self, name: str) -> Data | Mixture:
         return self.program.mixtures[name] if name in self.program.mixtures else self.program.data[name]

@@ -18,7 +18,7 @@ from m3i_dsl.data.augment.geometry import crop
 from m3i_dsl.data.batch import Broken
 from m3i_dsl.semantics.program import View
 from m3i_dsl.vocabulary.draws import Draws
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, ViewState
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Picture, Sample, ViewState
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
 from m3i_dsl.vocabulary.transforms.pipeline import completed
 
@@ -67,9 +67,9 @@ def labelled(
     texts: list[str] = []
     indices: list[int] = []
     for part in _parts(source, limit, fields, broken):
-        images.extend(_prepared([sample for _, sample in part], size, normalize, torch.device(device)))
-        labels.extend(sample.category for _, sample in part if sample.category is not None)
-        texts.extend(sample.text for _, sample in part if sample.text is not None)
+        images.extend(_prepared([sample["image"] for _, sample in part], size, normalize, torch.device(device)))
+        labels.extend(sample["category"] for _, sample in part if "category" in sample)
+        texts.extend(sample["text"] for _, sample in part if "text" in sample)
         indices.extend(index for index, _ in part)
     return Labelled(
         images=torch.cat(images) if images else torch.empty(0, 3, *size),
@@ -100,13 +100,13 @@ def _parts(
 
 
 def _prepared(
-    samples: list[Sample], size: tuple[int, int], normalize: Normalize, device: torch.device
+    pictures: list[Picture], size: tuple[int, int], normalize: Normalize, device: torch.device
 ) -> Iterator[torch.Tensor]:
     """f32 [N, 3, H, W] on the host."""
-    stored = np.stack([sample.image for sample in samples if sample.image is not None])
-    sizes = np.array([sample.size for sample in samples], dtype=np.int64)
+    stored = np.stack([picture.pixels for picture in pictures])
+    sizes = np.array([picture.size for picture in pictures], dtype=np.int64)
     state = ViewState.whole(sizes)
-    nothing = Draws(0, 0, np.zeros(len(samples), dtype=np.int64), "evaluation")
+    nothing = Draws(0, 0, np.zeros(len(pictures), dtype=np.int64), "evaluation")
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         pixels = torch.from_numpy(stored).to(device).permute(0, 3, 1, 2).float().div_(255)
         pixels = crop(pixels, state, centred_boxes(sizes, size[1] / size[0], 1.0), size, "bicubic")

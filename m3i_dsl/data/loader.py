@@ -63,7 +63,7 @@ def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) 
         _end_workers(decoded)
 
 
-def _in_slots(ready: list[Chunk], images: list[torch.Tensor | None]) -> Chunk:
+def _in_slots(ready: list[Chunk], images: list[dict[str, torch.Tensor]]) -> Chunk:
     """The batch as one chunk, with the images that were put into its slot."""
     parts = [joined(parts, torch.device("cpu")) for parts in zip(*ready, strict=True)]
     for part, slot in zip(parts, images, strict=True):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.data.sources import SourceFault
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.semantics.categories import labels_in
 from m3i_dsl.semantics.pattern import Pattern
 from m3i_dsl.semantics.program import Program
@@ -53,7 +53,7 @@ def fields_needed(program: Program, inputs: Sequence[BatchInput]) -> dict[str, f
     needs: dict[str, set[str]] = {}
     for input_ in inputs:
         match input_:
-            case TextInput(data=data, field=field) | CategoryInput(data=data, field=field):
+            case FieldInput(data=data, field=field):
                 needs.setdefault(data, set()).add(field)
             case ViewInput(view=name) | GeometryInput(view=name) | MaskInput(view=name):
                 view = program.views[name]
@@ -68,8 +68,10 @@ def labels_of(program: Program, inputs: Sequence[BatchInput], base: Path) -> dic
     """
     labels: dict[tuple[str, str], tuple[int, ...]] = {}
     for input_ in inputs:
-        mixture = program.mixtures.get(input_.data) if isinstance(input_, CategoryInput) else None
-        if mixture is not None and isinstance(input_, CategoryInput) and len(mixture.having(input_.field)) > 1:
+        if not isinstance(input_, FieldInput) or not input_.modality.of_categories:
+            continue
+        mixture = program.mixtures.get(input_.data)
+        if mixture is not None and len(mixture.having(input_.field)) > 1:
             names = {source.name: _categories(program, source.name, base) for source in mixture.sources}
             for source in mixture.having(input_.field):
                 labels[mixture.name, source.name] = labels_in(mixture, source.name, names)

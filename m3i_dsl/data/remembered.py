@@ -6,10 +6,12 @@ that is many times larger, so small data is decoded once and large data costs no
 
 from __future__ import annotations
 
-from m3i_dsl.vocabulary.kinds import Dataset, Sample
+from collections.abc import Mapping
+
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Sample
 
 SAMPLE_BYTES = 600
-"""What a sample costs beside its image and text: the objects around them."""
+"""What a sample costs beside its values: the objects around them."""
 
 WORTH_KEEPING = 4
 """Data of so many times the limit would be found in memory too seldom."""
@@ -18,7 +20,7 @@ WORTH_KEEPING = 4
 class Remembered(Dataset):
     """`dataset` behind a memory that is filled in the order of use. For reads of one set of fields only."""
 
-    def __init__(self, dataset: Dataset, fields: frozenset[str], limit: int) -> None:
+    def __init__(self, dataset: Dataset, fields: Mapping[str, Modality], limit: int) -> None:
         self._dataset, self._fields, self._room = dataset, fields, limit
         self._samples: dict[int, Sample] = {}
 
@@ -26,11 +28,11 @@ class Remembered(Dataset):
         return len(self._dataset)
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
-        assert fields == self._fields
+        assert fields == self._fields.keys()
         if (kept := self._samples.get(index)) is not None:
             return kept
         sample = self._dataset.read(index, fields)
-        size = SAMPLE_BYTES + (sample.image.nbytes if sample.image is not None else 0) + len(sample.text or "")
+        size = SAMPLE_BYTES + sum(self._fields[name].memory(value) for name, value in sample.items())
         if not self._samples and size * len(self._dataset) > WORTH_KEEPING * self._room:
             self._room = 0
         if size <= self._room:

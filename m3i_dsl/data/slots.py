@@ -29,20 +29,22 @@ class Slots(Dataset[Chunk | Failed]):
 
     def __getitem__(self, rows: Rows) -> Chunk | Failed:
         """In a worker."""
-        return self.decoder.decoded(rows, [None if images is None else images.numpy() for images in self.of(rows[0])])
+        return self.decoder.decoded(
+            rows, [{name: images.numpy() for name, images in fields.items()} for fields in self.of(rows[0])]
+        )
 
-    def of(self, step: int) -> list[torch.Tensor | None]:
-        """For each feed its images in the batch of a step, uint8 [own rows, H, W, 3], if it has any."""
-        return [None if slots is None else slots[step % self.count] for slots in self.slots]
+    def of(self, step: int) -> list[dict[str, torch.Tensor]]:
+        """For each feed its images in the batch of a step by field, uint8 [own rows, H, W, 3], if it has any."""
+        return [{name: slots[step % self.count] for name, slots in fields.items()} for fields in self.slots]
 
-    def _allocated(self, feed: Feed) -> torch.Tensor | None:
+    def _allocated(self, feed: Feed) -> dict[str, torch.Tensor]:
         size, rows = feed.source.image_size(), self.decoder.own_rows(feed)
-        if "image" not in feed.fields or rows == 0:
-            return None
+        if not feed.shown or rows == 0:
+            return {}
         assert size is not None, "`fit` was asked before"
         shape = (self.count, rows, *size, 3)
         try:
-            return torch.empty(shape, dtype=torch.uint8).share_memory_()
+            return {name: torch.empty(shape, dtype=torch.uint8).share_memory_() for name in feed.shown}
         except RuntimeError as error:
             raise SourceFault(
                 feed.data,
@@ -53,7 +55,7 @@ class Slots(Dataset[Chunk | Failed]):
 
 def fit(decoder: Decoder) -> bool:
     """Whether all sources know the size of their images before any is read."""
-    return all(feed.source.image_size() is not None for feed in decoder.feeds if "image" in feed.fields)
+    return all(feed.source.image_size() is not None for feed in decoder.feeds if feed.shown)
 
 
 class Tasks(Sampler[Rows]):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.assemble import Assembler, Parts
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
-from m3i_dsl.data.decoding import Chunk, Decoder, Feed, joined
+from m3i_dsl.data.decoding import Chunk, Collated, Decoder, Feed, joined
 from m3i_dsl.data.limits import BrokenLimit, worker_died
 from m3i_dsl.data.loader import WorkerDied, chunks
 from m3i_dsl.data.reading import Reading, labels_of, readings_of
@@ -31,11 +31,11 @@ from m3i_dsl.data.sample_log import SampleLog, log_path
 from m3i_dsl.data.sharded_order import order_of
 from m3i_dsl.data.share import check_share, rows_of
 from m3i_dsl.data.sources import check_batch, open_sources
-from m3i_dsl.ir.inputs import BatchInput, TextInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput
 from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.vocabulary.draws import key_of
-from m3i_dsl.vocabulary.kinds import Dataset, TextEncoder
+from m3i_dsl.vocabulary.kinds import Dataset
 
 MEMORY = 256 * 2**20
 """Bytes of decoded images kept in memory, by all processes together."""
@@ -122,19 +122,21 @@ class Stream:
                 yield batch
 
     def _feed(self, reading: Reading) -> Feed:
-        tokens: list[tuple[str, TextEncoder]] = []
-        for input_ in self.inputs:
-            if isinstance(input_, TextInput) and input_.data == reading.data and input_.field in reading.fields:
-                encoder = self.program.encoders[input_.encoder].word.word
-                assert isinstance(encoder, TextEncoder)
-                tokens.append((input_.name, encoder))
+        modalities = self.program.data[reading.source].fields
+        collated = tuple(
+            Collated(i.name, i.field, i.modality, None if i.by is None else self.program.encoders[i.by].word.word)
+            for i in self.inputs
+            if isinstance(i, FieldInput) and i.data == reading.data and i.field in reading.fields
+        )
+        read = {name: modalities[name] for name in sorted(reading.fields)}
         dataset, seed = self.sources[reading.source], self.program.training.seed
         if reading.pattern is not None:
             # Sources of equal size are not to go in step: they may be of the same images.
             seed = key_of(f"{seed}\0{reading.data}\0{reading.source}")
         order = order_of(seed, len(dataset), dataset.shards(), reading.batch)
-        source = Remembered(dataset, reading.fields, MEMORY // (max(1, self.workers) * len(self.sources)))
-        return Feed(reading.source, source, order, reading.fields, tuple(tokens), reading.batch, reading.pattern)
+        source = Remembered(dataset, read, MEMORY // (max(1, self.workers) * len(self.sources)))
+        shown = tuple(name for name, modality in read.items() if modality.views)
+        return Feed(reading.source, source, order, shown, collated, reading.batch, reading.pattern)
 
     def _assembled(self, step: int, ready: list[Chunk], wait: float) -> Batch:
         parts = {

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from m3i_dsl.ir.dimensions import batch_dimension, ranges_text
 from m3i_dsl.ir.effects import OBSERVABLE
 from m3i_dsl.ir.graph import Attribute, Section, Type, Value
-from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
-from m3i_dsl.vocabulary.kinds import FeatureShape, ImageEncoder, Mask, Predictor, TextEncoder
+from m3i_dsl.vocabulary.kinds import Encoder, FeatureShape, ImageEncoder, Mask, PlainModality, Predictor, TextEncoder
 from m3i_dsl.vocabulary.values import ramp_text
 
 
@@ -30,6 +30,7 @@ class PartsBuilder:
     def __init__(self, trace: Trace, *, one_input: bool = False) -> None:
         self.trace = trace
         self.one_input = one_input
+        self._read_by: dict[str, Encoder | None] = {}
 
     # --- inputs -------------------------------------------------------------------------------------------------------
 
@@ -51,15 +52,20 @@ class PartsBuilder:
         source = MaskInput(f"{view.identifier}_mask{count or ''}", view.name, mask, shape.grid, shape.stride, slot)
         return self.trace.input(source, Type("bool", ("B", shape.grid.tokens)))
 
-    def categories(self, data: AnyData, field: str) -> Value:
-        """i64 [B], of the samples that have the field."""
-        source = CategoryInput(f"{data.name}_{field}", data.name, field)
-        return self.trace.input(source, Type("i64", (_rows_having(data, field),)))
+    def field(self, data: AnyData, field: str, by: EncoderDeclaration | None = None) -> Value:
+        """The values of a field as its modality collates them, of the samples that have it.
 
-    def tokens(self, data: AnyData, field: str, encoder: EncoderDeclaration) -> Value:
-        """i64 [B, T], tokenised for a text encoder, of the samples that have the field."""
-        source = TextInput(f"{data.name}_{field}", data.name, field, encoder.name)
-        return self.trace.input(source, Type("i64", (_rows_having(data, field), text_encoder(encoder).context)))
+        `by` is the encoder of the target, which texts are tokenised by.
+        """
+        modality = data.fields[field]
+        assert isinstance(modality, PlainModality), "the checker has targets of pictures read views"
+        by = by if modality.tokenized else None
+        name, word = f"{data.name}_{field}", by.word.word if by else None
+        if self._read_by.setdefault(name, word) != word:  # an average is read as what it follows; another is not
+            assert by is not None
+            name = f"{name}_{by.name}"
+        source = FieldInput(name, data.name, field, modality, by.name if by else None)
+        return self.trace.input(source, Type(modality.dtype, (_rows_having(data, field), *modality.dimensions(word))))
 
     def having(self, value: Value, data: AnyData, field: str) -> Value:
         """The rows of `value` [B, ...] whose samples have a field."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m3i_dsl.vocabulary.kinds import Grid, Mask
+from m3i_dsl.vocabulary.kinds import Grid, Mask, PlainModality
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +44,17 @@ class MaskInput:
 
 
 @dataclass(frozen=True, slots=True)
-class TextInput:
-    """i64 [B, T]: a text field tokenised by `encoder`, 0 = padding."""
+class FieldInput:
+    """The values of a field that is no picture, as its `modality` collates them: its `dtype` [B, *dimensions].
+
+    `by` is the encoder that makes numbers of them, as one does of texts; None where they are numbers.
+    """
 
     name: str
     data: str
     field: str
-    encoder: str
+    modality: PlainModality
+    by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CategoryInput:
-    """i64 [B]: a category field."""
-
-    name: str
-    data: str
-    field: str
-
-
-BatchInput = ViewInput | GeometryInput | MaskInput | TextInput | CategoryInput
+BatchInput = ViewInput | GeometryInput | MaskInput | FieldInput

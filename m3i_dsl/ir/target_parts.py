@@ -58,10 +58,7 @@ class TargetValues:
         return self.parts.view(self.view)
 
     def field(self) -> Value:
-        reference = self.reference
-        if reference.modality == "text":
-            return self.parts.tokens(self.data, reference.field, self._encoder)
-        return self.parts.categories(self.data, reference.field)
+        return self.parts.field(self.data, self.reference.field, self.target.encoder)
 
     # --- encoders -----------------------------------------------------------------------------------------------------
 

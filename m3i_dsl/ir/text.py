@@ -13,13 +13,13 @@ from typing import NoReturn, cast
 
 from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
 from m3i_dsl.ir.graph import Attribute, Dimension, DType, Equation, Graph, Input, Module, Place, Section, Type, Value
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.semantics.bind import Binder, Unbound
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.parser import parse_value
-from m3i_dsl.vocabulary.kinds import Grid, Mask
+from m3i_dsl.vocabulary.kinds import Grid, Mask, PlainModality
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import number_text, string_text
 from m3i_dsl.vocabulary.word import Kind, Word
@@ -41,8 +41,7 @@ _INPUTS: Mapping[str, type[BatchInput]] = {
     "view": ViewInput,
     "geometry": GeometryInput,
     "mask": MaskInput,
-    "text": TextInput,
-    "category": CategoryInput,
+    "field": FieldInput,
 }
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -87,7 +86,7 @@ def _input_fields(source: BatchInput) -> str:
     parts: list[str] = []
     for field in dataclasses.fields(source):
         value = getattr(source, field.name)
-        if field.name == "name":
+        if field.name == "name" or value is None:
             continue
         if isinstance(value, Grid):
             parts.append(f"rows: {value.rows}, columns: {value.columns}")
@@ -170,6 +169,14 @@ class _Reader:
 
     def _input(self, name: str, kind: str, fields: str, span: Span) -> BatchInput:
         given = {key: value for key, value in self._arguments(fields, span)}
+        if kind == "field":
+            if not {"data", "field", "modality"} <= given.keys() <= {"data", "field", "modality", "by"}:
+                self._fail(span, "an input of a field has `data`, `field`, `modality` and perhaps `by`")
+            modality = self._word(given.pop("modality").span.text, "modality", span)
+            if not isinstance(modality, PlainModality):
+                self._fail(span, f"{modality.text()} is no input by itself")
+            plain = {key: str(self._attribute(value)) for key, value in given.items()}
+            return FieldInput(name, plain["data"], plain["field"], modality, plain.get("by"))
         if kind == "mask":
             mask = self._word(given.pop("mask").span.text, "mask", span)
             assert isinstance(mask, Mask)

@@ -120,8 +120,9 @@ def _same_sort(shares: list[Share], scope: Scope) -> None:
     for share in shares:
         for name, modality in share.data.fields.items():
             first = met.setdefault(name, share)
-            if first.data.fields[name] != modality:
-                message = f"field `{name}` is {first.data.fields[name]} in `{first.data.name}`, but {modality} here"
+            known = first.data.fields[name]
+            if known != modality:
+                message = f"field `{name}` is {known.text()} in `{first.data.name}`, but {modality.text()} here"
                 labels = (Label(first.span, "the other one"),)
                 helps = ("name the field otherwise in one of the sources",)
                 scope.fail(error("M3I0322", message, share.span, secondary=labels, helps=helps))

@@ -89,14 +89,14 @@ def _count(declaration: ast.View, scope: Scope) -> int:
 def _view_data(declaration: ast.View, scope: Scope) -> AnyData:
     data = scope.find("data", declaration.data, AnyData)
     fields, field = data.fields, declaration.field
-    images = [name for name, modality in fields.items() if modality == "image"]
+    images = [name for name, modality in fields.items() if modality.views]
     if field.text not in fields:
         message = f"data `{data.name}` has no field `{field.text}`"
         secondary = (Label(data.place, f"has {', '.join(f'`{name}`' for name in fields)}"),)
         helps, fix = help_for(field.text, images), fix_for(field.text, field.span, images)
         scope.fail(error("M3I0211", message, field.span, secondary=secondary, helps=helps, fix=fix))
-    if fields[field.text] != "image":
-        message = f"a view is of images, but `{data.name}.{field.text}` is {fields[field.text]}"
+    if not fields[field.text].views:
+        message = f"a view is of images, but `{data.name}.{field.text}` is {fields[field.text].name}"
         helps = tuple(f"write `{data.name}.{name}`" for name in images[:1])
         scope.fail(error("M3I0210", message, field.span, helps=helps))
     if not data.is_whole(field.text):

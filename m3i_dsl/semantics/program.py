@@ -100,8 +100,8 @@ class AnyData:
         raise NotImplementedError
 
     @property
-    def fields(self) -> dict[str, Modality]:
-        """The fields that some sample has, by name."""
+    def fields(self) -> Mapping[str, Modality]:
+        """What the fields that some sample has are, by name."""
         raise NotImplementedError
 
     @property
@@ -131,7 +131,7 @@ class Data(AnyData):
         return self.source.span
 
     @property
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return self.source.word.fields()
 
     @property
@@ -167,7 +167,7 @@ class Mixture(AnyData):
         return self.value
 
     @property
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return {name: modality for source in self.sources for name, modality in source.fields.items()}
 
     @property

@@ -222,7 +222,7 @@ def _target_references(
         secondary = (Label(inputs[0].span, "the input"),)
         helps = ("input and target are of the same image",)
         scope.fail(error("M3I0211", message, name.span, secondary=secondary, helps=helps))
-    return tuple(TargetReference(view, view.field, "image", which, value.span) for view in views)
+    return tuple(TargetReference(view, view.field, view.data.fields[view.field], which, value.span) for view in views)
 
 
 def _field_reference(
@@ -233,15 +233,16 @@ def _field_reference(
     if name.text not in fields:
         if scope.binder.unread.may_define("view", name.text):
             raise Unbound
-        legal = (*views, *(field for field, modality in fields.items() if modality != "image"))
+        legal = (*views, *(field for field, modality in fields.items() if not modality.views))
         message = f"data `{data.name}` has no field `{name.text}`, and no view is called so"
         secondary = (Label(data.place, f"has {', '.join(f'`{field}`' for field in fields)}"),)
         helps, fix = help_for(name.text, legal), fix_for(name.text, name.span, legal)
         scope.fail(error("M3I0211", message, name.span, secondary=secondary, helps=helps, fix=fix))
-    if fields[name.text] == "image":
+    modality = fields[name.text]
+    if modality.views:
         helps = (f"name a view of it: {', '.join(f'`{view}`' for view in views)}",) if views else ()
-        scope.fail(error("M3I0210", "an image is predicted as one of its views", name.span, helps=helps))
-    return TargetReference(None, name.text, fields[name.text], which, value.span)
+        scope.fail(error("M3I0210", f"{modality.singular} is predicted as one of its views", name.span, helps=helps))
+    return TargetReference(None, name.text, modality, which, value.span)
 
 
 def sees_input(reference: TargetReference, inputs: tuple[InputReference, ...], mixed: bool) -> bool:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from m3i_dsl.diagnostics import Fix
 from m3i_dsl.source import Span
-from m3i_dsl.vocabulary.registry import KINDS, words
+from m3i_dsl.vocabulary.registry import WRITTEN, words
 from m3i_dsl.vocabulary.word import Kind
 
 FEW = 8
@@ -141,5 +141,5 @@ def _digits(name: str) -> str:
 
 
 def kinds_of(name: str) -> tuple[Kind, ...]:
-    """The kinds that have a word called `name`."""
-    return tuple(kind for kind in KINDS if name in words(kind))
+    """The kinds of which a recipe may write a word called `name`."""
+    return tuple(kind for kind in WRITTEN if name in words(kind))

@@ -68,7 +68,7 @@ def _input_data(objective: Objective) -> str:
 
 
 def _target_data(reference: TargetReference) -> str:
-    name = reference.view.name if reference.view is not None else reference.modality
+    name = reference.view.name if reference.view is not None else reference.modality.name
     return name if reference.which is None else f"{name} of {reference.which}"
 
 

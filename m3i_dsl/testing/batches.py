@@ -1,8 +1,8 @@
 """Batches without data: made from the inputs that a graph asks for.
 
 Takes: an executable and a number. Gives: a batch, the same for the same number. Guarantees: two views of an image have
-something in common, as those of a picture do; masks are drawn by their own words; texts are tokenised by their own
-encoder; nothing is read from the disk.
+something in common, as those of a picture do; masks are drawn by their own words, and fields are examples of their own
+modality; nothing is read from the disk.
 """
 
 from __future__ import annotations
@@ -16,15 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from m3i_dsl.ir.dimensions import batches_in
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.vocabulary.draws import Draws, key_of
-from m3i_dsl.vocabulary.kinds import TextEncoder
-
-CATEGORIES = 5
-"""Of every category field."""
-
-_WORDS = ("red", "green", "blue", "old", "new", "big", "small", "round")
 
 
 def synthetic_batch(executable: Executable, number: int = 0, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
@@ -34,7 +28,7 @@ def synthetic_batch(executable: Executable, number: int = 0, dtype: torch.dtype 
 
 
 def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, tokens, labels."""
+    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, tokens, labels, or the field."""
     named: dict[str, Tensor] = {}
     for input_ in executable.inputs:
         match input_:
@@ -44,10 +38,10 @@ def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str
                 name = view.replace("view", "geometry")
             case MaskInput():
                 name = "hidden"
-            case TextInput():
-                name = "tokens"
-            case CategoryInput():
-                name = "labels"
+            case FieldInput():
+                name = (
+                    "tokens" if input_.by is not None else "labels" if input_.modality.of_categories else input_.field
+                )
         assert name not in named, "there are names for one mask and one caption"
         named[name] = batch[input_.name]
     return named
@@ -69,13 +63,9 @@ def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:
         case MaskInput():
             draws = Draws(number, 0, np.arange(batch), input_.slot)
             return torch.from_numpy(input_.mask.sample(draws, input_.grid, input_.stride))
-        case TextInput():
-            encoder = executable.program.encoders[input_.encoder].word.word
-            assert isinstance(encoder, TextEncoder)
-            texts = [f"{_WORDS[(row + number) % len(_WORDS)]} {row}" for row in range(batch)]
-            return torch.from_numpy(encoder.tokenize(texts, Path()))
-        case CategoryInput():
-            return (torch.arange(batch) + number) % CATEGORIES
+        case FieldInput(modality=modality, by=by):
+            encoder = None if by is None else executable.program.encoders[by].word.word
+            return torch.from_numpy(modality.collate(modality.examples(batch, number), encoder, Path()))
 
 
 def _rows(executable: Executable, input_: BatchInput) -> int:

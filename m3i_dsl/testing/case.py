@@ -21,9 +21,10 @@ from m3i_dsl.ir.graph import Graph
 from m3i_dsl.lower.executable import Executable, lower
 from m3i_dsl.passes import optimize
 from m3i_dsl.semantics.program import Program
-from m3i_dsl.testing.batches import CATEGORIES, synthetic_batch
+from m3i_dsl.testing.batches import synthetic_batch
 from m3i_dsl.testing.tiny import tiny
 from m3i_dsl.vocabulary.draws import key_of
+from m3i_dsl.vocabulary.modalities.category import EXAMPLES
 
 Edit = Callable[[Graph], Graph]
 
@@ -84,7 +85,7 @@ def case_of(program: Program, *, seed: int = 0, edit: Edit | None = None) -> Cas
 
 def lowered(program: Program, graph: Graph) -> Executable:
     """The executable of a graph of a tiny program."""
-    categories = dict.fromkeys((*program.data, *program.mixtures), CATEGORIES)
+    categories = dict.fromkeys((*program.data, *program.mixtures), EXAMPLES)
     return lower(program, graph, categories=categories, base=Path(), load_weights=False)
 
 

@@ -15,10 +15,15 @@ from m3i_dsl.vocabulary.word import Kind, Word
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+WRITTEN: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "modality")
+"""The kinds whose words stand in recipes. What a field is, its source says."""
+
+_FOLDERS: dict[Kind, str] = {"mix": "mixes", "modality": "modalities"}
+
 
 def folder_of(kind: Kind) -> str:
     """The folder of a kind's words."""
-    return "mixes" if kind == "mix" else f"{kind}s"
+    return _FOLDERS.get(kind, f"{kind}s")
 
 
 @functools.cache

@@ -33,6 +33,7 @@ Kind = Literal[
     "optimizer",
     "schedule",
     "evaluator",
+    "modality",
 ]
 
 Origin = str

@@ -13,12 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.semantics.program import Data, EncoderDeclaration, Placed, Program, Training, View
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.encoders.transformer import Transformer
 from m3i_dsl.vocabulary.kinds import Grid, Source, Transform
 from m3i_dsl.vocabulary.masks import BlocksMask, RandomMask
+from m3i_dsl.vocabulary.modalities import Category, Text
 from m3i_dsl.vocabulary.sources import Embedded
 from m3i_dsl.vocabulary.transforms import Crop, Flip, Jitter, Normalize, Solarize
 from m3i_dsl.vocabulary.transforms.pipeline import output_size
@@ -89,8 +90,8 @@ ALL_INPUTS: Sequence[BatchInput] = (
     GeometryInput("t2", "view2"),
     MaskInput("m1", "view1", RandomMask(), GRID, 4, "view1/mask"),
     MaskInput("m2", "view2", BlocksMask(minimum=2), GRID, 4, "view2/mask"),
-    TextInput("text", "digits", "text", "words"),
-    CategoryInput("category", "digits", "category"),
+    FieldInput("text", "digits", "text", Text(), "words"),
+    FieldInput("category", "digits", "category", Category()),
 )
 
 

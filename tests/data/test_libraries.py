@@ -39,15 +39,13 @@ def test_torchvision(mnist: tuple[Path, np.ndarray]) -> None:
     source = word.open(base)
     assert (len(source), len(source.evaluation())) == (12, 4)
     found = source.read(11, EVERYTHING)
-    assert (found.category, found.text, found.size) == (1, "the digit 1 - one", (28, 28))
-    assert found.image is not None
-    assert (found.image == images[11][..., None]).all()
+    assert (found["category"], found["text"], found["image"].size) == (1, "the digit 1 - one", (28, 28))
+    assert (found["image"].pixels == images[11][..., None]).all()
     described = word.describe(base)
     assert (described.samples, described.categories[1]) == (12, "1 - one")
     assert described.fingerprint != Torchvision("MNIST", split="test").describe(base).fingerprint
     small = Torchvision("MNIST", canvas=8).open(base).read(0, EVERYTHING)
-    assert small.image is not None
-    assert small.image.shape == (8, 8, 3)
+    assert small["image"].pixels.shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +104,8 @@ def test_hugging_face_datasets_saved_here(tmp_path: Path) -> None:
     assert word.describe(tmp_path).categories == ("cat", "dog")
     assert (len(source), len(source.evaluation())) == (6, 3)
     found = source.read(3, EVERYTHING)
-    assert (found.text, found.category, found.size) == ("text 3", 1, (24, 24))
-    assert source.read(4, frozenset({"category"})).category == 0, "the image is not decoded"
+    assert (found["text"], found["category"], found["image"].size) == ("text 3", 1, (24, 24))
+    assert source.read(4, frozenset({"category"}))["category"] == 0, "the image is not decoded"
     with pytest.raises(Exception, match="train row 4: not an image"):
         source.read(4, EVERYTHING)
     with pytest.raises(WordError, match="has no column `text`"):

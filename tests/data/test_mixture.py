@@ -14,10 +14,11 @@ import torch
 from m3i_dsl.data.batch import Batch
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.diagnostics import RecipeError
-from m3i_dsl.ir.inputs import BatchInput, CategoryInput, GeometryInput, MaskInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.semantics.program import Mixture, Program, Share
 from m3i_dsl.vocabulary.kinds import TextEncoder
 from m3i_dsl.vocabulary.masks import RandomMask
+from m3i_dsl.vocabulary.modalities import Category, Text
 from m3i_dsl.vocabulary.sources import Embedded, Folder
 from tests.data.programs import GRID, SPAN, image_folder, program
 
@@ -25,8 +26,8 @@ INPUTS: Sequence[BatchInput] = (
     ViewInput("x1", "view1"),
     GeometryInput("t1", "view1"),
     MaskInput("m1", "view1", RandomMask(), GRID, 4, "view1/mask"),
-    TextInput("text", "all", "text", "words"),
-    CategoryInput("category", "all", "category"),
+    FieldInput("text", "all", "text", Text(), "words"),
+    FieldInput("category", "all", "category", Category()),
 )
 
 SHARES = {"pictures": Fraction(1, 6), "digits": Fraction(1, 2), "others": Fraction(1, 3)}
@@ -90,7 +91,7 @@ def test_each_row_has_the_fields_of_its_own_sample(tmp_path: Path) -> None:
         field = frozenset({"category"})
         known = stream.program.data[source].source.word.describe(tmp_path).categories
         for row, sample in zip(rows(batch, source), own_samples(stream, batch, source), strict=True):
-            label = stream.sources[source].read(sample, field).category
+            label = stream.sources[source].read(sample, field)["category"]
             assert label is not None
             labels[row] = known[label]
     names = list(dict.fromkeys(["a", "b", *map(str, range(10)), "c"]))
@@ -100,7 +101,7 @@ def test_each_row_has_the_fields_of_its_own_sample(tmp_path: Path) -> None:
     for place, row in enumerate(with_text):
         source = PERIOD[row % len(PERIOD)]
         sample = own_samples(stream, batch, source)[rows(batch, source).index(row)]
-        text = stream.sources[source].read(sample, frozenset({"text"})).text
+        text = stream.sources[source].read(sample, frozenset({"text"}))["text"]
         assert text is not None
         assert torch.equal(batch["text"][place], torch.from_numpy(words.tokenize([text], tmp_path))[0])
 

@@ -19,14 +19,15 @@ from m3i_dsl.data.readers import places
 from m3i_dsl.data.readers.cache import Cache, size_of, user_cache
 from m3i_dsl.data.readers.places import Place, Unreachable
 from m3i_dsl.data.stream import Stream
-from m3i_dsl.ir.inputs import CategoryInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, ViewInput
 from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.modalities import Category
 from m3i_dsl.vocabulary.sources.parquet import Parquet
 from m3i_dsl.vocabulary.sources.tar import Tar
 from tests.data.programs import encoded, picture, program
 from tests.data.shards import shards
 
-INPUTS = (ViewInput("x1", "view1"), CategoryInput("c", "images", "category"))
+INPUTS = (ViewInput("x1", "view1"), FieldInput("c", "images", "category", Category()))
 
 
 @pytest.fixture(autouse=True)
@@ -137,10 +138,8 @@ def test_remote_parquet(tmp_path: Path) -> None:
     assert near.shards() is None
     for number in (0, 9, 10, 19):
         one, other = (source.read(number, frozenset({"image", "category"})) for source in (far, near))
-        assert one.category == other.category == number % 3
-        assert one.image is not None
-        assert other.image is not None
-        assert (one.image == other.image).all()
+        assert one["category"] == other["category"] == number % 3
+        assert (one["image"].pixels == other["image"].pixels).all()
 
 
 def test_http_with_workers(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from m3i_dsl.data.sample_log import SampleLog, logged
 from m3i_dsl.data.share import check_share
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.diagnostics import RecipeError
-from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, GeometryInput, ViewInput
 from m3i_dsl.semantics.program import Program
+from m3i_dsl.vocabulary.modalities import Category, Text
 from m3i_dsl.vocabulary.sources import Folder
 from m3i_dsl.vocabulary.sources.tar import Tar
 from m3i_dsl.vocabulary.transforms import Crop
@@ -30,8 +31,8 @@ from tests.data.shards import shards
 INPUTS = (
     ViewInput("x1", "view1"),
     GeometryInput("t1", "view1"),
-    CategoryInput("c", "images", "category"),
-    TextInput("t", "images", "text", "words"),
+    FieldInput("c", "images", "category", Category()),
+    FieldInput("t", "images", "text", Text(), "words"),
 )
 BATCH = 32
 STEPS = 4
@@ -175,12 +176,12 @@ def test_a_worker_that_dies_is_a_fault_that_says_how(number: signal.Signals) -> 
 
 def test_workers_compute_with_one_thread() -> None:
     """N of them with as many threads as there are cores would slow each other down."""
-    stream = Stream(digits(32), (CategoryInput("c", "digits", "category"),), base=Path(), workers=1)
+    stream = Stream(digits(32), (FieldInput("c", "digits", "category", Category()),), base=Path(), workers=1)
     source = stream._decoder.feeds[0].source
     original = source.read
 
     def threads(index: int, fields: frozenset[str]) -> Any:
-        return dataclasses.replace(original(index, fields), category=torch.get_num_threads())
+        return {**original(index, fields), "category": torch.get_num_threads()}
 
     source.read = threads  # type: ignore[method-assign]
     assert set(next(iter(stream.batches(0, 1)))["c"].tolist()) == {1}
@@ -193,7 +194,7 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("m3i_dsl.data.stream.MEMORY", 2**20)
     shards(tmp_path / "train", [40] * 4)
     data = program({"images": Tar("train", category="cls", canvas=96)}, 16, views={"view1": (Crop(size=8),)})
-    stream = Stream(data, (ViewInput("x1", "view1"), CategoryInput("c", "images", "category")), base=tmp_path)
+    stream = Stream(data, (ViewInput("x1", "view1"), FieldInput("c", "images", "category", Category())), base=tmp_path)
     batches = stream.decoded(0, 220)
     for _ in range(20):
         next(batches)

@@ -27,11 +27,9 @@ def test_images_lie_in_a_few_slots_used_over_and_over() -> None:
     with closing(stream.decoded(0, 12)) as batches:
         for step, chunks in enumerate(batches):
             ((part,),) = chunks
-            assert part.images is not None
-            places.append(part.images.data_ptr())
+            places.append(part.images["image"].data_ptr())
             here = next(iter(Stream(digits(BATCH), ALL_INPUTS, base=HERE).decoded(step, step + 1)))[0][0]
-            assert here.images is not None
-            assert torch.equal(part.images, here.images)
+            assert torch.equal(part.images["image"], here.images["image"])
     period = len(set(places))
     assert period == 3, "one in use, two ahead"
     assert places == [places[step % period] for step in range(12)]

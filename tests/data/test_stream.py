@@ -16,16 +16,17 @@ from m3i_dsl.data.loader import CHUNK, chunks
 from m3i_dsl.data.reading import fields_needed
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
-from m3i_dsl.ir.inputs import CategoryInput, GeometryInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, GeometryInput, ViewInput
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import Dataset, Sample
 from m3i_dsl.vocabulary.masks import BlocksMask, RandomMask
+from m3i_dsl.vocabulary.modalities import Category, Text
 from m3i_dsl.vocabulary.sources import Embedded, Folder, Parquet
 from m3i_dsl.vocabulary.transforms import Crop
 from tests.data.programs import ALL_INPUTS, GRID, digits, encoded, image_folder, picture, program, shared_data
 
 HERE = Path()
-PLAIN_INPUTS = (ViewInput("x1", "view1"), CategoryInput("category", "images", "category"))
+PLAIN_INPUTS = (ViewInput("x1", "view1"), FieldInput("category", "images", "category", Category()))
 
 
 def assert_same(first: Sequence[Batch], second: Sequence[Batch]) -> None:
@@ -63,9 +64,9 @@ def test_the_rows_of_all_inputs_are_of_the_same_samples() -> None:
     assert batch.epoch == 1
     source = Embedded("digits").open(HERE)
     samples = [source.read(int(index), frozenset({"image", "text", "category"})) for index in batch.samples]
-    assert batch["category"].tolist() == [sample.category for sample in samples]
+    assert batch["category"].tolist() == [sample["category"] for sample in samples]
     assert [bytes(row[1 : row.tolist().index(258)].sub(1).byte().tolist()).decode() for row in batch["text"]] == [
-        sample.text for sample in samples
+        sample["text"] for sample in samples
     ]
     draws = Draws(0, 1, batch.samples, "view1/mask")
     assert torch.equal(batch["m1"], torch.from_numpy(RandomMask().sample(draws, GRID, 4)))
@@ -79,7 +80,7 @@ def test_the_rows_of_all_inputs_are_of_the_same_samples() -> None:
 
 
 def test_an_epoch_shows_each_sample_once_and_drops_the_rest() -> None:
-    stream = Stream(digits(96), (CategoryInput("category", "digits", "category"),), base=HERE)
+    stream = Stream(digits(96), (FieldInput("category", "digits", "category", Category()),), base=HERE)
     steps = stream.steps_per_epoch
     assert steps == 1438 // 96
     epochs = [np.concatenate([b.samples for b in stream.batches(e * steps, (e + 1) * steps)]) for e in range(2)]
@@ -142,7 +143,7 @@ def test_only_the_sources_and_fields_in_use_are_opened(tmp_path: Path) -> None:
     assert list(stream.sources) == ["images"]
     for name in (tmp_path / "train" / "a").glob("*.png"):
         name.write_text("not an image any more")
-    labels = Stream(recipe, (CategoryInput("c", "images", "category"),), base=_relabelled(tmp_path))
+    labels = Stream(recipe, (FieldInput("c", "images", "category", Category()),), base=_relabelled(tmp_path))
     assert labels.batch_at(0)["c"].tolist() == [0] * 4
 
 
@@ -215,9 +216,9 @@ def test_sources_of_different_sizes_run_through_epochs_of_their_own(tmp_path: Pa
     image_folder(tmp_path / "train", {"a": 6, "b": 6})
     recipe = program({"images": Folder("train"), "digits": Embedded("digits")}, 4)
     inputs = (
-        CategoryInput("small", "images", "category"),
-        CategoryInput("large", "digits", "category"),
-        TextInput("text", "digits", "text", "words"),
+        FieldInput("small", "images", "category", Category()),
+        FieldInput("large", "digits", "category", Category()),
+        FieldInput("text", "digits", "text", Text(), "words"),
     )
     stream = Stream(recipe, inputs, base=tmp_path)
     assert stream.steps_per_epoch == 1438 // 4
@@ -250,11 +251,11 @@ class Signals(Dataset):
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         ignored = [signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGTERM, signal.SIGINT)]
-        return Sample(category=int(all(ignored)))
+        return {"category": int(all(ignored))}
 
 
 def test_workers_ignore_the_signals_that_stop_training() -> None:
-    inputs = (CategoryInput("category", "digits", "category"),)
+    inputs = (FieldInput("category", "digits", "category", Category()),)
     stream = Stream(digits(4), inputs, base=HERE, workers=1)
     feed = stream._decoder.feeds[0]
     object.__setattr__(feed, "source", Signals())

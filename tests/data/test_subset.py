@@ -9,6 +9,7 @@ import pytest
 
 from m3i_dsl.data.readers.subset import chosen
 from m3i_dsl.vocabulary.kinds import Source, WordError
+from m3i_dsl.vocabulary.modalities import Category, Image, Text
 from m3i_dsl.vocabulary.sources import Folder, Parquet
 from tests.data.programs import image_folder
 from tests.data.test_parquet import write
@@ -56,8 +57,8 @@ def test_a_limit_cuts_both_splits(tmp_path: Path, kind: str) -> None:
         places = chosen(len(all_), 8)
         for index, place in enumerate(places.tolist()):
             ours, theirs = some.read(index, EVERYTHING), all_.read(place, EVERYTHING)
-            assert np.array_equal(ours.image, theirs.image)  # type: ignore[arg-type]
-            assert ours.category == theirs.category
+            assert np.array_equal(ours["image"].pixels, theirs["image"].pixels)
+            assert ours["category"] == theirs["category"]
 
 
 def test_a_limit_above_the_number_of_samples_takes_all(tmp_path: Path) -> None:
@@ -73,14 +74,14 @@ def test_a_prompt_is_the_text_of_a_category(tmp_path: Path) -> None:
         Folder("train", prompt="a photo of a {}."),
         Parquet("train.parquet", category="label", prompt="a photo of a {}."),
     ):
-        assert source.fields() == {"image": "image", "text": "text", "category": "category"}
+        assert source.fields() == {"image": Image(), "text": Text(), "category": Category()}
         source.check()
         dataset = source.open(tmp_path)
-        assert [dataset.read(index, EVERYTHING).text for index in range(2)] == [
+        assert [dataset.read(index, EVERYTHING)["text"] for index in range(2)] == [
             "a photo of a barn owl.",
             "a photo of a cat.",
         ]
-        assert dataset.read(0, frozenset({"image"})).text is None
+        assert "text" not in dataset.read(0, frozenset({"image"}))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from m3i_dsl.data.readers.tar import TarImages
 from m3i_dsl.data.readers.tar_contents import OpenShard
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
-from m3i_dsl.ir.inputs import CategoryInput, TextInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, ViewInput
 from m3i_dsl.vocabulary.kinds import BrokenSample, WordError
+from m3i_dsl.vocabulary.modalities import Category, Text
 from m3i_dsl.vocabulary.sources.tar import Tar
 from tests.data.programs import encoded, picture, program, shared_data
 from tests.data.shards import sample, shards, write_tar
@@ -36,10 +37,9 @@ def test_samples_come_in_the_order_of_shards_and_members(tmp_path: Path) -> None
     assert (len(source), source.shards().tolist()) == (10, [3, 5, 2])  # type: ignore[union-attr]
     for number in (9, 0, 3, 7):
         found = source.read(number, EVERYTHING)
-        assert (found.text, found.category, found.size) == (f"caption {number}", number % 3, (24, 24))
-        assert found.image is not None
-        assert np.abs(found.image.astype(int) - picture(number)).mean() < 8
-    assert source.read(4, frozenset({"text"})).image is None
+        assert (found["text"], found["category"], found["image"].size) == (f"caption {number}", number % 3, (24, 24))
+        assert np.abs(found["image"].pixels.astype(int) - picture(number)).mean() < 8
+    assert "image" not in source.read(4, frozenset({"text"}))
     assert isinstance(source, TarImages)
     assert source.name(4) == "shard-00001.tar 000004"
 
@@ -55,12 +55,12 @@ def test_fields_of_json_are_texts_and_named_categories(tmp_path: Path) -> None:
     word = Tar("train", caption="json.deep.text", category="json.label", test="train")
     source = word.open(tmp_path)
     assert word.describe(tmp_path).categories == ("a", "b", "c")
-    assert [source.read(n, EVERYTHING).category for n in range(4)] == [0, 1, 2, 0]
-    assert source.read(2, EVERYTHING).text == "json 2"
-    assert source.evaluation().read(1, EVERYTHING).category == 1
+    assert [source.read(n, EVERYTHING)["category"] for n in range(4)] == [0, 1, 2, 0]
+    assert source.read(2, EVERYTHING)["text"] == "json 2"
+    assert source.evaluation().read(1, EVERYTHING)["category"] == 1
     named = Tar("train", category="cls", names="json.label", prompt="a photo of a {}")
     assert named.describe(tmp_path).categories == ("a", "b", "c")
-    assert named.open(tmp_path).read(1, EVERYTHING).text == "a photo of a b"
+    assert named.open(tmp_path).read(1, EVERYTHING)["text"] == "a photo of a b"
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
     assert Tar("train", category="cls", names="names.txt").describe(tmp_path).categories == ("ant", "bee", "cat")
 
@@ -68,7 +68,7 @@ def test_fields_of_json_are_texts_and_named_categories(tmp_path: Path) -> None:
 def test_only_the_members_of_the_fields_in_use_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards(tmp_path / "train", [12])
     recipe = program({"images": Tar("train", caption="txt", category="cls")}, 4)
-    inputs = (CategoryInput("c", "images", "category"), TextInput("t", "images", "text", "words"))
+    inputs = (FieldInput("c", "images", "category", Category()), FieldInput("t", "images", "text", Text(), "words"))
     read: list[str] = []
     original = OpenShard.member
 
@@ -112,7 +112,7 @@ def test_sizes_beside_the_shards_spare_counting(tmp_path: Path, cache: Path) -> 
     (tmp_path / "train" / "sizes.json").write_text(json.dumps({"shard-00000.tar": 3, "shard-00001.tar": 6}))
     source = Tar("train", canvas=16).open(tmp_path)
     assert len(source) == 9
-    assert source.read(7, EVERYTHING).image is not None
+    assert "image" in source.read(7, EVERYTHING)
     with pytest.raises(BrokenSample, match=r"shard-00001\.tar sample 5: the shard has 5 samples, not 6"):
         source.read(8, EVERYTHING)
     assert not list(cache.glob("*.contents"))
@@ -126,7 +126,7 @@ def test_a_member_that_is_missing_makes_a_broken_sample(tmp_path: Path) -> None:
     write_tar(tmp_path / "x.tar", samples)
     (tmp_path / "names").write_text("a\nb\nc\n")
     source = Tar("x.tar", category="cls", names="names").open(tmp_path)
-    assert source.read(1, frozenset({"category"})).category == 1
+    assert source.read(1, frozenset({"category"}))["category"] == 1
     for index, reason in ((1, "x.tar b: it has no `.jpg`"), (2, "`7` is not one of the 3 known"), (3, "x.tar d: ")):
         with pytest.raises(BrokenSample, match=reason):
             source.read(index, EVERYTHING)
@@ -140,7 +140,7 @@ def cut(path: Path, share: float) -> None:
 def test_shards_lost_and_cut_off_while_training_are_broken_samples(tmp_path: Path, workers: int) -> None:
     shards(tmp_path / "train", [8, 8, 8])
     recipe = program({"images": Tar("train", category="cls")}, 4)
-    inputs = (ViewInput("x1", "view1"), CategoryInput("c", "images", "category"))
+    inputs = (ViewInput("x1", "view1"), FieldInput("c", "images", "category", Category()))
     stream = Stream(recipe, inputs, base=tmp_path, workers=workers)
     source = stream.sources["images"]
     assert isinstance(source, TarImages)
@@ -213,7 +213,7 @@ def test_images_of_several_kinds_and_hidden_members(tmp_path: Path) -> None:
     }
     source = Tar(str(write_tar(tmp_path / "x.tar", samples))).open(tmp_path)
     assert len(source) == 2
-    assert source.read(1, EVERYTHING).size == (24, 24)
+    assert source.read(1, EVERYTHING)["image"].size == (24, 24)
 
 
 def test_the_real_imagenet_sample() -> None:
@@ -222,7 +222,7 @@ def test_the_real_imagenet_sample() -> None:
     found = word.describe(root)
     assert (found.samples, len(found.categories), found.categories[0]) == (1000, 1000, "tench")
     recipe = program({"images": word}, 100)
-    stream = Stream(recipe, (CategoryInput("c", "images", "category"),), base=root)
+    stream = Stream(recipe, (FieldInput("c", "images", "category", Category()),), base=root)
     shown = [label for batch in stream.batches(0, 10) for label in batch["c"].tolist()]
     assert sorted(shown) == list(range(1000)), "one image a class"
 

@@ -26,7 +26,7 @@ from m3i_dsl.evaluation.trained_run import (
     subject_of,
     view_of,
 )
-from m3i_dsl.ir.inputs import TextInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, ViewInput
 from m3i_dsl.source import SourceFile
 from m3i_dsl.vocabulary.evaluators import Knn
 
@@ -119,10 +119,10 @@ def test_images_and_texts_take_the_path_of_the_graph(run: TrainedRun) -> None:
         represented = run.executable.module(**batch)["representations"]
     (view,) = [source.name for source in run.executable.inputs if isinstance(source, ViewInput)]
     torch.testing.assert_close(subject.text_path.embed_images(batch[view]), represented["clip.caption/prediction"])
-    (text,) = [source for source in run.executable.inputs if isinstance(source, TextInput)]
+    (text,) = [source for source in run.executable.inputs if isinstance(source, FieldInput)]
     samples = stream.batch_at(0).samples
-    captions = [stream.sources["digits"].read(int(sample), frozenset({"text"})).text for sample in samples]
-    assert text.encoder == "words"
+    captions = [stream.sources["digits"].read(int(sample), frozenset({"text"}))["text"] for sample in samples]
+    assert text.by == "words"
     embedded = subject.text_path.embed_texts([caption for caption in captions if caption is not None])
     torch.testing.assert_close(embedded, represented["clip.caption/target"])
     assert run.executable.module.training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m3i_dsl.ir.inputs import TextInput
+from m3i_dsl.ir.inputs import FieldInput
 from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
 from tests.plan.programs import CATEGORIES, planned
 
@@ -67,6 +67,6 @@ def test_candidates_of_other_devices_take_memory() -> None:
     assert candidates.columns == 128
     assert plan.memory.more_candidates == 3 * 4 * 2 * (16 * 128 - 16 * 16)
     # Features of 64 numbers forth and back, both ways, and the tokens by which equal captions are told.
-    (context,) = {i.value.type.dimensions[1] for i in of.executable.graph.inputs if isinstance(i.source, TextInput)}
+    (context,) = {i.value.type.dimensions[1] for i in of.executable.graph.inputs if isinstance(i.source, FieldInput)}
     assert isinstance(context, int)
     assert plan.communication.received("candidates") == 128 * (2 * 64 * (4 + 4) + 8 * context) * 7 / 8

@@ -17,6 +17,7 @@ from m3i_dsl.semantics.pattern import Pattern, nearest_shares
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import SourceFile
 from m3i_dsl.vocabulary.kinds import Modality
+from m3i_dsl.vocabulary.modalities import Category, Image, Text
 from m3i_dsl.vocabulary.sources.folder import Folder
 
 RECIPE = """
@@ -123,7 +124,7 @@ def test_shares_are_exact_and_are_written_as_the_recipe_has_them() -> None:
     program = checked()
     (mixture,) = program.mixtures.values()
     assert [share.part for share in mixture.shares] == [Fraction(3, 4), Fraction(1, 4)]
-    assert mixture.fields == {"image": "image", "text": "text", "category": "category"}
+    assert mixture.fields == {"image": Image(), "text": Text(), "category": Category()}
     assert [name for name in mixture.fields if mixture.is_whole(name)] == ["image"]
     assert "data all    = mixture(pairs: 75%, photos: 25%)" in resolve(program)
     assert resolve(checked(resolve(program))) == resolve(program)
@@ -141,7 +142,7 @@ def test_the_processes_that_can_share_a_batch_have_whole_periods() -> None:
 
 def test_a_view_is_of_an_image_that_every_source_has(monkeypatch: pytest.MonkeyPatch) -> None:
     def fields(self: Folder) -> dict[str, Modality]:
-        return {"image": "image", "depth": "image"} if self.caption else {"image": "image", "category": "category"}
+        return {"image": Image(), "depth" if self.caption else "category": Image() if self.caption else Category()}
 
     monkeypatch.setattr(Folder, "fields", fields)
     assert "M3I0211" in codes(RECIPE.replace("of all.image", "of all.depth"))
@@ -149,7 +150,7 @@ def test_a_view_is_of_an_image_that_every_source_has(monkeypatch: pytest.MonkeyP
 
 def test_a_field_is_of_one_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     def fields(self: Folder) -> dict[str, Modality]:
-        return {"image": "image", "label": "text" if self.caption else "category"}
+        return {"image": Image(), "label": Text() if self.caption else Category()}
 
     monkeypatch.setattr(Folder, "fields", fields)
     assert "M3I0322" in codes(RECIPE)

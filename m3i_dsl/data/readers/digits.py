@@ -7,12 +7,13 @@ Guarantees: every fifth sample is held out; captions are fixed, and vary among s
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3i_dsl.vocabulary.draws import GOLDEN, mixed
-from m3i_dsl.vocabulary.kinds import Dataset, Sample, SourceDescription
+from m3i_dsl.vocabulary.kinds import Dataset, Picture, Sample, SourceDescription
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -48,12 +49,14 @@ class Digits(Dataset):
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         place = self.ids[index]
         label = int(self.labels[place])
-        return Sample(
-            image=self.images[place] if "image" in fields else None,
-            text=caption(int(place), label) if "text" in fields else None,
-            category=label if "category" in fields else None,
-            size=SIZE if "image" in fields else None,
-        )
+        sample: dict[str, Any] = {}
+        if "image" in fields:
+            sample["image"] = Picture(self.images[place], SIZE)
+        if "text" in fields:
+            sample["text"] = caption(int(place), label)
+        if "category" in fields:
+            sample["category"] = label
+        return sample
 
     def image_size(self) -> tuple[int, int]:
         return SIZE

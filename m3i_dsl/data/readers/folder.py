@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from m3i_dsl.data.readers.files import existing
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
-from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, WordError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
@@ -39,7 +40,7 @@ class FolderImages(StoredImages):
         prompt: str | None,
         known: tuple[str, ...] | None = None,
     ) -> None:
-        self.argument, self.held_out, self.canvas = argument, held_out, canvas
+        self.argument, self.held_out = argument, held_out
         self.caption, self.prompt = caption, prompt
         self.root = existing(written, base, argument)
         if not self.root.is_dir():
@@ -52,7 +53,7 @@ class FolderImages(StoredImages):
                 help=f"files ending in {', '.join(sorted(SUFFIXES))} are images",
             )
         self.categories = self._categories(known) if category else ()
-        self.labels = {name: label for label, name in enumerate(self.categories)}
+        self.storage = Storage(canvas, self.categories)
         if caption:
             self._check_captions()
         self.probe(argument)
@@ -67,13 +68,16 @@ class FolderImages(StoredImages):
         return self.paths[index]
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
-        image, size = self.image(index) if "image" in fields else (None, None)
-        return Sample(
-            image=image,
-            text=self._text(index) if "text" in fields else None,
-            category=self.labels.get(self._category(index)) if "category" in fields else None,
-            size=size,
-        )
+        sample: dict[str, Any] = {}
+        if "image" in fields:
+            sample["image"] = self.image(index)
+        if "text" in fields and self.prompt is not None:
+            sample["text"] = filled(self.prompt, self._category(index))
+        elif "text" in fields and self.caption:
+            sample["text"] = self._caption(index)
+        if "category" in fields and self.categories:
+            sample["category"] = self.storage.labels[self._category(index)]
+        return sample
 
     def description(self) -> SourceDescription:
         """The fingerprint is over relative paths and sizes, of captions too."""
@@ -104,11 +108,6 @@ class FolderImages(StoredImages):
 
     def _category(self, index: int) -> str:
         return self.paths[index].split("/", 1)[0]
-
-    def _text(self, index: int) -> str | None:
-        if self.prompt is not None:
-            return filled(self.prompt, self._category(index))
-        return self._caption(index) if self.caption else None
 
     def _caption(self, index: int) -> str:
         try:

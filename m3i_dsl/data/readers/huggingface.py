@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from m3i_dsl.data.readers.files import located
-from m3i_dsl.data.readers.images import Unreadable
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
-from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import Sample, SourceDescription, Storage, Unreadable, WordError
+from m3i_dsl.vocabulary.modalities import Category, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class HuggingFaceImages(StoredImages):
         prompt: str | None,
         known: tuple[str, ...] | None = None,
     ) -> None:
-        self.split, self.held_out, self.canvas, self.prompt = split, held_out, canvas, prompt
+        self.split, self.held_out, self.prompt = split, held_out, prompt
         self.image_column, self.caption, self.category = image, caption, category
         table = _loaded(hub, split, base, argument)
         for name, column in (("image", image), ("caption", caption), ("category", category)):
@@ -68,6 +68,7 @@ class HuggingFaceImages(StoredImages):
             raise WordError(f"column `{image}` of `{hub.dataset}` holds no images", argument="image")
         self.fingerprint = str(table._fingerprint)
         self.categories = self._categories(table, hub.dataset, known)
+        self.storage = Storage(canvas, self.categories)
         self.columns = {
             "image": table.select_columns([image]).cast_column(image, images(decode=False)),
             **{column: table.select_columns([column]) for column in (caption, category) if column is not None},
@@ -79,21 +80,21 @@ class HuggingFaceImages(StoredImages):
         return self.samples
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
-        image, size = self.image(index) if "image" in fields else (None, None)
+        sample: dict[str, Any] = {}
+        if "image" in fields:
+            sample["image"] = self.image(index)
         named = "text" in fields and self.prompt is not None
-        category = None
         if self.category is not None and ("category" in fields or named):
-            category = self.columns[self.category][index][self.category]
-            if not isinstance(category, int) or not 0 <= category < len(self.categories):
-                raise BrokenSample(self.name(index), f"category {category} is not one of {len(self.categories)}")
-        text = None
-        if named and self.prompt is not None and category is not None:
-            text = filled(self.prompt, self.categories[category])
-        elif "text" in fields and self.caption is not None:
+            label = self.columns[self.category][index][self.category]
+            category = self.decoded(index, Category(), f"category {label}", label)
+            if "category" in fields:
+                sample["category"] = category
+            if "text" in fields and self.prompt is not None:
+                sample["text"] = filled(self.prompt, self.categories[category])
+        if "text" in fields and self.caption is not None:
             text = self.columns[self.caption][index][self.caption]
-            if not isinstance(text, str):
-                raise BrokenSample(self.name(index), f"column `{self.caption}` is no text")
-        return Sample(image=image, text=text, category=category if "category" in fields else None, size=size)
+            sample["text"] = self.decoded(index, Text(), f"column `{self.caption}`", text)
+        return sample
 
     def stored(self, index: int) -> bytes:
         value = self.columns["image"][index][self.image_column]

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from m3i_dsl.vocabulary.kinds import Unreadable
+
 DEEP_MODES = ("I", "F")
 """Pixel modes of more than 8 bits, which Pillow would clip when asked for RGB."""
-
-
-class Unreadable(Exception):
-    """Bytes that are no image, or a damaged one."""
 
 
 def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:

@@ -20,12 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from m3i_dsl.data.readers.images import Unreadable
 from m3i_dsl.data.readers.parquet_columns import Columns, Labels, check_columns, read_labels
 from m3i_dsl.data.readers.places import Place, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
-from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, Unreadable, WordError
 
 CACHE_BYTES = 256 * 2**20
 """Row groups kept in memory by each process."""
@@ -64,7 +63,7 @@ class ParquetImages(StoredImages):
         prompt: str | None,
         known: tuple[str, ...] | None = None,
     ) -> None:
-        self.held_out, self.columns, self.canvas, self.prompt = held_out, columns, canvas, prompt
+        self.held_out, self.columns, self.prompt = held_out, columns, prompt
         self.files = places(written, base, argument, ".parquet")
         footers = [_footer(path, argument) for path in self.files]
         self.groups = _groups(footers)
@@ -76,6 +75,7 @@ class ParquetImages(StoredImages):
         if columns.category is not None:
             self.labels = read_labels(self.files, footers[0].schema.to_arrow_schema(), columns.category, known)
         self.categories = self.labels.names if self.labels is not None else ()
+        self.storage = Storage(canvas, self.categories)
         self._forget()
         self.probe("image")
 
@@ -89,13 +89,16 @@ class ParquetImages(StoredImages):
         return np.bincount(self.groups.files, counts, len(self.files)).astype(np.int64)
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
-        image, size = self.image(index) if "image" in fields else (None, None)
-        return Sample(
-            image=image,
-            text=self._text(index) if "text" in fields else None,
-            category=int(self.labels.indices[index]) if self.labels is not None and "category" in fields else None,
-            size=size,
-        )
+        sample: dict[str, Any] = {}
+        if "image" in fields:
+            sample["image"] = self.image(index)
+        if "text" in fields and self.prompt is not None:
+            sample["text"] = filled(self.prompt, self.categories[self._label(index)])
+        elif "text" in fields and self.columns.caption is not None:
+            sample["text"] = self._caption(index, self.columns.caption)
+        if "category" in fields and self.labels is not None:
+            sample["category"] = self._label(index)
+        return sample
 
     def stored(self, index: int) -> bytes:
         value = self._value(index, self.columns.image)
@@ -121,12 +124,11 @@ class ParquetImages(StoredImages):
             content.update(f"{path.name}\0{path.size()}\0".encode() + _footer_bytes(path))
         return SourceDescription(len(self), self.categories, content.hexdigest())
 
-    def _text(self, index: int) -> str | None:
-        column = self.columns.caption
-        if self.prompt is not None and self.labels is not None:
-            return filled(self.prompt, self.labels.names[self.labels.indices[index]])
-        if column is None:
-            return None
+    def _label(self, index: int) -> int:
+        assert self.labels is not None
+        return int(self.labels.indices[index])
+
+    def _caption(self, index: int, column: str) -> str:
         text = self._value(index, column)
         if text is None:
             raise BrokenSample(self.name(index), f"column `{column}` is null")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, WordError
+from m3i_dsl.data.readers.images import stored_size
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Modality, Picture, Storage, Unreadable, WordError
+from m3i_dsl.vocabulary.modalities import Image
 
 HeldOut = Callable[[tuple[str, ...]], Dataset]
 """Opens the held-out samples of a source, whose categories are those of training. Raises WordError if it has none."""
@@ -25,14 +27,15 @@ PROBES = 8
 class StoredImages(Dataset):
     """A dataset whose images lie encoded in files. A subclass calls `probe` once it can read."""
 
-    canvas: int | None
+    storage: Storage
     categories: tuple[str, ...]
     held_out: HeldOut
     shape: tuple[int, int] | None = None
     """The (height, width) of all images; None on a canvas."""
 
     def image_size(self) -> tuple[int, int] | None:
-        return self.shape if self.canvas is None else (self.canvas, self.canvas)
+        canvas = self.storage.canvas
+        return self.shape if canvas is None else (canvas, canvas)
 
     def evaluation(self) -> Dataset:
         return self.held_out(self.categories)
@@ -45,15 +48,22 @@ class StoredImages(Dataset):
     def name(self, index: int) -> str:
         """What a user can look the sample up by."""
 
-    def image(self, index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The decoded image and its stored (height, width). Raises BrokenSample."""
+    def image(self, index: int) -> Picture:
+        """The decoded image. Raises BrokenSample."""
         try:
-            image, size = decode(self.stored(index), self.canvas)
+            picture = Image().decode(self.stored(index), self.storage)
         except (Unreadable, OSError) as error:
             raise BrokenSample(self.name(index), str(error)) from error
-        if self.shape is not None and size != self.shape:
-            raise BrokenSample(self.name(index), f"{_times(size)} pixels, the others have {_times(self.shape)}")
-        return image, size
+        if self.shape is not None and picture.size != self.shape:
+            raise BrokenSample(self.name(index), f"{_times(picture.size)} pixels, the others have {_times(self.shape)}")
+        return picture
+
+    def decoded(self, index: int, modality: Modality, what: str, stored: Any) -> Any:
+        """The value of another field; `what` is what a message calls the stored value. Raises BrokenSample."""
+        try:
+            return modality.decode(stored, self.storage)
+        except Unreadable as error:
+            raise BrokenSample(self.name(index), f"{what} {error}") from error
 
     def probed(self) -> NDArray[np.int64]:
         """int64: the samples whose headers are read when the source is opened."""
@@ -71,7 +81,7 @@ class StoredImages(Dataset):
                 reason = reason or f"{self.name(index)}: {error}"
         if not sizes:
             raise WordError("none of the images probed can be read", argument=argument, help=f"for example {reason}")
-        if self.canvas is not None:
+        if self.storage.canvas is not None:
             return
         if len(sizes) > 1:
             (first, at), (second, other) = list(sizes.items())[:2]

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.readers.images import Unreadable
 from m3i_dsl.data.readers.places import Place, Unreachable, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.data.readers.tar_contents import Contents, Members, NoMember, OpenShard, contents, label_of
 from m3i_dsl.data.readers.tar_index import DamagedShard
-from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, Unreadable, WordError
+from m3i_dsl.vocabulary.modalities import Category, Text
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
@@ -49,7 +49,7 @@ class TarImages(StoredImages):
         prompt: str | None,
         known: tuple[str, ...] | None = None,
     ) -> None:
-        self.held_out, self.members, self.canvas, self.prompt = held_out, members, canvas, prompt
+        self.held_out, self.members, self.prompt = held_out, members, prompt
         self.places = places(written, base, argument, ".tar")
         found: Contents = contents(written, members, self.places, base, known)
         self.counts, self.categories = found.counts, found.names
@@ -57,7 +57,7 @@ class TarImages(StoredImages):
         self.samples = int(self.counts.sum())
         if self.samples == 0:
             raise WordError(f"`{written}` has no samples", argument=argument)
-        self.numbers = {name: number for number, name in enumerate(self.categories)}
+        self.storage = Storage(canvas, self.categories)
         self._forget()
         self.probe(argument)
 
@@ -68,18 +68,20 @@ class TarImages(StoredImages):
         return self.counts
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
-        image, size = self.image(index) if "image" in fields else (None, None)
-        named = self.prompt is not None and "text" in fields
-        wanted = self.members.category is not None and ("category" in fields or named)
-        category = self._category(index) if wanted else None
-        text = None
-        if named and category is not None and self.prompt is not None:
-            text = filled(self.prompt, self.categories[category])
-        elif "text" in fields and self.members.caption is not None:
+        sample: dict[str, Any] = {}
+        if "image" in fields:
+            sample["image"] = self.image(index)
+        named = "text" in fields and self.prompt is not None
+        if self.members.category is not None and ("category" in fields or named):
+            category = self._category(index, self.members.category)
+            if "category" in fields:
+                sample["category"] = category
+            if "text" in fields and self.prompt is not None:
+                sample["text"] = filled(self.prompt, self.categories[category])
+        if "text" in fields and self.members.caption is not None:
             text = self._value(index, self.members.caption)
-            if not isinstance(text, str):
-                raise BrokenSample(self.name(index), f"its `{self.members.caption}` is no text")
-        return Sample(image=image, text=text, category=category if "category" in fields else None, size=size)
+            sample["text"] = self.decoded(index, Text(), f"its `{self.members.caption}`", text)
+        return sample
 
     def stored(self, index: int) -> bytes:
         shard, sample = self._located(index)
@@ -119,16 +121,12 @@ class TarImages(StoredImages):
         """Where a shard lies."""
         return self.places[shard]
 
-    def _category(self, index: int) -> int:
-        assert self.members.category is not None
+    def _category(self, index: int, member: str) -> int:
         try:
-            label = label_of(self._value(index, self.members.category))
+            label = label_of(self._value(index, member))
         except NoMember as error:
             raise BrokenSample(self.name(index), str(error)) from error
-        number = self.numbers.get(label, -1) if isinstance(label, str) else label
-        if not 0 <= number < len(self.categories):
-            raise BrokenSample(self.name(index), f"category `{label}` is not one of the {len(self.categories)} known")
-        return number
+        return self.decoded(index, Category(), f"category `{label}`", label)
 
     def _value(self, index: int, member: str) -> Any:
         shard, sample = self._located(index)

@@ -12,14 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+import PIL.Image
 from torchvision import datasets
 
 from m3i_dsl.data.readers.files import located
-from m3i_dsl.data.readers.images import Unreadable, pixels_of
 from m3i_dsl.data.readers.prompts import filled
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Sample, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import (
+    BrokenSample,
+    Dataset,
+    Picture,
+    Sample,
+    SourceDescription,
+    Storage,
+    Unreadable,
+    WordError,
+)
+from m3i_dsl.vocabulary.modalities import Category, Image
 
 PROBES = 8
 
@@ -45,7 +53,7 @@ class TorchvisionImages(Dataset):
         prompt: str | None,
     ) -> None:
         self.dataset, self.split, self.held_out = dataset, split, held_out
-        self.canvas, self.prompt = canvas, prompt
+        self.prompt = prompt
         try:
             files = str(located(root, base))
             self.samples: Any = getattr(datasets, dataset)(files, download=download, **selection)
@@ -58,6 +66,7 @@ class TorchvisionImages(Dataset):
                 help=None if download else "write `download: true` to fetch it when the recipe is compiled",
             ) from error
         self.categories = _categories(self.samples)
+        self.storage = Storage(canvas, self.categories)
         self.shape: tuple[int, int] | None = None
         if len(self.samples) == 0:
             raise WordError(f"split `{split}` of `{dataset}` has no samples", argument=argument)
@@ -69,24 +78,22 @@ class TorchvisionImages(Dataset):
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         image, label = self._sample(index)
-        if not 0 <= label < len(self.categories):
-            raise BrokenSample(self._name(index), f"category {label} is not one of {len(self.categories)}")
-        pixels: NDArray[np.uint8] | None = None
-        size: tuple[int, int] | None = None
+        try:
+            category: int = Category().decode(label, self.storage)
+        except Unreadable as error:
+            raise BrokenSample(self._name(index), f"category {label} {error}") from error
+        sample: dict[str, Any] = {}
         if "image" in fields:
-            try:
-                pixels, size = pixels_of(image, self.canvas)
-            except (Unreadable, OSError, ValueError) as error:
-                raise BrokenSample(self._name(index), str(error)) from error
-            if self.shape is not None and size != self.shape:
-                raise BrokenSample(self._name(index), f"{size} pixels, the others have {self.shape}")
-        text = None
+            sample["image"] = self._picture(index, image)
         if "text" in fields and self.prompt is not None:
-            text = filled(self.prompt, self.categories[label])
-        return Sample(image=pixels, text=text, category=label if "category" in fields else None, size=size)
+            sample["text"] = filled(self.prompt, self.categories[category])
+        if "category" in fields:
+            sample["category"] = category
+        return sample
 
     def image_size(self) -> tuple[int, int] | None:
-        return self.shape if self.canvas is None else (self.canvas, self.canvas)
+        canvas = self.storage.canvas
+        return self.shape if canvas is None else (canvas, canvas)
 
     def evaluation(self) -> Dataset:
         return self.held_out()
@@ -99,7 +106,16 @@ class TorchvisionImages(Dataset):
             content.update(f"{label}\0{image.size}\0".encode() + image.tobytes())
         return SourceDescription(len(self), self.categories, content.hexdigest())
 
-    def _sample(self, index: int) -> tuple[Image.Image, int]:
+    def _picture(self, index: int, image: PIL.Image.Image) -> Picture:
+        try:
+            picture = Image().decode(image, self.storage)
+        except (Unreadable, OSError, ValueError) as error:
+            raise BrokenSample(self._name(index), str(error)) from error
+        if self.shape is not None and picture.size != self.shape:
+            raise BrokenSample(self._name(index), f"{picture.size} pixels, the others have {self.shape}")
+        return picture
+
+    def _sample(self, index: int) -> tuple[PIL.Image.Image, int]:
         try:
             image, label = self.samples[index]
             return image, int(label)

@@ -15,7 +15,7 @@ def evaluated_data(data: AnyData) -> Data | None:
 
     Without held-out samples anywhere the first one with categories, and None without categories.
     """
-    labelled = [source for source in data.sources if "category" in source.fields.values()]
+    labelled = [source for source in data.sources if any(modality.of_categories for modality in source.fields.values())]
     held_out = [source for source in labelled if source.source.word.has_held_out()]
     return next(iter([*held_out, *labelled]), None)
 
@@ -34,7 +34,7 @@ def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Dia
     has_text_target = any(t.representation.word.candidates == TEXTS for o in program.objectives for t in o.targets)
     placed = evaluation.evaluator
     # Texts of the categories are made from their names, so no text field is needed: a text target is.
-    missing = sorted(placed.word.needs - {"text"} - set(data.fields.values()))
+    missing = sorted(placed.word.needs - {"text"} - {modality.name for modality in data.fields.values()})
     if missing:
         yield error(
             "M3I0317",

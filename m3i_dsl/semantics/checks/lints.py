@@ -79,7 +79,7 @@ def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[Ta
 
 def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
     mask = objective.mask
-    if mask is None or any(target.representation.word.reads == "image" for target in objective.targets):
+    if mask is None or any(target.representation.word.reads.views for target in objective.targets):
         return
     yield error(
         "M3I0804",

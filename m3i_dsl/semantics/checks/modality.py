@@ -13,26 +13,18 @@ def check_modality(program: Program) -> Iterator[Diagnostic]:
         for target in objective.targets:
             wanted = target.representation.word.reads
             for reference in target.data:
-                if reference.modality == wanted:
+                if isinstance(reference.modality, wanted):
                     continue
                 data = objective.input_of(reference.which).view.data
-                legal = [field for field, modality in data.fields.items() if modality == wanted]
-                if wanted == "image":
+                legal = [field for field, modality in data.fields.items() if isinstance(modality, wanted)]
+                if wanted.views:
                     legal = [view.name for view in program.views.values() if view.data is data]
                 yield error(
                     "M3I0210",
-                    f"`{target.representation.word.name}` represents {_plural(wanted)}, but the target's data is "
-                    f"{_singular(reference.modality)}",
+                    f"`{target.representation.word.name}` represents {wanted.plural}, but the target's data is "
+                    f"{reference.modality.singular}",
                     reference.span,
-                    f"this is {_singular(reference.modality)}",
-                    secondary=(Label(target.representation.span, f"represents {_plural(wanted)}"),),
-                    helps=(f"write `data {legal[0]}`",) if legal else (f"`{data.name}` has no {wanted} field",),
+                    f"this is {reference.modality.singular}",
+                    secondary=(Label(target.representation.span, f"represents {wanted.plural}"),),
+                    helps=(f"write `data {legal[0]}`",) if legal else (f"`{data.name}` has no {wanted.name} field",),
                 )
-
-
-def _plural(modality: str) -> str:
-    return {"image": "images", "text": "texts", "category": "categories"}[modality]
-
-
-def _singular(modality: str) -> str:
-    return {"image": "an image", "text": "a text", "category": "a category"}[modality]

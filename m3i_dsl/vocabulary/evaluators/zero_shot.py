@@ -9,7 +9,6 @@ from m3i_dsl.vocabulary.kinds import (
     UNTRAINED,
     Baselines,
     Evaluator,
-    Modality,
     Result,
     Splits,
     Subject,
@@ -29,7 +28,7 @@ class ZeroShot(Evaluator):
     """
 
     name: ClassVar[str] = "zero_shot"
-    needs: ClassVar[frozenset[Modality]] = frozenset({"category", "text"})
+    needs: ClassVar[frozenset[str]] = frozenset({"category", "text"})
 
     prompts: str = argument(
         "a photo of a {}.", doc="prompts with `{}` for the category name, `|` between", origin="CLIP"

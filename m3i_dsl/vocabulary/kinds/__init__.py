@@ -28,6 +28,14 @@ from m3i_dsl.vocabulary.kinds.evaluators import (
 )
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.measures import ACCURACY, LOSS, Measure, Result, Score, recorded_measure
+from m3i_dsl.vocabulary.kinds.modalities import (
+    Modality,
+    Picture,
+    PlainModality,
+    Storage,
+    Unreadable,
+    ViewModality,
+)
 from m3i_dsl.vocabulary.kinds.objectives import Distribution, Reconstruction, Regularization, Representation, Weighting
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import (
@@ -43,7 +51,6 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     FeatureShape,
     Grid,
     LikelihoodShape,
-    Modality,
     Normalization,
     Pooling,
     PredictorCall,
@@ -89,6 +96,8 @@ __all__ = [
     "Modality",
     "Normalization",
     "Optimizer",
+    "Picture",
+    "PlainModality",
     "Pooling",
     "Predictor",
     "PredictorCall",
@@ -105,13 +114,16 @@ __all__ = [
     "SourceDescription",
     "Split",
     "Splits",
+    "Storage",
     "Subject",
     "TargetParts",
     "TextEncoder",
     "TextPath",
     "TimmBackbone",
     "Transform",
+    "Unreadable",
     "V",
+    "ViewModality",
     "ViewState",
     "Weighting",
     "WordError",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from m3i_dsl.vocabulary.kinds.measures import Result
-from m3i_dsl.vocabulary.kinds.shapes import Modality, Pooling
+from m3i_dsl.vocabulary.kinds.shapes import Pooling
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Evaluator(Word):
     """A measurement of a trained encoder. It may train on the training split, and chooses nothing by the test split."""
 
     kind: ClassVar[Kind] = "evaluator"
-    needs: ClassVar[frozenset[Modality]] = frozenset({"category"})
+    needs: ClassVar[frozenset[str]] = frozenset({"category"})
 
     def pooling(self) -> Pooling | None:
         """How tokens become the feature of an image; None when it takes another path."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds.encoders import Encoder
+from m3i_dsl.vocabulary.kinds.modalities import Modality
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import (
     SAMPLES,
@@ -19,7 +20,6 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     ConstantShares,
     Family,
     LikelihoodShape,
-    Modality,
     Normalization,
     Pooling,
     RepresentationShape,
@@ -52,7 +52,7 @@ class Representation(Word):
     """
 
     kind: ClassVar[Kind] = "representation"
-    reads: ClassVar[Modality]
+    reads: ClassVar[type[Modality]]
     encoder: ClassVar[Literal["image", "text"] | None]
     trained: ClassVar[bool] = False
     table: ClassVar[str]

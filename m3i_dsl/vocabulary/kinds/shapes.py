@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Modality = Literal["image", "text", "category"]
-
 Family = Literal["gaussian", "boltzmann"]
 """The paper's names for likelihood families."""
 

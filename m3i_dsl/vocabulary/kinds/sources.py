@@ -7,12 +7,13 @@ field that is not asked for is not read.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from m3i_dsl.vocabulary.kinds.faults import WordError
-from m3i_dsl.vocabulary.kinds.shapes import Modality
+from m3i_dsl.vocabulary.kinds.modalities import Modality
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -33,18 +34,8 @@ class SourceDescription:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One decoded sample; None for a field not asked for.
-
-    `image` is uint8 [H, W, 3] RGB: the picture itself, or all of it resampled to a square canvas. `size` is the
-    (height, width) in pixels of the picture as stored, which crops are drawn in. `category` is a class index.
-    """
-
-    image: NDArray[np.uint8] | None = None
-    text: str | None = None
-    category: int | None = None
-    size: tuple[int, int] | None = None
+Sample = Mapping[str, Any]
+"""The decoded values of the fields that were asked for, by name; their modality says what they are."""
 
 
 class BrokenSample(Exception):
@@ -64,7 +55,7 @@ class Dataset:
 
     @abstractmethod
     def read(self, index: int, fields: frozenset[str]) -> Sample:
-        """Decodes only `fields`. Raises BrokenSample."""
+        """The values of `fields`, of which no other is decoded. Raises BrokenSample."""
 
     def shards(self) -> NDArray[np.int64] | None:
         """int64 [S], the numbers of samples in the shards that follow each other, when a random sample costs its
@@ -73,8 +64,8 @@ class Dataset:
         return None
 
     def image_size(self) -> tuple[int, int] | None:
-        """(height, width) of every image that is read, if that is known before one is: workers then write images where
-        they are used, and copy none.
+        """(height, width) of the pixels of every picture, if that is known before one is read: workers then write
+        images where they are used, and copy none.
         """
         return None
 
@@ -97,8 +88,8 @@ class Source(Word):
         return True
 
     @abstractmethod
-    def fields(self) -> dict[str, Modality]:
-        """The fields it is declared to have, by name, without opening anything."""
+    def fields(self) -> Mapping[str, Modality]:
+        """What the fields that it is declared to have are, by name, without opening anything."""
 
     @abstractmethod
     def describe(self, base: Path) -> SourceDescription:

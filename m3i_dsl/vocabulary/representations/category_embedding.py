@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import CATEGORIES, Encoder, Representation, RepresentationShape, TargetParts, V
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
+from m3i_dsl.vocabulary.modalities import Category
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -20,7 +21,7 @@ class CategoryEmbedding(Representation):
     """
 
     name = "category embedding"
-    reads = "category"
+    reads = Category
     encoder = None
     trained = True
     table = "category embedding"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from m3i_dsl.vocabulary.kinds import Encoder, Normalization, Predictor, Representation, TargetParts, V, image_encoder
+from m3i_dsl.vocabulary.modalities import Image
 from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
@@ -20,7 +21,7 @@ class DenseFeature(Representation):
 
     name = "dense feature"
     has_grid = True
-    reads = "image"
+    reads = Image
     encoder = "image"
     table = "dense feature"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Encoder, Predictor, Reconstruction, Representation, TargetParts, V
+from m3i_dsl.vocabulary.modalities import Image
 from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.word import argument
 
@@ -20,7 +21,7 @@ class DensePixels(Representation):
 
     name = "dense pixels"
     has_grid = True
-    reads = "image"
+    reads = Image
     encoder = None
     table = "dense pixels"
 

@@ -13,6 +13,7 @@ from m3i_dsl.vocabulary.kinds import (
     V,
     image_encoder,
 )
+from m3i_dsl.vocabulary.modalities import Image
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
 from m3i_dsl.vocabulary.word import argument
 
@@ -26,7 +27,7 @@ class GlobalFeature(Representation):
     """
 
     name = "global feature"
-    reads = "image"
+    reads = Image
     encoder = "image"
     table = "global feature"
 

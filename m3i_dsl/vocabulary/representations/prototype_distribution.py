@@ -13,6 +13,7 @@ from m3i_dsl.vocabulary.kinds import (
     V,
     image_encoder,
 )
+from m3i_dsl.vocabulary.modalities import Image
 from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.word import argument
 
@@ -26,7 +27,7 @@ class PrototypeDistribution(Representation):
     """
 
     name = "prototype distribution"
-    reads = "image"
+    reads = Image
     encoder = "image"
     table = "prototype distribution"
     candidates = PROTOTYPES

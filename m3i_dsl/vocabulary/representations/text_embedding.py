@@ -14,6 +14,7 @@ from m3i_dsl.vocabulary.kinds import (
     text_encoder,
 )
 from m3i_dsl.vocabulary.limits import TINY_WIDTH
+from m3i_dsl.vocabulary.modalities import Text
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -26,7 +27,7 @@ class TextEmbedding(Representation):
     """The pooled output of a text encoder through a linear layer to E channels, on the unit sphere (CLIP)."""
 
     name = "text embedding"
-    reads = "text"
+    reads = Text
     encoder = "text"
     trained = True
     table = "text embedding"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ class Embedded(Source):
 
     dataset: str = argument(doc='which data: only "digits" so far')
 
-    def fields(self) -> dict[str, Modality]:
-        return {"image": "image", "text": "text", "category": "category"}
+    def fields(self) -> Mapping[str, Modality]:
+        return image_fields(text=True, category=True)
 
     def check(self) -> None:
         if self.dataset not in DATASETS:

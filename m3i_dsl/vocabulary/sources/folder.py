@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,7 @@ class Folder(Source):
     def check(self) -> None:
         check_prompt(self.prompt, category=self.category, caption=self.caption)
 
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return image_fields(text=self.caption or self.prompt is not None, category=self.category)
 
     def has_held_out(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class MixtureOf(Source):
 
     name = "mixture"
 
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return {}
 
     def describe(self, base: Path) -> SourceDescription:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ class Parquet(Source):
     def check(self) -> None:
         check_prompt(self.prompt, category=self.category is not None, caption=self.caption is not None)
 
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return image_fields(
             text=self.caption is not None or self.prompt is not None, category=self.category is not None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,7 +63,7 @@ class Tar(Source):
         if self.names is not None and self.category is None:
             raise WordError("`names` needs categories", argument="names", help='name their member: `category: "cls"`')
 
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return image_fields(
             text=self.caption is not None or self.prompt is not None, category=self.category is not None
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,7 @@ class Torchvision(Source):
         if self.dataset in BY_TRAIN and not {self.split, self.test} <= {"train", "test"}:
             raise WordError(f"`{self.dataset}` has the splits `train` and `test`", argument="split")
 
-    def fields(self) -> dict[str, Modality]:
+    def fields(self) -> Mapping[str, Modality]:
         return image_fields(text=self.prompt is not None, category=True)
 
     def describe(self, base: Path) -> SourceDescription:

@@ -1,0 +1,116 @@
+"""What a field of a sample is: a picture, a text, a number of a category.
+
+Takes: a stored value; then the decoded values of a batch. Gives: a decoded value; an array. Guarantees: both are
+functions of what they are given alone, so that a batch has the same bits whoever makes it; no torch at import.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from m3i_dsl.vocabulary.kinds.encoders import Encoder
+from m3i_dsl.vocabulary.word import Kind, Word
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+
+class Unreadable(Exception):
+    """A stored value that cannot be decoded. Whoever read it makes a BrokenSample of it, which names the sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a source says of the values that it stores.
+
+    `canvas` is the side of the square in pixels that pictures are resampled to whole (None: they stay as they are);
+    `categories` the names in label order, of which two may be equal; `labels` the label of each name.
+    """
+
+    canvas: int | None = None
+    categories: tuple[str, ...] = ()
+    labels: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", {name: label for label, name in enumerate(self.categories)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    `pixels` uint8 [H, W, 3] RGB: the picture itself, or all of it resampled to a square canvas. `size` is the (height,
+    width) in pixels of the picture as stored, which crops are drawn in.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+class Modality(Word):
+    """What a field of a source is: how its values are read. A recipe names fields, never their modality.
+
+    `singular` and `plural` are what messages call its values: "an image", "images".
+    """
+
+    kind: ClassVar[Kind] = "modality"
+    singular: ClassVar[str]
+    plural: ClassVar[str]
+    views: ClassVar[bool] = False
+    """Whether a view can be of it, and a target of its views; a target reads any other field as it is."""
+    of_categories: ClassVar[bool] = False
+    """Whether its values have labels of the source's categories in them, which a mixture numbers anew."""
+
+    @abstractmethod
+    def decode(self, stored: Any, storage: Storage) -> Any:
+        """The value of a sample. Raises Unreadable, whose text ends a sentence about the stored value."""
+
+    def memory(self, value: Any) -> int:
+        """Bytes that a decoded value takes."""
+        return sys.getsizeof(value)
+
+
+class ViewModality(Modality):
+    """What views are made of: its values are Pictures, and views of them are the inputs of the graph."""
+
+    views = True
+
+    @abstractmethod
+    def decode(self, stored: Any, storage: Storage) -> Picture: ...
+
+    def memory(self, value: Picture) -> int:
+        return value.pixels.nbytes
+
+
+class PlainModality(Modality):
+    """What a target reads as it is: the values of a batch are one input of the graph.
+
+    `dtype` is the type of that array. Of what is `tokenized` the encoder of the target makes numbers: it is given as
+    `by`, which is None for other values.
+    """
+
+    dtype: ClassVar[Literal["f32", "i64", "bool"]]
+    tokenized: ClassVar[bool] = False
+
+    @abstractmethod
+    def dimensions(self, by: Encoder | None) -> tuple[int, ...]:
+        """Those of the array after the batch."""
+
+    @abstractmethod
+    def collate(self, values: Sequence[Any], by: Encoder | None, base: Path) -> NDArray[Any]:
+        """[R, *dimensions] of `dtype`, of the decoded values of R > 0 samples. Paths are relative to `base`."""
+
+    @abstractmethod
+    def examples(self, rows: int, number: int) -> list[Any]:
+        """Decoded values for `rows` samples of a batch without data, the same for the same `number`."""
+
+    def renumbered(self, values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Collated values `of_categories` with `labels[c]` in place of each label c."""
+        raise NotImplementedError(self.name)
