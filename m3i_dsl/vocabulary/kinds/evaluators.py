@@ -32,10 +32,6 @@ class Split:
     images: Tensor
     labels: Tensor
 
-    def limit(self, count: int | None) -> Split:
-        """The first `count` samples, or all of them."""
-        return self if count is None else Split(self.images[:count], self.labels[:count])
-
 
 @dataclass(frozen=True, eq=False)
 class Splits:
