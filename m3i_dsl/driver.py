@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from m3i_dsl.diagnostics import Diagnostics, RecipeError, TooManyErrors, error
 from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.checks import ERRORS, LINTS
+from m3i_dsl.semantics.checks.stages import check_starts, lint_stages
 from m3i_dsl.semantics.elaborate import elaborate
+from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import DISK, Reader, SourceFile
 from m3i_dsl.syntax import ast
@@ -34,36 +36,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A recipe after all checks. `program` is None when there are errors. `sources` are the files that were read."""
+    """A recipe after all checks. `pipeline` is None when there are errors. `sources` are the files that were read."""
 
-    program: Program | None
+    pipeline: Pipeline | None
     diagnostics: Diagnostics
     sources: tuple[SourceFile, ...]
 
+    @property
+    def program(self) -> Program | None:
+        """The program of a recipe without stages, of others that of the last stage."""
+        return None if self.pipeline is None else self.pipeline.stages[-1]
+
     def required(self) -> Program:
-        """The program; raises RecipeError when there are errors."""
-        if self.program is None or self.diagnostics.has_errors:
+        """`program`; raises RecipeError when there are errors."""
+        return self.stages().stages[-1]
+
+    def stages(self) -> Pipeline:
+        """The pipeline; raises RecipeError when there are errors."""
+        if self.pipeline is None or self.diagnostics.has_errors:
             raise RecipeError(self.diagnostics)
-        return self.program
+        return self.pipeline
 
 
 def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None, reader: Reader = DISK) -> Checked:
     """Reads, parses, elaborates and checks a recipe; `settings` are those of `--set`, `reader` finds used files."""
     recipe, diagnostics, sources = load_recipe(file, reader)
-    program: Program | None = None
+    pipeline: Pipeline | None = None
     with suppress(TooManyErrors):
-        program = None if diagnostics.cut else elaborate(recipe, settings or {}, diagnostics)
-        if program is not None:
+        pipeline = None if diagnostics.cut else elaborate(recipe, settings or {}, diagnostics)
+        if pipeline is not None:
             for check in ERRORS:
-                diagnostics.extend(check(program))
+                for program in pipeline.stages:
+                    diagnostics.extend(check(program))
+            diagnostics.extend(check_starts(pipeline))
             if not diagnostics.has_errors:
                 for lint in LINTS:
-                    diagnostics.extend(lint(program))
-    return Checked(None if diagnostics.has_errors else program, diagnostics, sources)
+                    for program in pipeline.stages:
+                        diagnostics.extend(lint(program))
+                diagnostics.extend(lint_stages(pipeline))
+    return Checked(None if diagnostics.has_errors else pipeline, diagnostics, sources)
 
 
-def resolve(program: Program) -> str:
-    """The canonical text of a program, formatted."""
+def resolve(program: Pipeline | Program) -> str:
+    """The canonical text of a recipe, formatted."""
     from m3i_dsl.semantics.resolve import canonical
     from m3i_dsl.syntax.format import format_text
 

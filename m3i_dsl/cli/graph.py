@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.options import CliError, add_command, add_settings, add_stdin_name, read, report, settings
+from m3i_dsl.cli.stages import add_stage, program_of
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -27,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("path", metavar="RECIPE", help="a recipe, or `-`")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
     parser.add_argument("--format", choices=FORMATS, help="default: by the name of FILE, else svg")
+    add_stage(parser)
     add_stdin_name(parser)
     add_settings(parser)
 
@@ -41,9 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     form = arguments.format or ("svg" if output is None else _format_of(output))
     checked = check_file(read(arguments.path, arguments.stdin_filename), settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
-    if checked.program is None:
+    program = program_of(checked, arguments)
+    if program is None:
         return 1
-    text = RENDERERS[form](draw(checked.program))
+    text = RENDERERS[form](draw(program))
     if output is None:
         sys.stdout.write(text)
         return 0

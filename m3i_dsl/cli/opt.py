@@ -26,6 +26,7 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
+from m3i_dsl.cli.stages import add_stage, program_of
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -44,6 +45,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="print what this pass changed, what each that changed something did, or all graphs in full",
     )
     parser.add_argument("--verify", action="store_true", help="compare each stage with the plain graph, in float64")
+    add_stage(parser)
     add_stdin_name(parser)
     add_settings(parser)
     add_output_format(parser)
@@ -57,16 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     checked = driver.check_file(read(arguments.path, arguments.stdin_filename), settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
-    if checked.program is None:
+    program = program_of(checked, arguments)
+    if program is None:
         return 1
     passes = PIPELINE if arguments.passes is None else passes_named(arguments.passes)
-    stages = run(build(checked.program), checked.program.training.batch, passes)
+    stages = run(build(program), program.training.batch, passes)
     shown = _shown(stages, arguments.print_after)
     if shown is None:
         _table(stages, arguments)
     else:
         sys.stdout.write(shown)
-    return _verify(checked.program, stages, arguments) if arguments.verify else 0
+    return _verify(program, stages, arguments) if arguments.verify else 0
 
 
 def _shown(stages: Sequence[Stage], what: str | None) -> str | None:

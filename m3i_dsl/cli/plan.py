@@ -28,6 +28,7 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
+from m3i_dsl.cli.stages import add_stage, program_of
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -62,6 +63,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="what differs from this artifact")
     parser.add_argument("--json", action="store_true", help="the plan, or the differences, as JSON")
+    add_stage(parser)
     add_stdin_name(parser)
     add_settings(parser)
     add_output_format(parser)
@@ -84,12 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     accelerator = _accelerator(arguments)
     checked = driver.check_file(read(arguments.path, arguments.stdin_filename), settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
-    if checked.program is None:
+    program = program_of(checked, arguments)
+    if program is None:
         return 1
     base = Path(arguments.stdin_filename if arguments.path == STDIN else arguments.path).parent
-    plan = _plan(checked.program, base, _Counts(arguments.categories), accelerator, arguments)
+    plan = _plan(program, base, _Counts(arguments.categories), accelerator, arguments)
     if arguments.against is not None:
-        return _against(arguments.against, checked.program, plan, accelerator, arguments)
+        return _against(arguments.against, program, plan, accelerator, arguments)
     if arguments.json:
         sys.stdout.write(plan.text())
     else:

@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     checked = check_file(read(arguments.path, arguments.stdin_filename), settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
-    if checked.program is None:
+    if checked.pipeline is None:
         return 1
     if not arguments.origins:
-        sys.stdout.write(resolve(checked.program))
+        sys.stdout.write(resolve(checked.pipeline))
         return 0
-    found = list(defaults(checked.program))
+    found = list(dict.fromkeys(default for program in checked.pipeline.stages for default in defaults(program)))
     if arguments.json:
         import json
 

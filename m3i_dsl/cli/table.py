@@ -41,8 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         checked = check_file(file, values)
         report([d for d in checked.diagnostics if d.severity is Severity.ERROR], arguments, sys.stderr)
-        failed |= checked.program is None
-        found += rows(checked.program) if checked.program is not None else []
+        failed |= checked.pipeline is None
+        for program in checked.pipeline.stages if checked.pipeline is not None else ():
+            found += rows(program)
     if arguments.json:
         import json
 

@@ -25,6 +25,7 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
+from m3i_dsl.cli.stages import add_stage, program_of
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -42,6 +43,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--skip", type=_names, default=(), metavar="PROPERTY,...", help="leave these out")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON")
+    add_stage(parser)
     add_stdin_name(parser)
     add_settings(parser)
     add_output_format(parser)
@@ -57,11 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     checked = check_file(read(arguments.path, arguments.stdin_filename), settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
-    if checked.program is None:
+    program = program_of(checked, arguments)
+    if program is None:
         return 1
-    outcomes = _outcomes(checked.program, arguments)
+    outcomes = _outcomes(program, arguments)
     if arguments.json:
-        _print_json(checked.program, outcomes, arguments)
+        _print_json(program, outcomes, arguments)
     else:
         _print_table(outcomes, arguments)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _STYLES}

@@ -105,7 +105,7 @@ class Assembler:
 
     def _draws(self, source: Source, part: Part, slot: str) -> Draws:
         data, name = source
-        return Draws(self.program.training.seed, part.epoch, part.samples, slot if data == name else f"{name}/{slot}")
+        return Draws(self.program.seed, part.epoch, part.samples, slot if data == name else f"{name}/{slot}")
 
 
 def sources_of(data: AnyData, field: str) -> list[Source]:

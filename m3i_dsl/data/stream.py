@@ -129,7 +129,7 @@ class Stream:
             if isinstance(i, FieldInput) and i.data == reading.data and i.field in reading.fields
         )
         read = {name: modalities[name] for name in sorted(reading.fields)}
-        dataset, seed = self.sources[reading.source], self.program.training.seed
+        dataset, seed = self.sources[reading.source], self.program.seed
         if reading.pattern is not None:
             # Sources of equal size are not to go in step: they may be of the same images.
             seed = key_of(f"{seed}\0{reading.data}\0{reading.source}")

@@ -75,7 +75,7 @@ def lower(
     load_weights: bool = True,
 ) -> Executable:
     """Builds the modules with the program's seed and the GraphModule over them. Raises WordError."""
-    parts = build_parts(graph, seed=program.training.seed, categories=categories, base=base, load_weights=load_weights)
+    parts = build_parts(graph, seed=program.seed, categories=categories, base=base, load_weights=load_weights)
     module, values = to_fx(graph, parts)
     averages: list[Average] = []
     for section in ("encoders", "projectors"):

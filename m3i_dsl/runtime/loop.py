@@ -133,7 +133,7 @@ class Trainer:
         Raises RecipeError (M3I0701), TrainingFault (M3I0702 no checkpoint can be used, M3I0706 full disk, M3I0708,
         M3I0714 out of memory, M3I0715 not to be compiled).
         """
-        seed_random(self._graph.program.training.seed)
+        seed_random(self._graph.program.seed)
         restored = self._resume() if resume else Restored(0, 0, False, ())
         targets = tuple(f"{o.name}.{t.name}" for o in self._graph.program.objectives for t in o.targets)
         with ExitStack() as stack:

@@ -1,16 +1,15 @@
 """Elaboration: from the syntax tree to the typed program.
 
-Takes: the merged tree of a recipe and the values of `--set`. Gives: a `Program`, or None with the diagnostics that
-prevent one. Guarantees: every independent fault is reported; what depends on a faulty thing is left out without a
-cascade. Siblings: parameters.py, elaborate_views.py (data, views, encoders), elaborate_objective.py,
-elaborate_training.py.
+Takes: the merged tree of a recipe and the values of `--set`. Gives: a `Pipeline` of one program, or of one for each
+stage; None with the diagnostics that prevent it. Guarantees: every independent fault is reported; what depends on a
+faulty thing is left out without a cascade. Siblings: structure.py, parameters.py, elaborate_views.py (data, views,
+encoders), elaborate_objective.py, elaborate_training.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from m3i_dsl.diagnostics import Diagnostics, Label, Severity, error
 from m3i_dsl.semantics.bind import Attempts, Binder
@@ -18,152 +17,136 @@ from m3i_dsl.semantics.elaborate_objective import elaborate_objective
 from m3i_dsl.semantics.elaborate_training import elaborate_evaluations, elaborate_training
 from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder, elaborate_view
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
-from m3i_dsl.semantics.program import Data, EncoderDeclaration, Mixture, Objective, Program, View, ViewList
-from m3i_dsl.semantics.scope import Scope
+from m3i_dsl.semantics.pipeline import Pipeline
+from m3i_dsl.semantics.program import (
+    Data,
+    EncoderDeclaration,
+    EvaluationDeclaration,
+    Mixture,
+    Objective,
+    Program,
+    Training,
+    View,
+    ViewList,
+)
+from m3i_dsl.semantics.scope import Defined, Scope
+from m3i_dsl.semantics.structure import Body, bodies_of, distinct, is_part, only, report_missing, report_part
 from m3i_dsl.semantics.unread import unread
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
-from m3i_dsl.syntax.load import LANGUAGE_VERSION
-
-D = TypeVar("D", ast.Param, ast.Data, ast.View, ast.Encoder, ast.Objective)
-Block = TypeVar("Block", ast.Train, ast.Evaluate, ast.RecipeName)
 
 
-def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics: Diagnostics) -> Program | None:
+def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics: Diagnostics) -> Pipeline | None:
     """`settings` are the values of `--set name=value`; reports to `diagnostics`."""
     hidden = unread(diagnostics)
-    if not diagnostics.has_errors and _is_part(recipe):
-        _report_part(recipe, diagnostics)
+    if not diagnostics.has_errors and is_part(recipe):
+        report_part(recipe, diagnostics)
         return None
     if not diagnostics.has_errors:  # a block that did not parse is missing for that reason, which is reported already
-        _missing(recipe, diagnostics)
-    parameters = parameters_in_force(_distinct(recipe, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
+        report_missing(recipe, diagnostics)
+    declared = recipe.declarations
+    parameters = parameters_in_force(distinct(declared, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
     scope = Scope(
         Binder(parameters.values, diagnostics, given=parameters.given, unread=hidden.and_params(parameters.refused))
     )
-    for data in _distinct(recipe, ast.Data, "data", diagnostics):
+    for data in distinct(declared, ast.Data, "data", diagnostics):
         scope.define("data", data.name, lambda d=data: elaborate_data(d, scope))
-    for view in _distinct(recipe, ast.View, "view", diagnostics):
+    for view in distinct(declared, ast.View, "view", diagnostics):
         scope.define("view", view.name, lambda v=view: elaborate_view(v, scope))
-    for encoder in _distinct(recipe, ast.Encoder, "encoder", diagnostics):
+    for encoder in distinct(declared, ast.Encoder, "encoder", diagnostics):
         scope.define("encoder", encoder.name, lambda e=encoder: elaborate_encoder(e, scope))
     attempts = Attempts()
     attempts(scope.elaborate)
-    blocks = _distinct(recipe, ast.Objective, "objective", diagnostics)
-    objectives = [attempts(lambda o=block: elaborate_objective(o, scope)) for block in blocks]
-    train = _only(recipe, ast.Train, "train", diagnostics)
-    training = attempts(lambda: elaborate_training(train, scope)) if train is not None else None
-    evaluate = _only(recipe, ast.Evaluate, "evaluate", diagnostics)
-    evaluations = elaborate_evaluations(evaluate, scope) if evaluate is not None else []
-    name = _only(recipe, ast.RecipeName, "recipe", diagnostics)
-    if diagnostics.has_errors or training is None or name is None:
+    trainings = [_training(body, scope) for body in bodies_of(recipe, diagnostics)]
+    name = only(declared, ast.RecipeName, "recipe", diagnostics)
+    if diagnostics.has_errors or name is None:
         return None
-    _same_names(objectives, diagnostics)
+    for found in trainings:
+        _same_names(found.objectives, diagnostics)
     _same_identifiers(scope, diagnostics)
     _unused(scope, recipe, diagnostics)
-    _unused_of_lists(scope, objectives, diagnostics)
-    program = Program(
-        name=name.name.text,
-        file=recipe.span.file,
-        parameters=texts(parameters),
-        data=scope.all("data", Data),
-        views=views_in(scope),
-        encoders=scope.all("encoder", EncoderDeclaration),
-        objectives=tuple(objectives),
-        training=training,
-        evaluations=tuple(evaluations),
-        span=name.span,
-        mixtures=scope.all("data", Mixture),
-    )
-    return _without_unread_includes(program)
+    _unused_of_lists(scope, [o for found in trainings for o in found.objectives], diagnostics)
+    programs: list[Program] = []
+    for found in trainings:
+        assert found.training is not None, "a body without training is reported"
+        program = Program(
+            name=name.name.text,
+            file=recipe.span.file,
+            parameters=texts(parameters),
+            data=scope.all("data", Data),
+            views=views_in(scope),
+            encoders=scope.all("encoder", EncoderDeclaration),
+            objectives=tuple(found.objectives),
+            training=found.training,
+            evaluations=tuple(found.evaluations),
+            span=name.span if found.stage is None else found.stage.name.span,
+            mixtures=scope.all("data", Mixture),
+            stage=None if found.stage is None else found.stage.name.text,
+        )
+        programs.append(_without_unread(program))
+    return Pipeline(tuple(programs), _declared(scope))
 
 
-def _without_unread_includes(program: Program) -> Program:
-    """Leaves out what a used file defines and this recipe does not read: a file of definitions serves many recipes."""
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """A body after elaboration. `training` is None when it is faulty or missing, which is reported."""
+
+    stage: ast.Stage | None
+    objectives: list[Objective]
+    training: Training | None
+    evaluations: list[EvaluationDeclaration]
+
+
+def _training(body: Body, scope: Scope) -> _Training:
+    attempts = Attempts()
+    objectives = [attempts(lambda o=block: elaborate_objective(o, scope)) for block in body.objectives]
+    train = body.train
+    training = attempts(lambda: elaborate_training(train, scope)) if train is not None else None
+    evaluations = [found for block in body.evaluates for found in elaborate_evaluations(block, scope)]
+    return _Training(body.stage, objectives, training, evaluations)
+
+
+def _declared(scope: Scope) -> Mapping[Defined, tuple[str, ...]]:
+    """The names of data, views and encoders, in the order of the recipe."""
+    kinds: tuple[Defined, ...] = ("data", "view", "encoder")
+    return {kind: scope.names(kind) for kind in kinds}
+
+
+def _without_unread(program: Program) -> Program:
+    """Leaves out what a used file defines and this recipe does not read: a file of definitions serves many recipes.
+
+    Of a stage everything is left out that it does not read: other stages may.
+    """
+
+    def stays(span: Span) -> bool:
+        return program.stage is None and not _included(span)
+
     encoders = {o.encoder.name for o in program.objectives}
     encoders |= {t.encoder.name for o in program.objectives for t in o.targets if t.encoder is not None}
-    encoders |= {e.name for e in program.encoders.values() if not _included(e.span)}
-    encoders |= {program.encoders[name].of or name for name in encoders}
+    encoders |= {e.name for e in program.encoders.values() if stays(e.span)}
+    for name in tuple(encoders):
+        encoders |= set(_ancestors(program.encoders[name], program.encoders))
     read = views_read(program.objectives)
     views = {v.name for v in program.views.values() if v.declared_as in {r.declared_as for r in read.values()}}
     kept_encoders = {n: e for n, e in program.encoders.items() if n in encoders}
-    kept_views = {n: v for n, v in program.views.items() if n in views or not _included(v.span)}
+    kept_views = {n: v for n, v in program.views.items() if n in views or stays(v.span)}
     data = {view.data.name for view in kept_views.values()}
-    mixtures = {n: m for n, m in program.mixtures.items() if n in data or not _included(m.span)}
+    mixtures = {n: m for n, m in program.mixtures.items() if n in data or stays(m.span)}
     data |= {source.name for mixture in mixtures.values() for source in mixture.sources}
-    kept_data = {n: d for n, d in program.data.items() if n in data or not _included(d.span)}
+    kept_data = {n: d for n, d in program.data.items() if n in data or stays(d.span)}
     return replace(program, encoders=kept_encoders, views=kept_views, data=kept_data, mixtures=mixtures)
+
+
+def _ancestors(encoder: EncoderDeclaration, encoders: Mapping[str, EncoderDeclaration]) -> Iterator[str]:
+    """What an encoder is a copy of or starts from, and so on."""
+    for name in (encoder.of, encoder.start):
+        if name is not None:
+            yield name
+            yield from _ancestors(encoders[name], encoders)
 
 
 def _included(span: Span) -> bool:
     return span.file.included_from is not None
-
-
-# --- what a recipe must have, and once --------------------------------------------------------------------------------
-
-
-def _is_part(recipe: ast.Recipe) -> bool:
-    """Whether a file only has definitions for others to use."""
-    return not any(isinstance(d, (ast.RecipeName, ast.Train, ast.Objective)) for d in recipe.declarations)
-
-
-def _report_part(recipe: ast.Recipe, diagnostics: Diagnostics) -> None:
-    message = "there is no `recipe`, no `objective`, and no `train` in this file"
-    helps = ("check the recipe that uses it", f"or start one with `m3i {LANGUAGE_VERSION}` and `recipe NAME`")
-    diagnostics.add(error("M3I0126", message, _head(recipe), helps=helps))
-
-
-def _missing(recipe: ast.Recipe, diagnostics: Diagnostics) -> None:
-    wanted: tuple[tuple[type, str, str], ...] = (
-        (ast.Version, "`m3i` version", f"start the file with `m3i {LANGUAGE_VERSION}`"),
-        (ast.RecipeName, "name", "add `recipe NAME` at the top"),
-        (ast.Objective, "`objective`", "add `objective NAME { ... }`"),
-        (ast.Train, "`train` block", "add `train { ... }`"),
-    )
-    for class_, what, help_ in wanted:
-        if not any(isinstance(declaration, class_) for declaration in recipe.declarations):
-            diagnostics.add(error("M3I0126", f"the recipe has no {what}", _head(recipe), helps=(help_,)))
-
-
-def _head(recipe: ast.Recipe) -> Span:
-    """What stands for the whole recipe in a message: its name, its version, or the start of its file."""
-    for class_ in (ast.RecipeName, ast.Version):
-        for declaration in recipe.declarations:
-            if isinstance(declaration, class_):
-                return declaration.span
-    return Span(recipe.span.file, 0, 0)
-
-
-def _distinct(recipe: ast.Recipe, class_: type[D], kind: str, diagnostics: Diagnostics) -> list[D]:
-    """The declarations of a class, each name once; a second one of the same name is reported."""
-    found: dict[str, D] = {}
-    for declaration in recipe.declarations:
-        if not isinstance(declaration, class_):
-            continue
-        name = declaration.name
-        if name.text in found:
-            first = Label(found[name.text].name.span, "first defined here")
-            message = f"{kind} `{name.text}` is defined twice"
-            diagnostics.add(error("M3I0121", message, name.span, secondary=(first,), helps=("rename one of them",)))
-        else:
-            found[name.text] = declaration
-    return list(found.values())
-
-
-def _only(recipe: ast.Recipe, class_: type[Block], keyword: str, diagnostics: Diagnostics) -> Block | None:
-    found = [d for d in recipe.declarations if isinstance(d, class_)]
-    if class_ is not ast.RecipeName:  # a second `recipe` is reported when the file is read
-        for extra in found[1:]:
-            first = Label(keyword_span(found[0], keyword), "the first one")
-            message = f"a recipe has one `{keyword}` block"
-            helps = ("put the lines of both into one",)
-            diagnostics.add(error("M3I0121", message, keyword_span(extra, keyword), secondary=(first,), helps=helps))
-    return found[0] if found else None
-
-
-def keyword_span(block: ast.Declaration, keyword: str) -> Span:
-    """The keyword that a block starts with."""
-    return Span(block.span.file, block.span.start, block.span.start + len(keyword))
 
 
 def _same_names(objectives: list[Objective], diagnostics: Diagnostics) -> None:
@@ -228,8 +211,14 @@ def _unused(scope: Scope, recipe: ast.Recipe, diagnostics: Diagnostics) -> None:
     for param in (d for d in recipe.declarations if isinstance(d, ast.Param)):
         if param.name.text not in scope.binder.used and not _included(param.span):
             scope.warn_unused("param", param.name)
+    staged = any(isinstance(declaration, ast.Stage) for declaration in recipe.declarations)
     copies = {name for name, encoder in scope.all("encoder", EncoderDeclaration).items() if not encoder.trained}
     for kind, name in scope.unused():
-        # An average or a frozen encoder that nobody reads is an error of its own (checks/gradient.py).
+        # An average or a frozen encoder that nobody reads is an error of its own (checks/gradient.py), which a program
+        # of a stage does not have.
+        if staged and kind == "encoder" and name.text in copies and not _included(name.span):
+            message = f"no target of any stage is a representation of `{name.text}`, which is a copy"
+            helps = (f"write `representation ... of {name.text}` in a target, or remove it",)
+            diagnostics.add(error("M3I0312", message, name.span, helps=helps))
         if not _included(name.span) and not (kind == "encoder" and name.text in copies):
             scope.warn_unused(kind, name)

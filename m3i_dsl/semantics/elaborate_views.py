@@ -13,6 +13,7 @@ from m3i_dsl.semantics.literals import WHOLE
 from m3i_dsl.semantics.program import AnyData, Data, EncoderDeclaration, ListPlace, Placed, View, ViewList
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
+from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import (
     Encoder,
@@ -34,6 +35,10 @@ MOST_VIEWS = 256
 
 MOST_STEPS = 64
 """Of a view."""
+
+
+START = "start"
+"""The argument that every encoder takes beside its own."""
 
 
 def elaborate_data(declaration: ast.Data, scope: Scope) -> AnyData:
@@ -149,7 +154,11 @@ def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclarat
     known = words("encoder")
     if value.name in known and issubclass(copying := known[value.name], EncoderCopy):
         return _copy(declaration, copying, scope)
+    start, value = _start(value, scope)
     placed = scope.binder.word(value, Encoder, "encoder")
+    if start is not None:
+        placed = replace(placed, arguments={**placed.arguments, "start": start[1]})
+        _check_start(start[0], placed, scope)
     word = placed.word
     try:
         if isinstance(word, EncoderCopy):
@@ -161,7 +170,40 @@ def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclarat
             _check_projector(image)
     except WordError as fault:
         scope.fail_word(placed, fault)
-    return EncoderDeclaration(declaration.name.text, placed, None, None, False, None, declaration.span)
+    starts = None if start is None else start[0].name
+    return EncoderDeclaration(declaration.name.text, placed, None, None, False, None, declaration.span, starts)
+
+
+def _start(value: ast.Term, scope: Scope) -> tuple[tuple[EncoderDeclaration, Span] | None, ast.Term]:
+    """`start: ENCODER` among the arguments of any encoder, with its place, and the term without it."""
+    found = [
+        argument for argument in value.arguments or () if argument.name is not None and argument.name.text == START
+    ]
+    if not found:
+        return None, value
+    kept = tuple(argument for argument in value.arguments or () if argument not in found)
+    given = found[0].value
+    for second in found[1:]:
+        secondary = (Label(found[0].span, "first given here"),)
+        helps = ("leave one out",)
+        scope.report(error("M3I0125", "`start` is given twice", second.span, secondary=secondary, helps=helps))
+    if not isinstance(given, ast.Term) or len(given.words) != 1:
+        scope.fail(error("M3I0201", "`start` names an encoder of the recipe", given.span))
+    scope.binder.no_extras(given, "`start`")
+    encoder = scope.find("encoder", given.words[0], EncoderDeclaration)
+    return (encoder, given.span), replace(value, arguments=kept)
+
+
+def _check_start(other: EncoderDeclaration, placed: Placed[Encoder], scope: Scope) -> None:
+    """An encoder starts from one thing, and from what a stage trains."""
+    if placed.word.starts_from_weights():
+        helps = ("leave `start` out, or the weights",)
+        scope.fail(error("M3I0330", "it cannot start from two sets of weights", placed.argument(START), helps=helps))
+    if not other.trained:
+        how = "an average" if other.momentum is not None else "frozen"
+        message = f"`{other.name}` is {how}, and `start` takes an encoder that a stage trains"
+        helps = (f"write `start: {other.of}`",)
+        scope.fail(error("M3I0330", message, placed.argument(START), helps=helps))
 
 
 def _check_projector(word: ImageEncoder) -> None:

@@ -8,7 +8,7 @@ declare one and those of settings are here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from m3i_dsl.semantics.program import Objective, Placed, Program, Target, Training
 from m3i_dsl.vocabulary.kinds import Regularization
@@ -40,6 +40,11 @@ def defaults(program: Program) -> Iterator[Default]:
     for encoder in program.encoders.values():
         if encoder.of is None:
             yield from _arguments(f"encoder {encoder.name}", encoder.word)
+    for default in _of_training(program):
+        yield default if program.stage is None else replace(default, where=f"stage {program.stage}: {default.where}")
+
+
+def _of_training(program: Program) -> Iterator[Default]:
     for objective in program.objectives:
         yield from _objective(objective)
     yield from _training(program.training)

@@ -16,6 +16,7 @@ from typing import Generic, Literal, TypeVar
 from m3i_dsl.diagnostics import Label
 from m3i_dsl.semantics.pattern import PAIR, Pattern
 from m3i_dsl.source import SourceFile, Span
+from m3i_dsl.vocabulary.draws import key_of
 from m3i_dsl.vocabulary.kinds import (
     CANDIDATE_TOKENS,
     Distribution,
@@ -251,6 +252,8 @@ class EncoderDeclaration:
     frozen: bool
     weights: str | None
     span: Span
+    start: str | None = None
+    """The encoder whose weights, as an earlier stage left them, it starts from."""
 
     @property
     def trained(self) -> bool:
@@ -397,9 +400,10 @@ class EvaluationDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A whole recipe. `parameters` are its `param`s by name, with the text of the value in force.
+    """A whole recipe, or one stage of it. `parameters` are its `param`s by name, with the text of the value in force.
 
-    `data` are its sources, also those that are only read as a part of one of the `mixtures`.
+    `data` are its sources, also those that are only read as a part of one of the `mixtures`. One `stage` of a recipe
+    is a whole program; it has what the stage reads.
     """
 
     name: str
@@ -413,6 +417,13 @@ class Program:
     evaluations: tuple[EvaluationDeclaration, ...]
     span: Span
     mixtures: Mapping[str, Mixture] = field(default_factory=dict[str, Mixture])
+    stage: str | None = None
+
+    @property
+    def seed(self) -> int:
+        """What all random numbers start from: the recipe's seed, in a stage mixed with the name of the stage."""
+        seed = self.training.seed
+        return seed if self.stage is None else key_of(f"{seed}\0stage\0{self.stage}")
 
     @property
     def unit(self) -> int:

@@ -1,6 +1,6 @@
 """The canonical recipe: every default written out, files inlined, parameters replaced.
 
-Takes: a `Program`. Gives: the text of a recipe that elaborates to the same program. Guarantees: nothing that changes
+Takes: a `Pipeline` or a `Program`. Gives: the text of a recipe that elaborates to the same. Guarantees: nothing that changes
 what is trained is left to a default, so the text means the same under later versions of the defaults.
 """
 
@@ -10,9 +10,12 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import (
+    Data,
     EncoderDeclaration,
     InputReference,
+    Mixture,
     Objective,
     Placed,
     Program,
@@ -24,29 +27,70 @@ from m3i_dsl.vocabulary.values import duration_text, number_text, ramp_text, str
 from m3i_dsl.vocabulary.word import Word, argument_text
 
 
-def canonical(program: Program) -> str:
-    """The canonical text of `program`, before the formatter lays it out."""
-    return "\n".join(_lines(program)) + "\n"
+def canonical(recipe: Pipeline | Program) -> str:
+    """The canonical text of a recipe, before the formatter lays it out."""
+    lines = _lines(recipe) if isinstance(recipe, Program) else _recipe(recipe)
+    return "\n".join(lines) + "\n"
+
+
+def _recipe(pipeline: Pipeline) -> Iterator[str]:
+    if not pipeline.staged:
+        yield from _lines(pipeline.stages[0])
+        return
+    yield from _declarations(
+        pipeline.name,
+        data=pipeline.all("data", lambda program: program.data),
+        mixtures=pipeline.all("data", lambda program: program.mixtures),
+        views=pipeline.all("view", lambda program: program.views),
+        encoders=pipeline.all("encoder", lambda program: program.encoders),
+    )
+    for program in pipeline.stages:
+        yield ""
+        yield f"stage {program.stage} {{"
+        yield from itertools.islice(_training(program), 1, None)
+        yield "}"
 
 
 def _lines(program: Program) -> Iterator[str]:
+    yield from _declarations(
+        program.name,
+        data=program.data.values(),
+        mixtures=program.mixtures.values(),
+        views=program.views.values(),
+        encoders=program.encoders.values(),
+    )
+    yield from _training(program)
+
+
+def _declarations(
+    name: str,
+    *,
+    data: Iterable[Data],
+    mixtures: Iterable[Mixture],
+    views: Iterable[View],
+    encoders: Iterable[EncoderDeclaration],
+) -> Iterator[str]:
     yield "m3i 1"
-    yield f"recipe {program.name}"
+    yield f"recipe {name}"
     yield ""
-    for data in program.data.values():
-        yield f"data {data.name} = {data.source.word.text()}"
-    for mixture in program.mixtures.values():
+    for source in data:
+        yield f"data {source.name} = {source.source.word.text()}"
+    for mixture in mixtures:
         yield f"data {mixture.name} = {mixture.text()}"
     yield ""
-    for view in program.views.values():
+    for view in views:
         if view.place is not None and view.place.index > 0:
             continue
         transforms = " | ".join(placed.word.text() for placed in view.transforms)
         head = f"view {view.name}" if view.place is None else f"views {view.place.name}[{view.place.count}]"
         yield f"{head} of {view.data.name}.{view.field} = {transforms}"
     yield ""
-    for encoder in program.encoders.values():
+    for encoder in encoders:
         yield f"encoder {encoder.name} = {_encoder(encoder)}"
+
+
+def _training(program: Program) -> Iterator[str]:
+    """Objectives, `train` and `evaluate`, each after an empty line."""
     for objective in program.objectives:
         yield ""
         yield from _objective(objective)
@@ -67,7 +111,14 @@ def _encoder(encoder: EncoderDeclaration) -> str:
     if encoder.frozen:
         weights = f"(weights: {string_text(encoder.weights)})" if encoder.weights is not None else ""
         return f"frozen of {encoder.of}{weights}"
-    return encoder.word.word.text()
+    text = encoder.word.word.text()
+    if encoder.start is None:
+        return text
+    return (
+        f"{text.removesuffix(')')}, start: {encoder.start})"
+        if text.endswith(")")
+        else f"{text}(start: {encoder.start})"
+    )
 
 
 def _objective(objective: Objective) -> Iterator[str]:

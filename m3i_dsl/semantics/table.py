@@ -38,12 +38,13 @@ class Row:
 
 
 def rows(program: Program) -> list[tuple[str, Row]]:
-    """The rows of a program with their names: the recipe's name, with the target's when there are several."""
+    """The rows of a program with their names: the recipe's, then the stage's, and the target's when there are several."""
     found: list[tuple[str, Row]] = []
+    whole = program.name if program.stage is None else f"{program.name}.{program.stage}"
     count = sum(len(objective.targets) for objective in program.objectives)
     for objective in program.objectives:
         for target in objective.targets:
-            name = program.name if count == 1 else f"{program.name}.{target.name}"
+            name = whole if count == 1 else f"{whole}.{target.name}"
             found.append((name, row_of(objective, target)))
     return found
 

@@ -263,7 +263,16 @@ class Evaluate:
     span: Span = _span()
 
 
-Declaration = Version | RecipeName | Use | Param | Data | View | Encoder | Objective | Train | Evaluate
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`stage pixels { objective ... train ... evaluate ... }`, items in the order written."""
+
+    name: Name
+    items: tuple[Objective | Train | Evaluate, ...]
+    span: Span = _span()
+
+
+Declaration = Version | RecipeName | Use | Param | Data | View | Encoder | Objective | Train | Evaluate | Stage
 
 
 @dataclass(frozen=True, slots=True)

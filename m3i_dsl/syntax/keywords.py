@@ -22,6 +22,7 @@ DECLARATIONS: dict[str, str] = {
     "objective": "objective NAME { ... }",
     "train": "train { ... }",
     "evaluate": "evaluate { ... }",
+    "stage": "stage NAME { ... }",
 }
 """Every word that opens a declaration at the top level, with the shape of its statement."""
 
@@ -41,6 +42,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "target": ("data", "representation", "predictor", "regularization", "distribution", "weight"),
     "train": ("batch", "epochs", "steps", "samples", "optimizer", "schedule", "precision", "seed", "clip"),
     "evaluate": (),
+    "stage": (),
 }
 """Where the settings of the language belong. Only for messages: the checker decides what a setting may be."""
 
@@ -72,8 +74,12 @@ FOREIGN_DECLARATIONS: dict[str, str] = {
     "training": "training is described by `train { ... }`",
     "eval": "evaluation is described by `evaluate { ... }`",
     "evaluation": "evaluation is described by `evaluate { ... }`",
-    "stage": "stages are not part of version 1 of the language",
+    "stages": "a stage is declared by `stage NAME { ... }`",
+    "phase": "a stage is declared by `stage NAME { ... }`",
 }
+
+STAGED = ("objective", "train", "evaluate")
+"""The declarations that may also stand in a stage."""
 
 UNITS: dict[str, str] = {
     "px": "px",
@@ -133,7 +139,7 @@ def looks_like_declaration(words: Sequence[str]) -> bool:
             return name.isidentifier()
         case ["view", name, "of", *_] | ["views", name, "[", *_]:
             return name.isidentifier()
-        case ["objective", name, "{", *_]:
+        case [("objective" | "stage"), name, "{", *_]:
             return name.isidentifier()
         case [("train" | "evaluate"), "{", *_]:
             return True

@@ -21,7 +21,7 @@ LANGUAGE_VERSION = 1
 DEEPEST_USE = 64
 """Files that use each other in a row."""
 
-MAIN_FILE_ONLY = (ast.RecipeName, ast.Train, ast.Evaluate)
+MAIN_FILE_ONLY = (ast.RecipeName, ast.Train, ast.Evaluate, ast.Stage)
 """What makes a file a recipe; a used file is a part of one."""
 
 
@@ -125,8 +125,8 @@ def _cycle(use: ast.Use, chain: Sequence[_Link], identity: str) -> Diagnostic:
     )
 
 
-def _main_file_only(declaration: ast.RecipeName | ast.Train | ast.Evaluate) -> Diagnostic:
-    words = {ast.RecipeName: "recipe", ast.Train: "train", ast.Evaluate: "evaluate"}
+def _main_file_only(declaration: ast.RecipeName | ast.Train | ast.Evaluate | ast.Stage) -> Diagnostic:
+    words = {ast.RecipeName: "recipe", ast.Train: "train", ast.Evaluate: "evaluate", ast.Stage: "stage"}
     word = words[type(declaration)]
     span = declaration.span
     start = Span(span.file, span.start, span.start + len(word))

@@ -6,23 +6,19 @@ formatter. Guarantees: the text parses back to an equal tree.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.format import format_text
 
 _SPACED_UNITS = ("epochs", "steps", "samples")
-_BLOCKS = (ast.Objective, ast.Train, ast.Evaluate)
+_BLOCKS = (ast.Objective, ast.Train, ast.Evaluate, ast.Stage)
 
 
 def print_recipe(recipe: ast.Recipe) -> str:
     """A whole recipe, formatted. Declarations of one kind stand together, with a blank line around each block."""
-    lines: list[str] = []
-    previous: ast.Declaration | None = None
-    for declaration in recipe.declarations:
-        if previous is not None and _apart(previous, declaration):
-            lines.append("")
-        lines += _declaration(declaration)
-        previous = declaration
+    lines = _declarations(recipe.declarations)
     return format_text(SourceFile("<printed>", "\n".join(lines) + "\n" if lines else ""))
 
 
@@ -48,6 +44,17 @@ def print_value(value: ast.Value) -> str:
             return " + ".join(_term(term) for term in value.terms)
         case ast.Pipeline():
             return " | ".join(_term(term) for term in value.terms)
+
+
+def _declarations(declarations: Iterable[ast.Declaration]) -> list[str]:
+    lines: list[str] = []
+    previous: ast.Declaration | None = None
+    for declaration in declarations:
+        if previous is not None and _apart(previous, declaration):
+            lines.append("")
+        lines += _declaration(declaration)
+        previous = declaration
+    return lines
 
 
 def _apart(previous: ast.Declaration, declaration: ast.Declaration) -> bool:
@@ -81,6 +88,8 @@ def _declaration(declaration: ast.Declaration) -> list[str]:
             return _block("train", [_setting(setting) for setting in declaration.settings])
         case ast.Evaluate():
             return _block("evaluate", [_evaluation(evaluation) for evaluation in declaration.evaluations])
+        case ast.Stage():
+            return _block(f"stage {declaration.name.text}", _declarations(declaration.items))
 
 
 def _block(head: str, lines: list[str]) -> list[str]:

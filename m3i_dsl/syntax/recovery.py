@@ -12,11 +12,19 @@ from dataclasses import dataclass, field
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.source import SourceFile
-from m3i_dsl.syntax.keywords import DECLARATIONS, FOREIGN_DECLARATIONS, closest, home_of, looks_like_declaration
+from m3i_dsl.syntax.keywords import (
+    DECLARATIONS,
+    FOREIGN_DECLARATIONS,
+    STAGED,
+    closest,
+    home_of,
+    looks_like_declaration,
+)
 from m3i_dsl.syntax.tokens import Kind, Token
 
 CONTINUATIONS = frozenset({"|", "+", ",", "=", "->", ".."})
 _PAIRS = {"(": ")", "{": "}"}
+_TOP = (*STAGED, "stage")
 
 
 @dataclass(slots=True)
@@ -92,10 +100,12 @@ class _Splitter:
         sure = looks_like_declaration(words)
         if self.stack:
             sure |= self.stack[0].missing and self._unindented_keyword(token)
-            if sure and (self.stack[0].token.text == "(" or self.stack[0].token.start not in closed):
+            if sure and token.text in STAGED and self._in_stage and self._column(token) > 1:
+                self._next_of_block(closed, 1)
+            elif sure and (self.stack[0].token.text == "(" or self.stack[0].token.start not in closed):
                 self._begin(stray=False)
-            elif words[0] == "target" and len(words) == 3 and words[2] == "{" and len(self.stack) >= 2:
-                self._next_target(closed)
+            elif words[0] == "target" and len(words) == 3 and words[2] == "{":
+                self._next_of_block(closed, 2 if self._in_stage else 1)
             return
         if token.text == "}":
             self._stray()
@@ -117,7 +127,7 @@ class _Splitter:
 
     def _line_end(self, line: Sequence[Token], newline: int) -> None:
         """`train` alone on its line: the statements after it are its own, although its `{` was left out."""
-        if len(self.stack) <= 1 and _is_head([token.text for token in line], inside=bool(self.stack)):
+        if _is_head([token.text for token in line], self._heads()):
             following = next(iter(real(self.tokens[newline:])), None)
             if following is None or following.text != "{":
                 self.stack.append(_Open(line[0], line[0], missing=True))
@@ -135,14 +145,23 @@ class _Splitter:
     def _headless_brace(self, token: Token) -> bool:
         """Whether `token` is the `{` of the statement before it, one line late."""
         last = [t.text for t in real(self.blocks[-1].tokens)] if self.blocks else []
-        return token.text == "{" and _is_head(last, inside=False)
+        return token.text == "{" and _is_head(last, _TOP)
 
-    def _next_target(self, closed: frozenset[int]) -> None:
-        """`target b {` inside a block that is not closed: the block was meant to end before it."""
-        if self.stack[0].token.start in closed or len(self.stack) < 2:
+    @property
+    def _in_stage(self) -> bool:
+        return bool(self.blocks and self.stack) and self.stack[0].line_first.text == "stage"
+
+    def _heads(self) -> tuple[str, ...]:
+        """The keywords of the blocks that may begin where the splitter stands."""
+        levels = (_TOP, STAGED, ("target",)) if self._in_stage else (_TOP, ("target",))
+        return levels[len(self.stack)] if len(self.stack) < len(levels) else ()
+
+    def _next_of_block(self, closed: frozenset[int], depth: int) -> None:
+        """`target b {` inside a block that is not closed: what stands deeper than `depth` was meant to end before."""
+        if self.stack[0].token.start in closed or len(self.stack) <= depth:
             return
-        self._unclosed(self.stack[1].token)
-        del self.stack[1:]
+        self._unclosed(self.stack[depth].token)
+        del self.stack[depth:]
 
     def _continued(self) -> bool:
         """Whether the last token asks for more."""
@@ -199,9 +218,8 @@ class _Splitter:
         )
 
 
-def _is_head(words: Sequence[str], *, inside: bool) -> bool:
+def _is_head(words: Sequence[str], keywords: Sequence[str]) -> bool:
     """Whether a line is the head of a block without its `{`, whatever else stands there instead."""
-    keywords = ("target",) if inside else ("objective", "train", "evaluate")
     return bool(words) and words[0] in keywords and "{" not in words
 
 

@@ -117,6 +117,13 @@ class Builder:
         evaluations = tuple(self._evaluation(subtree(child)) for child in tree.children)
         return ast.Evaluate(evaluations, self._span(tree))
 
+    def _stage(self, tree: Tree[Token]) -> ast.Stage:
+        name, *rest = tree.children
+        items = tuple(
+            cast("ast.Objective | ast.Train | ast.Evaluate", self.declaration(subtree(item))) for item in rest
+        )
+        return ast.Stage(self._name(name), items, self._span(tree))
+
     def _settings(self, children: Sequence[Tree[Token] | Token]) -> tuple[ast.Setting, ...]:
         return tuple(self._setting(subtree(child)) for child in children)
 

@@ -93,6 +93,20 @@ settings = st.builds(
 _settings = st.lists(settings, max_size=3).map(tuple)
 targets = st.builds(lambda name, settings: ast.Target(name, settings, NOWHERE), names(), _settings)
 
+_objectives = st.builds(
+    lambda name, items: ast.Objective(name, items, NOWHERE),
+    names(),
+    st.lists(settings | targets, max_size=3).map(tuple),
+)
+_trains = st.builds(lambda settings: ast.Train(settings, NOWHERE), _settings)
+_evaluates = st.builds(
+    lambda evaluations: ast.Evaluate(evaluations, NOWHERE),
+    st.lists(
+        st.builds(lambda value, every: ast.Evaluation(value, every, NOWHERE), terms(values), st.none() | numbers()),
+        max_size=3,
+    ).map(tuple),
+)
+
 declarations: st.SearchStrategy[ast.Declaration] = st.one_of(
     st.builds(lambda number: ast.Version(number, NOWHERE), numbers()),
     st.builds(lambda name: ast.RecipeName(name, NOWHERE), names()),
@@ -109,18 +123,13 @@ declarations: st.SearchStrategy[ast.Declaration] = st.one_of(
         st.none() | numbers() | names().map(lambda name: ast.Term((name,), None, None, None, None, NOWHERE)),
     ),
     st.builds(lambda name, value: ast.Encoder(name, value, NOWHERE), names(), terms(values)),
+    _objectives,
+    _trains,
+    _evaluates,
     st.builds(
-        lambda name, items: ast.Objective(name, items, NOWHERE),
+        lambda name, items: ast.Stage(name, items, NOWHERE),
         names(),
-        st.lists(settings | targets, max_size=3).map(tuple),
-    ),
-    st.builds(lambda settings: ast.Train(settings, NOWHERE), _settings),
-    st.builds(
-        lambda evaluations: ast.Evaluate(evaluations, NOWHERE),
-        st.lists(
-            st.builds(lambda value, every: ast.Evaluation(value, every, NOWHERE), terms(values), st.none() | numbers()),
-            max_size=3,
-        ).map(tuple),
+        st.lists(_objectives | _trains | _evaluates, max_size=3).map(tuple),
     ),
 )
 

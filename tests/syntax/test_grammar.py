@@ -53,5 +53,5 @@ def test_a_value_of_the_specification_parses(text: str) -> None:
 
 
 def test_the_specification_has_examples() -> None:
-    assert len(_blocks("m3i")) >= 7
+    assert len(_blocks("m3i")) >= 8
     assert len(_blocks("m3i-value")) >= 6

@@ -8,6 +8,7 @@ from m3i_dsl.syntax.keywords import (
     CLAUSES,
     DECLARATIONS,
     FOREIGN_DECLARATIONS,
+    STAGED,
     closest,
     home_of,
     looks_like_declaration,
@@ -15,7 +16,7 @@ from m3i_dsl.syntax.keywords import (
 from m3i_dsl.syntax.messages.situation import Situation, quoted
 from m3i_dsl.syntax.tokens import Kind
 
-_NAMED = frozenset({"recipe", "param", "data", "view", "views", "encoder", "objective", "target"})
+_NAMED = frozenset({"recipe", "param", "data", "view", "views", "encoder", "objective", "target", "stage"})
 _LEADING = frozenset({"|", "+", "->", "..", ",", ".", ":", "="})
 
 
@@ -66,6 +67,33 @@ def unknown_declaration(situation: Situation) -> Diagnostic | None:
         return situation.error("M3I0007", f"`{word}` is assigned without being declared", helps=helps)
     helps = ["a statement at the top level starts with one of " + _listed(DECLARATIONS)]
     return situation.error("M3I0007", f"`{word}` is not a declaration", helps=helps)
+
+
+def part_of_stage(situation: Situation) -> Diagnostic | None:
+    """A statement directly in a stage that is none of its parts."""
+    bad = situation.bad
+    if bad is None or situation.block != "stage" or not situation.starts_statement or bad.kind is not Kind.NAME:
+        return None
+    word, start = bad.text, situation.place.statement
+    opening = situation.place.brackets[0].span(situation.file)
+    secondary = [Label(opening, "inside this stage")]
+    if looks_like_declaration([token.text for token in situation.tokens[start : start + 3]]) or word in DECLARATIONS:
+        helps = ["move it out of the stage, to the top level of the file"]
+        message = f"`{word}` cannot be declared inside a stage"
+        return situation.error("M3I0009", message, secondary=secondary, helps=helps)
+    home = home_of(word)
+    if home is not None:
+        shape = DECLARATIONS.get(home, "objective NAME { ... }")
+        return situation.error(
+            "M3I0008",
+            f"`{word}` stands directly in a stage",
+            f"belongs in `{home}`",
+            helps=[f"write it inside `{shape}`"],
+        )
+    guess = closest(word, STAGED)
+    helps = [f"did you mean `{guess}`?"] if guess else ["a stage has `objective`, `train`, and `evaluate`"]
+    fix = Fix(situation.span, guess) if guess else None
+    return situation.error("M3I0007", f"`{word}` is no part of a stage", secondary=secondary, helps=helps, fix=fix)
 
 
 def operator_at_line_start(situation: Situation) -> Diagnostic | None:
@@ -243,7 +271,11 @@ def declaration_in_block(situation: Situation) -> Diagnostic | None:
             "M3I0009", f"a target cannot stand inside `{situation.block}`", span=span, secondary=secondary, helps=helps
         )
     guess = "target" if situation.block == "objective" and closest(first.text, ["target"]) else None
-    helps = ["did you mean `target`?"] if guess else ["the only block inside a block is `target`, in an objective"]
+    helps = (
+        ["did you mean `target`?"]
+        if guess
+        else ["the only blocks inside a block are `target`, in an objective, and those of a stage"]
+    )
     fix = Fix(span, guess) if guess else None
     code = "M3I0030" if guess else "M3I0009"
     return situation.error(code, f"`{first.text}` is not a block", span=span, helps=helps, fix=fix)
@@ -254,7 +286,7 @@ def statement_start(situation: Situation) -> Diagnostic | None:
     bad = situation.bad
     if bad is None or situation.block is None or not situation.starts_statement or bad.kind is Kind.NAME:
         return None
-    what = "an evaluation" if situation.block == "evaluate" else "a setting"
+    what = {"evaluate": "an evaluation", "stage": "a part of a stage"}.get(situation.block, "a setting")
     helps = [f"{what} starts with a word"]
     return situation.error("M3I0037", f"a statement cannot start with {quoted(bad)}", helps=helps)
 
@@ -364,6 +396,7 @@ RULES = (
     unmatched_bracket,
     count_of_views,
     unknown_declaration,
+    part_of_stage,
     version,
     use_without_quotes,
     missing_name,

@@ -89,6 +89,10 @@ class Encoder(Word):
         """Itself, if it encodes texts."""
         return None
 
+    def starts_from_weights(self) -> bool:
+        """Whether it starts from weights that were trained elsewhere."""
+        return False
+
 
 class EncoderCopy(Word):
     """An encoder that is made of another one, and starts as its copy: written `NAME of ENCODER`.
