@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from m3i_dsl.artifact.load import Artifact
     from m3i_dsl.artifact.lock import Lock
     from m3i_dsl.artifact.manifest import Manifest
+    from m3i_dsl.artifact.pipeline import PipelineManifest
+    from m3i_dsl.artifact.write import ArtifactContents
     from m3i_dsl.ir.graph import Graph
     from m3i_dsl.lower.executable import Executable
+    from m3i_dsl.lower.handover import Edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +153,74 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
     return executable
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledStages:
+    """The stages of a recipe, compiled, and what each starts from."""
+
+    pipeline: Pipeline
+    stages: tuple[Compiled, ...]
+    edges: tuple[Edge, ...]
+
+
+def compile_stages(
+    pipeline: Pipeline, base: Path, *, load_weights: bool = True, passes: Sequence[str] | None = None
+) -> CompiledStages:
+    """`compile_program` of each stage. Raises RecipeError, also for an encoder that does not fit its `start`."""
+    from m3i_dsl.lower.handover import StartFault, edges_of
+
+    stages = tuple(
+        compile_program(program, base, load_weights=load_weights, passes=passes) for program in pipeline.stages
+    )
+    try:
+        return CompiledStages(pipeline, stages, edges_of([stage.executable for stage in stages]))
+    except StartFault as fault:
+        placed = next(p.encoders[fault.encoder].word for p in pipeline.stages if fault.encoder in p.encoders)
+        message = f"`{fault.encoder}` cannot start from it: `{fault.parameter}` {fault.why}"
+        helps = ("give both encoders the same architecture, or leave `start` out",)
+        raise RecipeError([error("M3I0330", message, placed.argument("start"), helps=helps)]) from fault
+
+
+def write_stages(
+    folder: Path, compiled: CompiledStages, checked: Checked, settings: Mapping[str, str], *, target: Path | None = None
+) -> tuple[PipelineManifest, tuple[Manifest, ...]]:
+    """Writes the artifact of stages and makes it the latest of `target` (default: the user's).
+
+    The canonical recipe of a stage ends with it, so that its fingerprint covers all that its result depends on.
+    """
+    from m3i_dsl.artifact.pipeline import EdgeRecord, write_pipeline
+    from m3i_dsl.artifact.pointer import TARGET
+
+    names = compiled.pipeline.names
+    contents = [
+        (name, _contents(stage, resolve(compiled.pipeline.upto(name)), checked, settings))
+        for name, stage in zip(names, compiled.stages, strict=True)
+    ]
+    edges = [
+        EdgeRecord(encoder=e.encoder, source=e.source, into=e.into, to=e.to, parameters=dict(e.parameters))
+        for e in compiled.edges
+    ]
+    return write_pipeline(folder, contents, edges, target=TARGET if target is None else target)
+
+
 def write_artifact(
     folder: Path, compiled: Compiled, checked: Checked, settings: Mapping[str, str], *, target: Path | None = None
 ) -> Manifest:
     """Writes the artifact of a compiled program and makes it the latest of `target` (default: the user's)."""
     from m3i_dsl.artifact.pointer import TARGET
+    from m3i_dsl.artifact.write import write
+
+    contents = _contents(compiled, resolve(compiled.program), checked, settings)
+    return write(folder, contents, target=TARGET if target is None else target)
+
+
+def _contents(compiled: Compiled, recipe: str, checked: Checked, settings: Mapping[str, str]) -> ArtifactContents:
     from m3i_dsl.artifact.summary import listing, parameter_records, summary
-    from m3i_dsl.artifact.write import ArtifactContents, write
+    from m3i_dsl.artifact.write import ArtifactContents
     from m3i_dsl.ir.text import write as ir_text
 
-    contents = ArtifactContents(
+    return ArtifactContents(
         name=compiled.program.name,
-        recipe=resolve(compiled.program),
+        recipe=recipe,
         ir=ir_text(compiled.graph),
         graph=listing(compiled.executable),
         lock=compiled.lock,
@@ -172,7 +231,6 @@ def write_artifact(
         passes=compiled.passes,
         diagnostics=tuple(checked.diagnostics),
     )
-    return write(folder, contents, target=TARGET if target is None else target)
 
 
 def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool = True) -> tuple[Artifact, Executable]:

@@ -17,6 +17,11 @@ from m3i_dsl.artifact.publish import publish
 
 def copy_artifact(folder: Path, to: Path) -> None:
     """Raises RecipeError (M3I0601, M3I0602) when `folder` holds no whole artifact, OSError when the disk refuses."""
+    publish(to, moved_files(folder, to))
+
+
+def moved_files(folder: Path, to: Path) -> dict[str, bytes]:
+    """The files of the artifact in `folder` as they are in a folder `to`. Raises RecipeError."""
     manifest, manifest_text = read_manifest(folder)
     texts = read_files(folder, manifest, manifest_text)
 
@@ -37,4 +42,4 @@ def copy_artifact(folder: Path, to: Path) -> None:
         }
     )
     files = {name: text.encode() for name, text in texts.items()}
-    publish(to, {**files, MANIFEST: relocated.sealed().text().encode()})
+    return {**files, MANIFEST: relocated.sealed().text().encode()}

@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         ) from None
     except (OSError, UnicodeDecodeError) as problem:
         raise RecipeError([fault("M3I0602", f"`{path}` cannot be read: {problem}", str(path), helps=helps)]) from None
-    version = _schema_version(text)
+    version = schema_version(text)
     if version is not None and version != SCHEMA_VERSION:
         raise RecipeError(
             [
@@ -97,7 +97,8 @@ def _unreadable_manifest(path: Path, text: str, problem: ValidationError) -> Dia
     )
 
 
-def _schema_version(text: str) -> int | None:
+def schema_version(text: str) -> int | None:
+    """The schema that a manifest says it is written in, None when it says none."""
     try:
         content = json.loads(text)
     except ValueError:

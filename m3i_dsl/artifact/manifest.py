@@ -24,6 +24,10 @@ LOCK = "m3i.lock"
 PARAMETERS = "parameters.txt"
 PLAN = "plan.json"
 
+PIPELINE = "pipeline.json"
+"""What an artifact of stages has in place of a manifest; each stage has a whole artifact in a folder of `STAGES`."""
+STAGES = "stages"
+
 REQUIRED_FILES = (RECIPE, IR, GRAPH, LOCK, PARAMETERS)
 """What every artifact has besides its manifest."""
 

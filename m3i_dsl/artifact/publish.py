@@ -1,6 +1,7 @@
 """Putting a folder or a file in place as a whole.
 
-Takes: names and bytes. Gives: a folder that holds exactly those files. Guarantees: at every moment, also after a crash
+Takes: names (also in folders inside, `stages/1-pixels/manifest.json`) and bytes. Gives: a folder that holds exactly
+those files. Guarantees: at every moment, also after a crash
 or a loss of power, the folder is the old one or the new one: files are written to a sibling folder, flushed to the disk
 and swapped in. Where the system cannot swap two folders in one step there is an instant without either, which `recover`
 mends.
@@ -30,8 +31,10 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> None:
     fresh.mkdir()
     try:
         for name in sorted(files):
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             _write_flushed(fresh / name, files[name])
-        _flush_folder(fresh)
+        for inner in {(fresh / name).parent for name in files} | {fresh}:
+            _flush_folder(inner)
         _swap_in(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

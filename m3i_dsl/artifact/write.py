@@ -29,8 +29,10 @@ from m3i_dsl.artifact.manifest import (
     LOCK,
     MANIFEST,
     PARAMETERS,
+    PIPELINE,
     PLAN,
     RECIPE,
+    STAGES,
     DiagnosticRecord,
     FileRecord,
     Manifest,
@@ -71,7 +73,15 @@ def write(folder: Path, contents: ArtifactContents, *, target: Path = TARGET) ->
     Raises RecipeError (M3I0608) when `folder` exists and is not an artifact's; OSError when the disk refuses.
     """
     recover(folder)
-    _refuse_foreign(folder)
+    refuse_foreign(folder)
+    files, manifest = files_of(folder, contents)
+    publish(folder, files)
+    set_latest(folder, target)
+    return manifest
+
+
+def files_of(folder: Path, contents: ArtifactContents) -> tuple[dict[str, bytes], Manifest]:
+    """The files of an artifact that will stand in `folder`, by name, and their manifest."""
     texts = {
         RECIPE: contents.recipe,
         IR: contents.ir,
@@ -83,9 +93,7 @@ def write(folder: Path, contents: ArtifactContents, *, target: Path = TARGET) ->
         texts[PLAN] = contents.plan
     files = {name: text.encode() for name, text in texts.items()}
     manifest = _manifest(folder, contents, texts, files)
-    publish(folder, {**files, MANIFEST: manifest.text().encode()})
-    set_latest(folder, target)
-    return manifest
+    return {**files, MANIFEST: manifest.text().encode()}, manifest
 
 
 def _manifest(
@@ -127,14 +135,25 @@ def _record(diagnostic: Diagnostic, folder: Path) -> DiagnosticRecord:
     )
 
 
+def _is_known(path: Path, is_folder: bool) -> bool:
+    """Whether an artifact, or one of stages, has such a file or folder."""
+    staged = len(path.parts) > 1 and path.parts[0] == STAGES
+    if is_folder:
+        return path == Path(STAGES) or (staged and len(path.parts) == 2)
+    return path == Path(PIPELINE) or (path.name in KNOWN_FILES and len(path.parts) == (3 if staged else 1))
+
+
 def _relative(name: str, folder: Path) -> str:
     return Path(os.path.relpath(Path(name).resolve(), folder.resolve())).as_posix()
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Replacing a folder removes what is in it, so it must hold nothing but an artifact's files."""
+def refuse_foreign(folder: Path) -> None:
+    """Replacing a folder removes what is in it, so it must hold nothing but an artifact's files. Raises RecipeError
+    (M3I0608).
+    """
     if folder.is_dir():
-        foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in KNOWN_FILES)
+        inside = (path for path in folder.rglob("*") if not _is_known(path.relative_to(folder), path.is_dir()))
+        foreign = sorted(path.relative_to(folder).as_posix() for path in inside)
         what = ", ".join(f"`{name}`" for name in foreign[:3]) + (" and more" if len(foreign) > 3 else "")
     elif folder.exists() or folder.is_symlink():
         foreign, what = [folder.name], "a file"

@@ -25,11 +25,13 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
+from m3i_dsl.cli.stages import add_stage, program_of
 
 if TYPE_CHECKING:
     from m3i_dsl.artifact.manifest import Manifest
     from m3i_dsl.cli.options import Subparsers
-    from m3i_dsl.driver import Checked
+    from m3i_dsl.semantics.pipeline import Pipeline
+    from m3i_dsl.semantics.program import Program
     from m3i_dsl.source import SourceFile
 
 TARGET = Path("target")
@@ -46,6 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
         choices=STAGES,
         help="print a stage: the tree with used files inlined, the canonical recipe, IR before or after passes, graph",
     )
+    add_stage(parser)
     add_passes(parser)
     add_stdin_name(parser)
     add_settings(parser)
@@ -61,16 +64,24 @@ def run(arguments: argparse.Namespace) -> int:
         return _tree(file, arguments)
     checked = driver.check_file(file, settings(arguments))
     report(checked.diagnostics, arguments, sys.stderr)
-    if checked.program is None:
+    program = program_of(checked, arguments)
+    if checked.pipeline is None or program is None:
         return 1
     base = Path(arguments.stdin_filename if arguments.path == STDIN else arguments.path).parent
     if arguments.emit is not None:
-        sys.stdout.write(_stage(arguments.emit, checked, base, arguments.passes))
+        sys.stdout.write(_stage(arguments.emit, checked.pipeline, program, base, arguments.passes))
         return 0
-    compiled = driver.compile_program(checked.program, base, passes=arguments.passes)
-    folder = arguments.output or TARGET / checked.program.name
-    manifest = driver.write_artifact(folder, compiled, checked, dict(arguments.settings))
-    _summarize(manifest, arguments)
+    folder = arguments.output or TARGET / program.name
+    if checked.pipeline.staged:
+        stages = driver.compile_stages(checked.pipeline, base, passes=arguments.passes)
+        pipeline, manifests = driver.write_stages(folder, stages, checked, dict(arguments.settings))
+        for place, (record, manifest) in enumerate(zip(pipeline.stages, manifests, strict=True)):
+            _summarize(manifest, record.fingerprint, f"{manifest.name}, stage {place + 1} `{record.name}`", arguments)
+    else:
+        compiled = driver.compile_program(program, base, passes=arguments.passes)
+        manifest = driver.write_artifact(folder, compiled, checked, dict(arguments.settings))
+        _summarize(manifest, manifest.fingerprint, manifest.name, arguments)
+    _say("  next         m3ic train", arguments)
     print(folder)
     return 0
 
@@ -86,14 +97,13 @@ def _tree(file: SourceFile, arguments: argparse.Namespace) -> int:
     return 1 if loaded.diagnostics.has_errors else 0
 
 
-def _stage(stage: str, checked: Checked, base: Path, passes: Sequence[str] | None) -> str:
+def _stage(stage: str, pipeline: Pipeline, program: Program, base: Path, passes: Sequence[str] | None) -> str:
     from m3i_dsl import driver
     from m3i_dsl.ir.text import write
 
-    program = checked.required()
     match stage:
         case "recipe":
-            return driver.resolve(program)
+            return driver.resolve(pipeline)
         case "plain-ir":
             return write(driver.graphs(program)[0])
         case "ir":
@@ -104,19 +114,21 @@ def _stage(stage: str, checked: Checked, base: Path, passes: Sequence[str] | Non
             return listing(driver.compile_program(program, base, passes=passes).executable)
 
 
-def _summarize(manifest: Manifest, arguments: argparse.Namespace) -> None:
-    """The six lines that say what was compiled, on standard error."""
-    from rich.console import Console
-
+def _summarize(manifest: Manifest, fingerprint: str, name: str, arguments: argparse.Namespace) -> None:
+    """The lines that say what was compiled, on standard error."""
     summary = manifest.summary
     counts, calls = summary.parameters, summary.encoder_calls
-    console = Console(stderr=True, no_color=not colored(arguments, sys.stderr), highlight=False)
     names = ", ".join(f"{row.objective}.{row.target}" for row in summary.targets)
     shared = f"{calls.after} a step" + (f" ({calls.before} before the passes)" if calls.before != calls.after else "")
     parameters = f"{counts.trained:,} trained, {counts.averaged:,} averaged, {counts.frozen:,} frozen"
-    console.print(f"[bold]compiled[/bold]     {manifest.name}")
-    console.print(f"  targets      {names}")
-    console.print(f"  encoder runs {shared}")
-    console.print(f"  parameters   {parameters}")
-    console.print(f"  fingerprint  {manifest.fingerprint[:16]}")
-    console.print("  next         m3ic train")
+    _say(f"[bold]compiled[/bold]     {name}", arguments)
+    _say(f"  targets      {names}", arguments)
+    _say(f"  encoder runs {shared}", arguments)
+    _say(f"  parameters   {parameters}", arguments)
+    _say(f"  fingerprint  {fingerprint[:16]}", arguments)
+
+
+def _say(line: str, arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, no_color=not colored(arguments, sys.stderr), highlight=False).print(line)

@@ -88,6 +88,11 @@ def _timm_model(module: nn.Module) -> nn.Module:
     return model
 
 
+def fitted(module: nn.Module, name: str, value: Tensor, own: Tensor) -> Tensor:
+    """`value` for the tensor `own` that an encoder calls `name`: positions of another grid are resampled."""
+    return _fit(module, "pos_embed", value, own) if name == "model.pos_embed" else value
+
+
 def _fit(module: nn.Module, name: str, value: Tensor, own: Tensor | None) -> Tensor:
     if name != "pos_embed" or own is None or value.shape == own.shape or value.shape[-1] != own.shape[-1]:
         return value
