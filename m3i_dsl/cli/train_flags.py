@@ -28,8 +28,16 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue a run: that of --run, or the last one")
     parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: runs/RECIPE-N)")
     parser.add_argument("--requeue", action="store_true", help="start the run of --run, or continue it if it is there")
+    parser.add_argument("--until", metavar="STAGE", help="stop after this stage of the recipe")
+    parser.add_argument(
+        "--from",
+        dest="take_from",
+        type=Path,
+        metavar="RUN",
+        help="take the first stages from this run, as far as they are complete and the same",
+    )
     parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
-    parser.add_argument("--max-steps", type=_count(1), metavar="N", help="stop after N steps; schedules stay")
+    parser.add_argument("--max-steps", type=_count(1), metavar="N", help="stop after N steps (of a stage); schedules stay")
     parser.add_argument("--log-every", type=_count(1), default=10, metavar="STEPS", help="default: 10")
     add_log_to(parser)
     parser.add_argument(

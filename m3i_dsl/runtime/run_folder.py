@@ -9,6 +9,9 @@ be resumed and evaluated after the recipe was compiled anew.
     checkpoints/        see checkpoints/folder.py
     metrics.jsonl       see reporting/metrics.py
     summary.json        written when training is complete
+
+A run of stages has run.json, artifact/ and a run folder as above for each stage, stages/1-pixels/, which has
+handover.safetensors when it is complete (see handover.py).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from types import TracebackType
 from typing import Any
 
 from m3i_dsl.artifact.copy import copy_artifact
+from m3i_dsl.artifact.pipeline import copy_pipeline
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import (
     NOTHING_TO_RESUME,
@@ -36,18 +40,22 @@ from m3i_dsl.runtime.faults import (
     cannot_write,
 )
 
-_IDENTITY = "run.json"
+IDENTITY = "run.json"
 _LATEST = "latest"
 _LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a run trains. Two runs with the same fingerprint compute the same program."""
+    """What a run trains. Two runs with the same fingerprint compute the same program.
+
+    `stages` are the names of a run of stages, each of which has a run folder inside of it; none in any other.
+    """
 
     recipe: str
     fingerprint: str
     versions: dict[str, str]
+    stages: tuple[str, ...] = ()
 
 
 class RunFolder(AbstractContextManager["RunFolder"]):
@@ -70,16 +78,17 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         except OSError as problem:
             raise cannot_write(f"the run folder `{path}`", problem) from problem
         try:
-            if (path / _IDENTITY).exists():
+            if (path / IDENTITY).exists():
                 raise TrainingFault(
                     RUN_EXISTS,
                     f"`{path}` already holds a run",
                     helps=("continue it with `--resume`, or choose another folder with `--run`",),
                 )
             if artifact is not None:
-                copy_artifact(artifact, path / "artifact")
+                copy = copy_pipeline if identity.stages else copy_artifact
+                copy(artifact, path / "artifact")
             # Last, so that a folder with run.json in it always has all that a run needs.
-            write_json(path / _IDENTITY, {"schema": 1, **_fields(identity)})
+            write_json(path / IDENTITY, {"schema": 1, **_fields(identity)})
             write_text(path.parent / _LATEST, f"{path.name}\n")
         except OSError as problem:
             _release(lock)
@@ -153,7 +162,7 @@ def new_path(runs: Path, recipe: str) -> Path:
 
 def holds_run(path: Path) -> bool:
     """Whether a run was started in the folder."""
-    return (path / _IDENTITY).is_file()
+    return (path / IDENTITY).is_file()
 
 
 def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
@@ -161,9 +170,9 @@ def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
     pointer = runs / _LATEST
     if fingerprint is None and pointer.is_file():
         path = runs / pointer.read_text(encoding="utf-8").strip()
-        if (path / _IDENTITY).is_file():
+        if (path / IDENTITY).is_file():
             return path
-    found = [path.parent for path in runs.glob(f"*/{_IDENTITY}")] if runs.is_dir() else []
+    found = [path.parent for path in runs.glob(f"*/{IDENTITY}")] if runs.is_dir() else []
     found = [path for path in found if fingerprint is None or read_identity(path).fingerprint == fingerprint]
     if not found:
         what = "of this artifact " if fingerprint is not None else ""
@@ -172,19 +181,19 @@ def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
             f"there is no run {what}in `{runs}`",
             helps=("start one with `m3ic train`, or name a run's folder",),
         )
-    return max(found, key=lambda path: (path / _IDENTITY).stat().st_mtime_ns)
+    return max(found, key=lambda path: (path / IDENTITY).stat().st_mtime_ns)
 
 
 def read_identity(path: Path) -> Identity:
     """Raises TrainingFault (M3I0707) when `path` holds no run."""
     try:
-        saved: dict[str, Any] = json.loads((path / _IDENTITY).read_text(encoding="utf-8"))
-        return Identity(saved["recipe"], saved["fingerprint"], saved["versions"])
+        saved: dict[str, Any] = json.loads((path / IDENTITY).read_text(encoding="utf-8"))
+        return Identity(saved["recipe"], saved["fingerprint"], saved["versions"], tuple(saved.get("stages", ())))
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise TrainingFault(
             NOTHING_TO_RESUME,
             f"`{path}` does not hold a run",
-            notes=(f"`{_IDENTITY}`: {problem}",),
+            notes=(f"`{IDENTITY}`: {problem}",),
             helps=("start a run with `m3ic train`, or name another folder with `--run`",),
         ) from problem
 
@@ -230,7 +239,8 @@ def is_held(path: Path) -> bool:
 
 
 def _fields(identity: Identity) -> dict[str, Any]:
-    return {"recipe": identity.recipe, "fingerprint": identity.fingerprint, "versions": identity.versions}
+    fields = {"recipe": identity.recipe, "fingerprint": identity.fingerprint, "versions": identity.versions}
+    return {**fields, "stages": list(identity.stages)} if identity.stages else fields
 
 
 def _lock(path: Path) -> int:

@@ -1,0 +1,217 @@
+"""`m3ic train` of a recipe of stages: each in a run folder of its own, one after the other.
+
+Takes: an artifact of stages, or a run of one to continue. Gives: a run folder with one for each stage. Guarantees: a
+stage starts from what the stages before it handed over, and is trained by the same function as a recipe of one
+training; what is complete is never trained again; a kill at any moment, also between two stages, costs what was trained
+after the last checkpoint and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from m3i_dsl.artifact.pipeline import PipelineArtifact, PipelineManifest
+    from m3i_dsl.cli.assembly import Parts
+    from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.run_folder import Identity, RunFolder
+
+
+def train_stages(arguments: argparse.Namespace, processes: Processes, *, resume: bool, runs: Path) -> int:
+    """The exit code of `m3ic train`. Raises RecipeError, TrainingFault and CliError."""
+    from m3i_dsl.artifact.pipeline import load_pipeline
+    from m3i_dsl.runtime.distributed.agreement import by_first, gathered
+    from m3i_dsl.runtime.handover import is_complete, stage_path
+    from m3i_dsl.runtime.signals import StopRequest
+
+    folder = _continued(arguments, processes, runs) if resume else _started(arguments, processes, runs)
+    code = 0
+    with folder, StopRequest(patient=processes.size > 1) as stop:
+        manifest = by_first(processes, lambda: load_pipeline(folder.artifact).manifest)
+        last = manifest.names[-1] if arguments.until is None else arguments.until
+        for stage in manifest.names[: manifest.names.index(last) + 1]:
+            path = by_first(processes, lambda s=stage: stage_path(folder.path, s))
+            if by_first(processes, lambda p=path: is_complete(p)):
+                continue
+            # A signal that came between two stages: the next one is not begun.
+            if signal := max(gathered(processes, 0 if stop.signal is None else int(stop.signal))):
+                stop.adopt(signal)
+                code = stop.exit_code
+                break
+            code, finished = _train_stage(arguments, processes, folder, manifest, stage, path)
+            if not finished:
+                break
+            by_first(processes, lambda p=path: _hand_over(p))
+    if processes.first:
+        print(folder.path)
+    return code
+
+
+def _train_stage(
+    arguments: argparse.Namespace,
+    processes: Processes,
+    folder: RunFolder,
+    manifest: PipelineManifest,
+    stage: str,
+    path: Path,
+) -> tuple[int, bool]:
+    """(exit code, whether all of it is trained)."""
+    from m3i_dsl.artifact.pipeline import PipelineArtifact
+    from m3i_dsl.cli.train import opened_run, reading_of, trained
+    from m3i_dsl.runtime.distributed.agreement import by_first, together
+    from m3i_dsl.runtime.run_folder import Identity, RunFolder, holds_run
+
+    place = manifest.names.index(stage)
+    source = PipelineArtifact(folder.artifact, manifest).stage_folder(stage)
+    identity = Identity(manifest.name, manifest.stages[place].fingerprint, folder.identity.versions)
+    begun = by_first(processes, lambda: holds_run(path))
+    made: list[RunFolder] = []
+
+    def enter() -> None:
+        made.append(RunFolder.open(path, identity.fingerprint) if begun else RunFolder.create(path, identity, source))
+
+    by_first(processes, enter)
+    own = made[0] if made else RunFolder(path, identity)
+
+    def assembled() -> Parts:
+        parts = opened_run(own, processes, reading_of(arguments))
+        _receive(parts, manifest, stage, folder.path)
+        return parts
+
+    with own:
+        parts = together(processes, assembled)
+        if processes.first:
+            print(f"stage {place + 1} of {len(manifest.stages)}: {stage}", file=sys.stderr)
+        outcome = trained(arguments, processes, own, parts, resume=begun)
+    return outcome.exit_code, outcome.status == "finished"
+
+
+def _receive(parts: Parts, manifest: PipelineManifest, stage: str, run: Path) -> None:
+    """Gives the encoders of a stage the weights that it starts from."""
+    from m3i_dsl.lower.handover import Edge, receive
+    from m3i_dsl.runtime.handover import does_not_fit, read_handover, stage_path
+
+    records = manifest.edges_to(stage)
+    results = {source: read_handover(stage_path(run, source)) for source in {record.source for record in records}}
+    edges = [Edge(r.encoder, r.source, r.into, r.to, r.parameters) for r in records]
+    for edge in edges:
+        try:
+            receive(parts.executable, [edge], results.__getitem__)
+        except KeyError as problem:
+            raise does_not_fit(stage_path(run, edge.source), str(problem.args[0])) from problem
+
+
+def _hand_over(path: Path) -> None:
+    """Publishes what a stage hands over, from its last checkpoint: the same whoever trained it, and in how many parts."""
+    from m3i_dsl import driver
+    from m3i_dsl.collectives import alone
+    from m3i_dsl.lower.handover import handed_over
+    from m3i_dsl.runtime.checkpoints.store import CheckpointStore
+    from m3i_dsl.runtime.handover import hand_over
+
+    checkpoint, _ = CheckpointStore(path / "checkpoints").newest()
+    assert checkpoint is not None, "training that is complete ends with a checkpoint"
+    with alone():
+        _, executable = driver.load_artifact(path / "artifact", allow_stale=True, load_weights=False)
+        checkpoint.read_weights(executable.module)
+    hand_over(path, handed_over(executable))
+
+
+def _started(arguments: argparse.Namespace, processes: Processes, runs: Path) -> RunFolder:
+    """A new run, locked, with a copy of the artifact, and the stages that `--from` names a run of."""
+    from m3i_dsl.artifact import latest, load
+    from m3i_dsl.artifact.pipeline import load_pipeline
+    from m3i_dsl.cli.train import show
+    from m3i_dsl.driver import check_file
+    from m3i_dsl.runtime.coupled import batch_coupled
+    from m3i_dsl.runtime.distributed.agreement import by_first, together
+    from m3i_dsl.runtime.run_folder import Identity, RunFolder, new_path
+    from m3i_dsl.runtime.slices import check_accumulation
+    from m3i_dsl.source import SourceFile
+
+    source: Path = latest() if arguments.artifact is None else arguments.artifact
+
+    def opened() -> tuple[PipelineArtifact, dict[str, str]]:
+        """Every stage is looked at before there is a folder."""
+        pipeline = load_pipeline(source)
+        versions: dict[str, str] = {}
+        for stage in pipeline.manifest.names:
+            artifact = load(pipeline.stage_folder(stage), allow_stale=arguments.allow_stale)
+            program = check_file(SourceFile(str(artifact.folder), artifact.recipe)).required()
+            check_accumulation(program, arguments.accumulate, batch_coupled(program), processes.size)
+            if processes.first and stage == pipeline.manifest.names[0]:
+                show(artifact.diagnostics, arguments)
+            versions = dict(artifact.manifest.versions)
+        return pipeline, versions
+
+    pipeline, versions = together(processes, opened)
+    manifest = pipeline.manifest
+    identity = Identity(manifest.name, manifest.fingerprint, versions, manifest.names)
+    made: list[RunFolder] = []
+
+    def create() -> Path:
+        path: Path = new_path(runs, manifest.name) if arguments.run is None else arguments.run
+        made.append(RunFolder.create(path, identity, source))
+        if arguments.take_from is not None:
+            _take(arguments.take_from, made[0], manifest)
+        return path
+
+    path = by_first(processes, create)
+    return made[0] if made else RunFolder(path, identity)
+
+
+def _take(other: Path, run: RunFolder, manifest: PipelineManifest) -> None:
+    """Copies the first stages of another run, as far as they are complete and the same."""
+    from m3i_dsl.artifact.copy import copy_artifact
+    from m3i_dsl.runtime.faults import OTHER_RECIPE, TrainingFault, cannot_write
+    from m3i_dsl.runtime.handover import is_complete, read_handover, stage_path
+    from m3i_dsl.runtime.run_folder import read_identity
+
+    taken = 0
+    known = read_identity(other).stages
+    for record in manifest.stages:
+        theirs = stage_path(other, record.name) if record.name in known else other / record.name
+        if not is_complete(theirs) or read_identity(theirs).fingerprint != record.fingerprint:
+            break
+        read_handover(theirs)
+        ours = stage_path(run.path, record.name)
+        try:
+            ours.parent.mkdir(parents=True, exist_ok=True)
+            fresh = ours.with_name(f".{ours.name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(theirs, fresh, ignore=shutil.ignore_patterns("lock", "artifact", "*.tmp"))
+            copy_artifact(theirs / "artifact", fresh / "artifact")
+            fresh.rename(ours)
+            copy_artifact(theirs / "artifact", ours / "artifact")
+        except OSError as problem:
+            raise cannot_write(f"the run folder `{ours}`", problem) from problem
+        taken += 1
+    if not taken:
+        raise TrainingFault(
+            OTHER_RECIPE,
+            f"`{other}` has no complete first stage of the same program",
+            helps=("leave `--from` out to train all stages", "`m3ic runs show A B` says how two recipes differ"),
+        )
+    print(f"taken from {other}: {', '.join(manifest.names[:taken])}", file=sys.stderr)
+
+
+def _continued(arguments: argparse.Namespace, processes: Processes, runs: Path) -> RunFolder:
+    from m3i_dsl.cli.train import fingerprint_named
+    from m3i_dsl.runtime.distributed.agreement import by_first
+    from m3i_dsl.runtime.run_folder import RunFolder, latest_path
+
+    made: list[RunFolder] = []
+
+    def reopen() -> tuple[Path, Identity]:
+        fingerprint = fingerprint_named(arguments)
+        path: Path = latest_path(runs, fingerprint) if arguments.run is None else arguments.run
+        made.append(RunFolder.open(path, fingerprint))
+        return path, made[0].identity
+
+    path, identity = by_first(processes, reopen)
+    return made[0] if made else RunFolder(path, identity)
+
