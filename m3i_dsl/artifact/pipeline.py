@@ -194,4 +194,3 @@ def copy_pipeline(folder: Path, to: Path) -> None:
 def _refused(code: str, message: str, path: Path, text: str = "", at: str | None = None) -> RecipeError:
     found: Diagnostic = fault(code, message, str(path), text=text, at=at, helps=(COMPILE_AGAIN,))
     return RecipeError([found])
-

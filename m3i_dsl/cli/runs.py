@@ -87,17 +87,21 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    record = _read(arguments.runs[0], arguments.folder)
+    records = _read(arguments.runs[0], arguments.folder)
     if arguments.json:
-        print(json.dumps(_document(record, curves=True), indent=2))
-    else:
+        documents = [_document(record, curves=True) for record in records]
+        print(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
+        return
+    for place, record in enumerate(records):
+        if place:
+            print()
         print_run(record, time.time(), color=colored(arguments, sys.stdout))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
     from m3i_dsl.artifact.difference import changed_lines
 
-    first, second = (_read(name, arguments.folder) for name in arguments.runs)
+    first, second = (_read(name, arguments.folder)[-1] for name in arguments.runs)
     recipes = first.recipe_text(), second.recipe_text()
     changes = None
     if recipes[0] is not None and recipes[1] is not None:
@@ -112,15 +116,16 @@ def _compare(arguments: argparse.Namespace) -> None:
         print_comparison(first, second, changes, color=colored(arguments, sys.stdout))
 
 
-def _read(name: str, folder: Path) -> RunRecord:
-    """The run `name` of `folder`, or in the folder `name`. Raises CliError."""
-    from m3i_dsl.runtime.reporting.record import read_run, run_folders
-    from m3i_dsl.runtime.run_folder import holds_run
+def _read(name: str, folder: Path) -> list[RunRecord]:
+    """The run `name` of `folder`, or in the folder `name`; of a run of stages, all that were begun. Raises CliError."""
+    from m3i_dsl.runtime.reporting.record import begun_in, read_run, run_folders
+    from m3i_dsl.runtime.run_folder import holds_run, run_name
 
-    for path in (folder / name, Path(name)):
-        if holds_run(path):
-            return read_run(path)
-    known = [path.name for path in run_folders(folder)]
+    found = run_folders(folder)
+    for path in (folder / name, Path(name), *(path for path in found if run_name(path) == name)):
+        if holds_run(path) and (begun := begun_in(path)):
+            return [read_run(one) for one in begun]
+    known = [run_name(path) for path in found]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else "; `m3ic runs` lists those that there are"
     raise CliError(f"there is no run `{name}` in `{folder}`{hint}")

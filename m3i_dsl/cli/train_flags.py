@@ -37,7 +37,9 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
         help="take the first stages from this run, as far as they are complete and the same",
     )
     parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
-    parser.add_argument("--max-steps", type=_count(1), metavar="N", help="stop after N steps (of a stage); schedules stay")
+    parser.add_argument(
+        "--max-steps", type=_count(1), metavar="N", help="stop after N steps (of a stage); schedules stay"
+    )
     parser.add_argument("--log-every", type=_count(1), default=10, metavar="STEPS", help="default: 10")
     add_log_to(parser)
     parser.add_argument(

@@ -25,7 +25,8 @@ def train_stages(arguments: argparse.Namespace, processes: Processes, *, resume:
     """The exit code of `m3ic train`. Raises RecipeError, TrainingFault and CliError."""
     from m3i_dsl.artifact.pipeline import load_pipeline
     from m3i_dsl.runtime.distributed.agreement import by_first, gathered
-    from m3i_dsl.runtime.handover import is_complete, stage_path
+    from m3i_dsl.runtime.handover import is_complete
+    from m3i_dsl.runtime.run_folder import stage_path
     from m3i_dsl.runtime.signals import StopRequest
 
     folder = _continued(arguments, processes, runs) if resume else _started(arguments, processes, runs)
@@ -93,7 +94,8 @@ def _train_stage(
 def _receive(parts: Parts, manifest: PipelineManifest, stage: str, run: Path) -> None:
     """Gives the encoders of a stage the weights that it starts from."""
     from m3i_dsl.lower.handover import Edge, receive
-    from m3i_dsl.runtime.handover import does_not_fit, read_handover, stage_path
+    from m3i_dsl.runtime.handover import does_not_fit, read_handover
+    from m3i_dsl.runtime.run_folder import stage_path
 
     records = manifest.edges_to(stage)
     results = {source: read_handover(stage_path(run, source)) for source in {record.source for record in records}}
@@ -106,7 +108,7 @@ def _receive(parts: Parts, manifest: PipelineManifest, stage: str, run: Path) ->
 
 
 def _hand_over(path: Path) -> None:
-    """Publishes what a stage hands over, from its last checkpoint: the same whoever trained it, and in how many parts."""
+    """Publishes what a stage hands over, from its last checkpoint: the same however many processes trained it."""
     from m3i_dsl import driver
     from m3i_dsl.collectives import alone
     from m3i_dsl.lower.handover import handed_over
@@ -168,8 +170,8 @@ def _take(other: Path, run: RunFolder, manifest: PipelineManifest) -> None:
     """Copies the first stages of another run, as far as they are complete and the same."""
     from m3i_dsl.artifact.copy import copy_artifact
     from m3i_dsl.runtime.faults import OTHER_RECIPE, TrainingFault, cannot_write
-    from m3i_dsl.runtime.handover import is_complete, read_handover, stage_path
-    from m3i_dsl.runtime.run_folder import read_identity
+    from m3i_dsl.runtime.handover import is_complete, read_handover
+    from m3i_dsl.runtime.run_folder import read_identity, stage_path
 
     taken = 0
     known = read_identity(other).stages
@@ -214,4 +216,3 @@ def _continued(arguments: argparse.Namespace, processes: Processes, runs: Path) 
 
     path, identity = by_first(processes, reopen)
     return made[0] if made else RunFolder(path, identity)
-

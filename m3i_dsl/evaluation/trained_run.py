@@ -28,7 +28,7 @@ from m3i_dsl.runtime.options import Callback
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import EvaluationDeclaration, Program, View
 from m3i_dsl.vocabulary.evaluators import DEFAULTS
-from m3i_dsl.vocabulary.kinds import TEXTS, Evaluator, Score, Split, Splits, WordError
+from m3i_dsl.vocabulary.kinds import TEXTS, Evaluator, Result, Score, Split, Splits, WordError
 
 LARGEST_SPLIT = 16 * 2**30
 """Bytes of float32 images that the two splits may take."""
@@ -148,6 +148,18 @@ def evaluators_of(program: Program) -> list[Evaluator]:
     """What the recipe asks for, each once; kNN and the linear probe for a recipe that asks for nothing."""
     declared = dict.fromkeys(declared.evaluator.word for declared in program.evaluations)
     return list(declared or DEFAULTS)
+
+
+def results_of(
+    run: TrainedRun, encoder: str, evaluation: Evaluation, subject: EncoderSubject
+) -> dict[tuple[str, str, str], Result]:
+    """What the recipe's evaluators measure of an encoder: by name and text of the evaluator, and name of the data."""
+    view = view_of(run.program, encoder)
+    data = (evaluated_data(view.data) or view.data).name
+    return {
+        (evaluator.name, evaluator.text(), data): evaluation.result(evaluator, subject)
+        for evaluator in evaluators_of(run.program)
+    }
 
 
 def measurements(executable: Executable, evaluation: Evaluation, base: Path) -> list[Callback]:

@@ -134,7 +134,10 @@ def _misfit(module: nn.Module, own: Mapping[str, Tensor], other: Mapping[str, Te
         if name not in own:
             return name, "of the encoder to start from has no place"
         if fitted(module, name, other[name], own[name]).shape != own[name].shape:
-            return name, f"has the shape {list(own[name].shape)}, and {list(other[name].shape)} in the one to start from"
+            return (
+                name,
+                f"has the shape {list(own[name].shape)}, and {list(other[name].shape)} in the one to start from",
+            )
     return None
 
 

@@ -1,9 +1,9 @@
 """What a stage leaves to the stages after it: `handover.safetensors` in its run folder.
 
-Takes: the run folder of a stage and the tensors that it hands over. Gives: the file, and its tensors back. Guarantees: a
-stage is complete when the file is there; it appears under its name as a whole, after its sha256 was written to the
-`run.json` beside it, so that a kill at any moment leaves a stage that is complete or one that hands over again, with the
-same bytes; nothing is unpickled.
+Takes: the run folder of a stage and the tensors that it hands over. Gives: the file, and its tensors back. Guarantees:
+a stage is complete when the file is there; it appears under its name as a whole, after its sha256 was written to the
+`run.json` beside it, so that a kill at any moment leaves a stage that is complete or one that hands over again, with
+the same bytes; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -19,18 +19,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from m3i_dsl.artifact.fingerprint import sha256
-from m3i_dsl.artifact.pipeline import stage_folder
 from m3i_dsl.runtime.faults import DAMAGED_CHECKPOINT, TrainingFault, cannot_write
-from m3i_dsl.runtime.run_folder import IDENTITY, read_identity, sync_folder, write_json
+from m3i_dsl.runtime.run_folder import IDENTITY, sync_folder, write_json
 
 HANDOVER = "handover.safetensors"
 _HASH = "handover"
 """The key of its sha256 in `run.json`."""
-
-
-def stage_path(run: Path, stage: str) -> Path:
-    """The run folder of a stage, in that of a run of stages. Raises TrainingFault (M3I0707)."""
-    return stage_folder(run, read_identity(run).stages.index(stage), stage)
 
 
 def is_complete(stage: Path) -> bool:

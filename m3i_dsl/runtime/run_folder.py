@@ -29,7 +29,8 @@ from types import TracebackType
 from typing import Any
 
 from m3i_dsl.artifact.copy import copy_artifact
-from m3i_dsl.artifact.pipeline import copy_pipeline
+from m3i_dsl.artifact.manifest import STAGES
+from m3i_dsl.artifact.pipeline import copy_pipeline, stage_folder
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import (
     NOTHING_TO_RESUME,
@@ -158,6 +159,16 @@ def new_path(runs: Path, recipe: str) -> Path:
         if (match := re.fullmatch(re.escape(recipe) + r"-(\d+)", path.name))
     ]
     return runs / f"{recipe}-{max(taken, default=0) + 1}"
+
+
+def stage_path(run: Path, stage: str) -> Path:
+    """The run folder of a stage, in that of a run of stages. Raises TrainingFault (M3I0707)."""
+    return stage_folder(run, read_identity(run).stages.index(stage), stage)
+
+
+def run_name(run: Path) -> str:
+    """What a run is called: by its folder, and a stage with the run that it is a stage of, `stages-1/1-pixels`."""
+    return f"{run.parent.parent.name}/{run.name}" if run.parent.name == STAGES else run.name
 
 
 def holds_run(path: Path) -> bool:

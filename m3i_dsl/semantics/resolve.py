@@ -1,7 +1,7 @@
 """The canonical recipe: every default written out, files inlined, parameters replaced.
 
-Takes: a `Pipeline` or a `Program`. Gives: the text of a recipe that elaborates to the same. Guarantees: nothing that changes
-what is trained is left to a default, so the text means the same under later versions of the defaults.
+Takes: a `Pipeline` or a `Program`. Gives: the text of a recipe that elaborates to the same. Guarantees: nothing
+that changes what is trained is left to a default, so the text means the same under later versions of the defaults.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Row:
 
 
 def rows(program: Program) -> list[tuple[str, Row]]:
-    """The rows of a program with their names: the recipe's, then the stage's, and the target's when there are several."""
+    """The rows of a program with their names: the recipe's, the stage's, and the target's when there are several."""
     found: list[tuple[str, Row]] = []
     whole = program.name if program.stage is None else f"{program.name}.{program.stage}"
     count = sum(len(objective.targets) for objective in program.objectives)

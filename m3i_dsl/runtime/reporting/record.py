@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from m3i_dsl.artifact.manifest import RECIPE
-from m3i_dsl.runtime.run_folder import Identity, holds_run, is_held, read_identity
+from m3i_dsl.runtime.run_folder import Identity, holds_run, is_held, read_identity, run_name, stage_path
 from m3i_dsl.vocabulary.kinds import LOSS, Measure, recorded_measure
 
 State = Literal["running", "finished", "stopped", "failed"]
@@ -79,7 +79,7 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return run_name(self.path)
 
     def recipe_text(self) -> str | None:
         """The canonical recipe that it trains, None when its copy is gone."""
@@ -88,9 +88,16 @@ class RunRecord:
 
 
 def run_folders(runs: Path) -> list[Path]:
-    """All runs in `runs`, the one that was started last first."""
+    """All runs in `runs`, the one that was started last first; of a run of stages, those that were begun, in order."""
     found = [path for path in (runs.iterdir() if runs.is_dir() else ()) if holds_run(path)]
-    return sorted(found, key=lambda path: ((path / "run.json").stat().st_mtime_ns, path.name), reverse=True)
+    found.sort(key=lambda path: ((path / "run.json").stat().st_mtime_ns, path.name), reverse=True)
+    return [folder for path in found for folder in begun_in(path)]
+
+
+def begun_in(run: Path) -> list[Path]:
+    """The folders with records of a run: its own, or those of its stages that were begun. Raises TrainingFault."""
+    names = read_identity(run).stages
+    return [path for path in (stage_path(run, name) for name in names) if holds_run(path)] if names else [run]
 
 
 def read_run(path: Path, *, curves: bool = True) -> RunRecord:

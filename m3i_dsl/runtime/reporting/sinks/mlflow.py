@@ -41,7 +41,7 @@ def start(description: Description) -> Sink:
     if not (os.environ.get("MLFLOW_EXPERIMENT_NAME") or os.environ.get("MLFLOW_EXPERIMENT_ID")):
         mlflow.set_experiment(EXPERIMENT)
     identity = description.identity("mlflow")
-    run = mlflow.start_run(run_id=identity, run_name=None if identity else description.folder.name)
+    run = mlflow.start_run(run_id=identity, run_name=None if identity else description.name)
     if identity is None:
         description.keep_identity("mlflow", str(run.info.run_id))
         mlflow.log_params({key: str(value) for key, value in description.configuration.items()})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from m3i_dsl.runtime.run_folder import write_json
+from m3i_dsl.runtime.run_folder import run_name, write_json
 
 Status = Literal["finished", "stopped", "partial", "failed"]
 
@@ -27,6 +27,10 @@ class Description:
     recipe: str
     first_step: int
     configuration: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return run_name(self.folder)
 
     def identity(self, sink: str) -> str | None:
         """What this run is called in the other tool, None when it has not been there."""

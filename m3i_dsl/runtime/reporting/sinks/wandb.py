@@ -41,7 +41,7 @@ def start(description: Description) -> Sink:
         project=os.environ.get("WANDB_PROJECT") or PROJECT,
         id=identity,
         resume="allow",
-        name=description.folder.name,
+        name=description.name,
         group=description.recipe,
         dir=str(description.folder),
         config=dict(description.configuration),
