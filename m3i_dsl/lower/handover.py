@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from m3i_dsl.lower.executable import Executable, unwrapped
 from m3i_dsl.lower.parts import Group
-from m3i_dsl.modules.encoders.timm import fitted
 from m3i_dsl.semantics.program import EncoderDeclaration
+from m3i_dsl.vocabulary.kinds import Encoder
 
 SECTIONS = ("encoders", "projectors")
 
@@ -75,9 +75,9 @@ def receive(executable: Executable, edges: Sequence[Edge], result_of: Callable[[
             names = [n.partition("/")[2] for n in edge.parameters if n.startswith(f"{section}/")]
             if not names:
                 continue
-            module = modules[section, edge.into]
-            own = module.state_dict()
-            state = {n: fitted(module, n, result[f"{section}.{edge.encoder}/{n}"], own[n]) for n in names}
+            module, word = modules[section, edge.into], executable.program.encoders[edge.into].word.word
+            given = {name: result[f"{section}.{edge.encoder}/{name}"] for name in names}
+            state = {name: word.fitted(module, name, tensor) for name, tensor in given.items()}
             module.load_state_dict(state, strict=False)
 
 
@@ -108,7 +108,7 @@ def _sources(
     if trained or own.start is None:
         return
     for stage, other in _trained(before, section, own.start):
-        problem = _misfit(module, state, other)
+        problem = _misfit(own.word.word, module, state, other)
         if problem is None:
             yield from ((own.start, str(stage.program.stage), key) for key in state if key in other)
         elif section == "encoders":
@@ -126,14 +126,16 @@ def _trained(
                 yield stage, module.state_dict()
 
 
-def _misfit(module: nn.Module, own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[str, str] | None:
+def _misfit(
+    word: Encoder, module: nn.Module, own: Mapping[str, Tensor], other: Mapping[str, Tensor]
+) -> tuple[str, str] | None:
     """The first parameter that is on one side only or of another shape, and how."""
     for name in sorted((own.keys() | other.keys()) - OPTIONAL):
         if name not in other:
             return name, "is not in the encoder to start from"
         if name not in own:
             return name, "of the encoder to start from has no place"
-        if fitted(module, name, other[name], own[name]).shape != own[name].shape:
+        if word.fitted(module, name, other[name]).shape != own[name].shape:
             return (
                 name,
                 f"has the shape {list(own[name].shape)}, and {list(other[name].shape)} in the one to start from",

@@ -49,6 +49,16 @@ def test_several_targets_share_their_encoder(
     assert "2 a step (4 before the passes)" in capsys.readouterr().err
 
 
+def test_stages_train_one_after_the_other_and_say_what_was_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compile", str(EXAMPLES / "stages.m3i"), "--set", "length=1"]) == 0
+    assert main(["train", "--device", "cpu", "--workers", "0"]) == 0
+    assert main(["eval", "--report", "--limit", "200", "--device", "cpu"]) == 0
+    assert "last - best earlier" in capsys.readouterr().out
+
+
 def test_first_recipe_trains_and_its_encoder_is_timms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

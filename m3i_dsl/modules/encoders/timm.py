@@ -88,9 +88,9 @@ def _timm_model(module: nn.Module) -> nn.Module:
     return model
 
 
-def fitted(module: nn.Module, name: str, value: Tensor, own: Tensor) -> Tensor:
-    """`value` for the tensor `own` that an encoder calls `name`: positions of another grid are resampled."""
-    return _fit(module, "pos_embed", value, own) if name == "model.pos_embed" else value
+def fitted(module: nn.Module, name: str, value: Tensor) -> Tensor:
+    """`value` for the tensor that the encoder `module` calls `name`: positions of another grid are resampled."""
+    return _fit(module, "pos_embed", value, module.get_parameter(name)) if name == "model.pos_embed" else value
 
 
 def _fit(module: nn.Module, name: str, value: Tensor, own: Tensor | None) -> Tensor:

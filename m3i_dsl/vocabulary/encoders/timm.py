@@ -20,7 +20,7 @@ from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 OTHER_BLOCKS = frozenset(
     {
@@ -198,6 +198,15 @@ class Timm(ImageEncoder):
 
     def _has_smaller(self, entry: TimmModel) -> bool:
         return entry.family in SMALLEST and self.patch is None and entry.size != "fixed"
+
+    def starts_from_weights(self) -> bool:
+        return self.pretrained or self.weights is not None
+
+    def fitted(self, module: "nn.Module", name: str, value: "Tensor") -> "Tensor":
+        """Positions of another grid are resampled."""
+        from m3i_dsl.modules.encoders.timm import fitted
+
+        return fitted(module, name, value)
 
     def _stride(self, entry: TimmModel) -> int:
         if self.stride is not None:

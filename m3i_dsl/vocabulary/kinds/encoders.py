@@ -20,7 +20,7 @@ from m3i_dsl.vocabulary.word import Kind, Word
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,10 @@ class Encoder(Word):
     def starts_from_weights(self) -> bool:
         """Whether it starts from weights that were trained elsewhere."""
         return False
+
+    def fitted(self, module: nn.Module, name: str, value: Tensor) -> Tensor:
+        """`value`, which another encoder calls `name`, for a built `module` of this one: itself, or resampled."""
+        return value
 
 
 class EncoderCopy(Word):
