@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One evaluator over the stages. `evaluator` is its line in canonical text, `name` its word, `data` what it was measured on.
+    """One evaluator over the stages: its `name`, its line in canonical text, and the `data` that it was measured on.
 
     `results` are by the name of the stage, in order; None where the stage does not have the evaluator.
     """
