@@ -150,7 +150,7 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
         lock = done.lock
 
     monkeypatch.setattr(driver, "load_artifact", lambda *_, **__: (Artifact(), compiled().executable))
-    loaded = command.opened_run(argparse.Namespace(run=folder, device="cpu"))
+    loaded = command.opened_run(argparse.Namespace(run=folder, device="cpu", stage=None))
     assert (loaded.step, loaded.base, loaded.fingerprint) == (12, tmp_path, "f" * 64)
     expected = done.executable.module.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.executable.module.state_dict().items())
@@ -163,5 +163,5 @@ def test_a_run_without_checkpoint(tmp_path: Path) -> None:
     with RunFolder.create(folder, Identity("plain", "f" * 64, {})):
         pass
     with pytest.raises(EvaluationError) as caught:
-        command.opened_run(argparse.Namespace(run=folder, device="cpu"))
+        command.opened_run(argparse.Namespace(run=folder, device="cpu", stage=None))
     assert caught.value.code == "M3I0755"
