@@ -226,11 +226,8 @@ def _reconstruction(
 def _mask(run: TrainedRun, batch: dict[str, Tensor], objective: Objective) -> Tensor | None:
     """bool [B, L]: what is hidden of the objective's (first) input, None without mask and mix."""
     reference = objective.inputs[0]
-    if objective.mix is not None:
-        slot = f"{objective.name}/mix"
-    elif reference.mask is not None:
-        slot = f"{reference.view.name}/mask/{reference.mask.word.text()}"
-    else:
+    if objective.hides(reference) is None:
         return None
-    source = next(s for s in run.executable.inputs if isinstance(s, MaskInput) and s.slot == slot)
+    masks = (source for source in run.executable.inputs if isinstance(source, MaskInput))
+    source = next(s for s in masks if objective.name in s.objectives and s.view == reference.view.name)
     return batch[source.name]

@@ -57,7 +57,7 @@ def _single(parts: PartsBuilder, objective: Objective, input_: InputReference) -
         return Seen(features, features, shape)
     mask = input_.mask.word
     masked = Masked(
-        parts.mask(mask, input_.view, shape, f"{input_.view.name}/mask/{mask.text()}"),
+        parts.mask(mask, input_.view, shape, objective.name),
         mask.hidden(shape.grid, shape.stride),
     )
     features = parts.encode(objective.encoder, image, mask=mask, hidden=masked.which)
@@ -71,7 +71,7 @@ def _mixed(parts: PartsBuilder, objective: Objective, which: Which | None) -> Se
     grid = shape.grid
     one, other = (parts.view(reference.view) for reference in objective.inputs)
     count = mix.by.hidden(grid, shape.stride)
-    hidden = parts.mask(mix.by, first.view, shape, f"{objective.name}/mix")
+    hidden = parts.mask(mix.by, first.view, shape, objective.name, "mix")
     image = trace.one("blend", one, trace.one("partner", other), hidden, rows=grid.rows, columns=grid.columns)
     whole = parts.encode(objective.encoder, image, isolate=hidden if mix.attention == "isolated" else None)
     if which == "second":

@@ -7,10 +7,11 @@ however many rows read it, and an encoder is one module with one declaration.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from m3i_dsl.ir.dimensions import batch_dimension, ranges_text
 from m3i_dsl.ir.effects import OBSERVABLE
-from m3i_dsl.ir.graph import Attribute, Section, Type, Value
+from m3i_dsl.ir.graph import Attribute, Input, Section, Type, Value
 from m3i_dsl.ir.inputs import FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
@@ -27,9 +28,11 @@ class PartsBuilder:
     each target, and passes/ share what is equal.
     """
 
-    def __init__(self, trace: Trace, *, one_input: bool = False) -> None:
+    def __init__(self, trace: Trace, *, one_input: bool = False, every_field: bool = False) -> None:
+        """`every_field`: each row has every field, as in evaluation."""
         self.trace = trace
         self.one_input = one_input
+        self.every_field = every_field
         self._read_by: dict[str, Encoder | None] = {}
 
     # --- inputs -------------------------------------------------------------------------------------------------------
@@ -43,14 +46,25 @@ class PartsBuilder:
         geometry = self.trace.input(GeometryInput(f"{view.identifier}_geometry", view.name), Type("f32", ("B", 6)))
         return self.partnered(geometry, which)
 
-    def mask(self, mask: Mask, view: View, shape: FeatureShape, slot: str) -> Value:
-        """bool [B, L]; the same slot is the same mask."""
-        for input_ in self.trace.inputs.values():
-            if isinstance(input_.source, MaskInput) and input_.source.slot == slot:
-                return input_.value
-        count = sum(isinstance(input_.source, MaskInput) for input_ in self.trace.inputs.values())
-        source = MaskInput(f"{view.identifier}_mask{count or ''}", view.name, mask, shape.grid, shape.stride, slot)
-        return self.trace.input(source, Type("bool", ("B", shape.grid.tokens)))
+    def mask(self, mask: Mask, view: View, shape: FeatureShape, objective: str, place: str = "mask") -> Value:
+        """bool [B, L], of a view or of the mix that it begins; an equal mask in the same `place` is the same one.
+
+        A second, different one is drawn by itself, under a number.
+        """
+        masks = [input_.source for input_ in self.trace.inputs.values() if isinstance(input_.source, MaskInput)]
+        slot = f"{view.name}/{place}"
+        same_place = [source for source in masks if source.slot == slot or source.slot.startswith(f"{slot} ")]
+        equal = (mask, shape.grid, shape.stride)
+        known = next((source for source in same_place if (source.mask, source.grid, source.stride) == equal), None)
+        if known is None:
+            slot += f" {len(same_place) + 1}" if same_place else ""
+            name = f"{view.identifier}_mask{len(masks) or ''}"
+            known = MaskInput(name, view.name, mask, shape.grid, shape.stride, slot, ())
+        if objective not in known.objectives:
+            known = replace(known, objectives=(*known.objectives, objective))
+        value = self.trace.input(known, Type("bool", ("B", shape.grid.tokens)))
+        self.trace.inputs[known.name] = Input(known, value)  # of one objective more than before
+        return value
 
     def field(self, data: AnyData, field: str, by: EncoderDeclaration | None = None) -> Value:
         """The values of a field as its modality collates them, of the samples that have it.
@@ -65,11 +79,18 @@ class PartsBuilder:
             assert by is not None
             name = f"{name}_{by.name}"
         source = FieldInput(name, data.name, field, modality, by.name if by else None)
-        return self.trace.input(source, Type(modality.dtype, (_rows_having(data, field), *modality.dimensions(word))))
+        return self.trace.input(
+            source, Type(modality.dtype, (self._rows_having(data, field), *modality.dimensions(word)))
+        )
+
+    def _rows_having(self, data: AnyData, field: str) -> str:
+        if self.every_field or not isinstance(data, Mixture):
+            return "B"
+        return batch_dimension(data.pattern.share([source.name for source in data.having(field)]))
 
     def having(self, value: Value, data: AnyData, field: str) -> Value:
         """The rows of `value` [B, ...] whose samples have a field."""
-        if data.is_whole(field) or not isinstance(data, Mixture):
+        if self.every_field or data.is_whole(field) or not isinstance(data, Mixture):
             return value
         pattern = data.pattern
         which = ranges_text(pattern.chosen([source.name for source in data.having(field)]))
@@ -127,12 +148,6 @@ class PartsBuilder:
         if word.projector is not None:
             widths = {"input_width": shape.width, "output_width": word.projected_width()}
             self.trace.module("projectors", encoder.name, word.projector, encoder.span, **widths, **_origin(encoder))
-
-
-def _rows_having(data: AnyData, field: str) -> str:
-    if not isinstance(data, Mixture):
-        return "B"
-    return batch_dimension(data.pattern.share([source.name for source in data.having(field)]))
 
 
 def image_encoder(encoder: EncoderDeclaration) -> ImageEncoder:

@@ -33,7 +33,11 @@ class GeometryInput:
 
 @dataclass(frozen=True, slots=True)
 class MaskInput:
-    """bool [B, L], True = hidden from the encoder, on its dense grid, row-major. `slot` is the slot of its Draws."""
+    """bool [B, L], True = hidden from the encoder, on its dense grid, row-major.
+
+    `slot` is the slot of its Draws: where it stands in the recipe, never how it is written. `objectives` name those
+    whose input it hides.
+    """
 
     name: str
     view: str
@@ -41,6 +45,7 @@ class MaskInput:
     grid: Grid
     stride: int
     slot: str
+    objectives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import number_text, string_text
 from m3i_dsl.vocabulary.word import Kind, Word
 
-VERSION = 2
+VERSION = 3
 
 KIND_OF_SECTION: Mapping[Section, Kind] = {
     "encoders": "encoder",
@@ -90,6 +90,8 @@ def _input_fields(source: BatchInput) -> str:
             continue
         if isinstance(value, Grid):
             parts.append(f"rows: {value.rows}, columns: {value.columns}")
+        elif isinstance(value, tuple):
+            parts.append(f"{field.name}: {_attribute(' '.join(value))}")
         elif isinstance(value, Word):
             parts.append(f"{field.name}: {value.text()}")
         else:
@@ -182,7 +184,8 @@ class _Reader:
             assert isinstance(mask, Mask)
             plain = {key: self._attribute(value) for key, value in given.items()}
             grid = Grid(int(plain["rows"]), int(plain["columns"]))
-            return MaskInput(name, str(plain["view"]), mask, grid, int(plain["stride"]), str(plain["slot"]))
+            objectives = tuple(str(plain["objectives"]).split())
+            return MaskInput(name, str(plain["view"]), mask, grid, int(plain["stride"]), str(plain["slot"]), objectives)
         plain = {key: str(self._attribute(value)) for key, value in given.items()}
         class_ = _INPUTS.get(kind) or self._fail(span, f"unknown kind of input `{kind}`")
         return class_(name, **plain)  # type: ignore[arg-type]  # every remaining class has text fields only

@@ -11,11 +11,11 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 
 from m3i_dsl.ir.graph import Equation, Graph, Place, Value
 from m3i_dsl.ir.operations import OPERATIONS
-from m3i_dsl.lower.parts import Parts, attribute_name
+from m3i_dsl.lower.parts import attribute_name
 from m3i_dsl.modules import features, normalize, penalties, pixels, rows, tokens
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -44,8 +44,10 @@ _NORMALIZATIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def to_fx(graph: Graph, parts: Parts) -> tuple[fx.GraphModule, dict[str, str]]:
-    """The GraphModule of `graph` over `parts`, and the IR value that each node computes, by the names of both."""
+def to_fx(graph: Graph, parts: nn.Module) -> tuple[fx.GraphModule, dict[str, str]]:
+    """The GraphModule of `graph` over `parts`, those of `build_parts` or another GraphModule; and the IR value that
+    each node computes, by the names of both.
+    """
     lowering = _Lowering(graph)
     for equation in graph.equations:
         lowering.equation(equation)

@@ -14,12 +14,12 @@ def sizes_differ(objective: Objective, target: Target) -> bool:
     encoder = objective.encoder.image
     shape = encoder.shape()
     views = [reference.view for reference in target.data if reference.view is not None]
-    return any(not _accepted(encoder, reference.view, objective) for reference in objective.inputs) or any(
+    return any(not accepted(encoder, reference.view, objective) for reference in objective.inputs) or any(
         side % shape.stride for view in views for side in view.size
     )
 
 
-def _accepted(encoder: ImageEncoder, view: View, objective: Objective) -> bool:
+def accepted(encoder: ImageEncoder, view: View, objective: Objective) -> bool:
     """Whether the encoder takes the view: of its own size, or among several inputs of any that it can."""
     if view.size == encoder.shape().image or not objective.several:
         return view.size == encoder.shape().image

@@ -72,9 +72,9 @@ def _objective(objective: Objective) -> Iterator[Default]:
     where = f"objective {objective.name}"
     if objective.mix is not None:
         yield from _arguments(where, objective.mix)
-    mask, shown = objective.mask, objective.inputs[0]
-    if mask is not None:
-        yield from _setting(where, "by", mask.span != shown.span, mask, "SiameseIM")
+    for shown in objective.inputs:
+        if shown.mask is not None and (shown.view.place is None or shown.view.place.index == 0):
+            yield from _setting(where, "by", shown.mask.span != shown.span, shown.mask, "SiameseIM")
     for target in objective.targets:
         yield from _target(target)
     yield from _setting(where, "weighting", "weighting" in objective.settings, objective.weighting, OURS)

@@ -363,10 +363,14 @@ class Objective:
             return (self.input_of(reference.which),)
         return tuple(shown for shown in self.inputs if shown.view is not reference.view)
 
+    def hides(self, shown: InputReference) -> Placed[MaskWord] | Placed[PatchMix] | None:
+        """What keeps tokens of an input from the encoder: the mix, or the input's own mask."""
+        return shown.mask if self.mix is None else self.mix
+
     @property
-    def mask(self) -> Placed[MaskWord] | None:
-        """The mask of a single input."""
-        return self.inputs[0].mask if self.mix is None else None
+    def masked(self) -> bool:
+        """Whether tokens of some input are hidden."""
+        return any(self.hides(shown) is not None for shown in self.inputs)
 
     def input_of(self, which: Which | None) -> InputReference:
         """The input that shows the `which` image (the only one without a mix)."""

@@ -74,7 +74,7 @@ def inputs_of(setting: ast.Setting, scope: Scope) -> tuple[tuple[InputReference,
 
 
 def _check_several(inputs: tuple[InputReference, ...], scope: Scope) -> None:
-    """Several inputs are whole views of the same data, each named once."""
+    """Several inputs are views of the same data, each named once."""
     for index, reference in enumerate(inputs[1:], start=1):
         if any(earlier.view is reference.view for earlier in inputs[:index]):
             first = next(Label(i.span, "first named here") for i in inputs if i.view is reference.view)
@@ -89,11 +89,6 @@ def _check_several(inputs: tuple[InputReference, ...], scope: Scope) -> None:
             secondary = (Label(inputs[0].span, "the first input"),)
             helps = ("several inputs are of the same image",)
             scope.fail(error("M3I0211", message, reference.span, secondary=secondary, helps=helps))
-    masked = next((reference for reference in inputs if reference.masked), None)
-    if masked is not None and len(inputs) > 1:
-        message = f"{len(inputs)} views are the input, and one of several is not masked"
-        helps = ("mask a single input", "or leave `masked` out")
-        scope.fail(error("M3I0321", message, masked.span, helps=helps))
 
 
 def _mixed_inputs(value: ast.Term, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[PatchMix]]:

@@ -136,7 +136,8 @@ def _objective(objective: Objective) -> Iterator[str]:
 
 def _input(objective: Objective) -> str:
     if objective.several:
-        return ", ".join(names_of(reference.view for reference in objective.inputs))
+        runs = itertools.groupby(objective.inputs, key=_masking)
+        return ", ".join(f"{before}{name}{by}" for (before, by), run in runs for name in names_of(r.view for r in run))
     if objective.mix is None:
         return _input_reference(objective.inputs[0])
     inputs = ", ".join(_input_reference(reference) for reference in objective.inputs)
@@ -149,12 +150,15 @@ def _arguments(placed: Placed[Word]) -> str:
 
 
 def _input_reference(reference: InputReference) -> str:
-    text = f"{'masked ' if reference.masked else ''}{reference.view.name}"
-    if reference.which is not None:
-        text += f" of {reference.which}"
-    if reference.mask is not None:
-        text += f" by {reference.mask.word.text()}"
-    return text
+    before, by = _masking(reference)
+    of = "" if reference.which is None else f" of {reference.which}"
+    return f"{before}{reference.view.name}{of}{by}"
+
+
+def _masking(reference: InputReference) -> tuple[str, str]:
+    """What stands before and after the name of an input that is masked."""
+    by = "" if reference.mask is None else f" by {reference.mask.word.text()}"
+    return ("masked " if reference.masked else ""), by
 
 
 def _target(target: Target) -> Iterator[str]:

@@ -6,6 +6,7 @@ own; a combination that the paper's table has is recognised (`ROWS`).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import astuple, dataclass
 
 from m3i_dsl.semantics.program import Objective, Program, Target, TargetReference
@@ -63,7 +64,10 @@ def row_of(objective: Objective, target: Target) -> Row:
 
 def _input_data(objective: Objective) -> str:
     if objective.several:
-        return ", ".join(names_of(reference.view for reference in objective.inputs))
+        runs = itertools.groupby(objective.inputs, key=lambda reference: reference.masked)
+        return ", ".join(
+            f"{'masked ' if masked else ''}{name}" for masked, run in runs for name in names_of(r.view for r in run)
+        )
     cells = [f"{'masked ' if r.masked else ''}{r.view.name}" for r in objective.inputs]
     return cells[0] if objective.mix is None else f"mix({', '.join(cells)})"
 
@@ -110,7 +114,7 @@ def is_known(objective: Objective, target: Target) -> bool:
     """Whether the combination of a target is in a row of the table, whatever its views are called."""
     row = row_of(objective, target)
     same = all(r.view is None or any(i.view is r.view for i in objective.predictors_of(r)) for r in target.data)
-    masked = objective.mask is not None or objective.mix is not None
+    masked = objective.masked
     # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
     regularization = row.regularization.removeprefix("stop gradient + ")
     shape = (row.target_representation, regularization, row.distribution)

@@ -22,7 +22,7 @@ from m3i_dsl.passes.visible_patches import visible_patches
 
 VIT = 'timm(model: "vit_tiny_patch16_224", image: 32px, patch: 8px, width: 36, depth: 2, heads: 3{more})'
 SHAPE = "{width: 36, prefix: 1, rows: 4, columns: 4, of: none, moves: trained, weights: none}"
-HEADER = f"""ir 2
+HEADER = f"""ir 3
 recipe r
 module encoders.image = {VIT.format(more="")} {SHAPE}  # r.m3i:1:1
 module encoders.noisy = {VIT.format(more=", drop_path: 10%")} {SHAPE}  # r.m3i:1:1
@@ -42,7 +42,7 @@ input %c: f32[B, 17, 36] = view(view: c)
 input %d: f32[B, 17, 36] = view(view: d)
 input %g: f32[B, 6] = geometry(view: a)
 input %h: f32[B, 6] = geometry(view: b)
-input %m: bool[B, 16] = mask(view: a, mask: random(50%), rows: 4, columns: 4, stride: 8, slot: "s")
+input %m: bool[B, 16] = mask(view: a, mask: random(50%), rows: 4, columns: 4, stride: 8, slot: "s", objectives: r)
 """
 AT = "prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, count: 16, needed: false, shared: false"
 ENCODE = "{module: image, tokens: all, visible: 16, taps: 0, embed: all}"

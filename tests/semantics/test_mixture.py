@@ -69,10 +69,9 @@ evaluate {
 EQUATIONS = """\
 %0: f32[B, 17, 36] = encode(%view1, none, none) {module: image, tokens: all, visible: 16, taps: 0, embed: all}
 %1: f32[3B/4, 36] = encode_text(%all_text) {module: words}
-%2: f32[3B/4, 36] = embed(%1) {module: o_caption}
+%2: f32[3B/4, 36] = represent(%1) {module: o_caption, tokens: 0}
 %3: f32[3B/4, 17, 36] = rows(%0) {period: 8, which: "0:6"}
-%4: f32[3B/4, 36] = predict(%3, none, none, none, none, none) \
-{module: o_caption, form: pooled, needed: false, shared: false}
+%4: f32[3B/4, 36] = predict_pooled(%3, none) {module: o_caption, prefix: 1}
 """
 """Where the graph begins: the image encoder sees all rows, the text encoder those with a text."""
 

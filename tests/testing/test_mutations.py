@@ -120,6 +120,14 @@ def test_an_inverted_mask_leaks(text: str) -> None:
     assert "not the one that the recipe defines" in failure(case, "fused").message
 
 
+def test_a_mask_of_one_of_several_inputs_leaks() -> None:
+    text = HALF.replace("masked view1 by random(50%)", "view2, masked view1 by random(50%)")
+    text = text.replace("heads: 3", "heads: 3, position: relative").replace("data           view1", "data view1, view2")
+    passes(case_of(program(text)), "leak")
+    leak = failure(case_of(program(text), edit=inverted_masks), "leak")
+    assert "hidden pixels of `view1`" in leak.message
+
+
 def test_a_mix_that_is_not_made_leaks() -> None:
     case = case_of(program_named("m3i"), edit=without("blend"))
     assert "hidden pixels" in failure(case, "leak").message

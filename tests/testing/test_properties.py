@@ -39,7 +39,7 @@ def test_every_recipe_has_every_property(name: str) -> None:
     left_out = {found.name: found for found in outcomes if found.status == "not applicable"}
     assert left_out.keys() <= {"leak", "accumulation"}
     assert all(found.message for found in outcomes)
-    masked = any(o.mix is not None or o.mask is not None for o in program_named(name).objectives)
+    masked = any(o.masked for o in program_named(name).objectives)
     assert ("leak" in left_out) == (not masked)
     assert ("accumulation" in left_out) == (name in COUPLED)
 

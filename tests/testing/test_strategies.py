@@ -33,7 +33,7 @@ def test_a_mask_fits_its_grid(mask: str, times: int) -> None:
         .replace("batch     128", f"batch {times * 2}")
     )
     (objective,) = checked(recipe).objectives
-    assert objective.mask is not None
+    assert objective.inputs[0].mask is not None
 
 
 @settings(max_examples=30)

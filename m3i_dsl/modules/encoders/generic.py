@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from m3i_dsl.modules.encoders.masking import TokenMode, cover_nchw, mask_token, only_masking
+from m3i_dsl.modules.encoders.masking import TokenMode, cover_nchw, grid_of, mask_token, only_masking
 from m3i_dsl.vocabulary.encoders.catalogue import Layout
 from m3i_dsl.vocabulary.kinds import FeatureShape
 
@@ -35,7 +35,7 @@ class GenericEncoder(nn.Module):
         isolate: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         only_masking(hidden, tokens, isolate)
-        image = cover_nchw(image, hidden, self.shape.grid, self.mask_token)
+        image = cover_nchw(image, hidden, grid_of(image, self.shape), self.mask_token)
         x = cast(Tensor, cast(Any, self.model).forward_features(image))
         match self.layout:
             case "tokens":

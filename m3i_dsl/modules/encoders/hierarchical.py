@@ -14,7 +14,7 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor, nn
 
-from m3i_dsl.modules.encoders.masking import TokenMode, cover_nchw, cover_nhwc, mask_token, only_masking
+from m3i_dsl.modules.encoders.masking import TokenMode, cover_nchw, cover_nhwc, grid_of, mask_token, only_masking
 from m3i_dsl.vocabulary.kinds import FeatureShape
 
 
@@ -38,7 +38,7 @@ class SwinEncoder(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         only_masking(hidden, tokens, isolate)
         model = cast(Any, self.model)
-        x = cover_nhwc(model.patch_embed(image), hidden, self.shape.grid, self.mask_token)
+        x = cover_nhwc(model.patch_embed(image), hidden, grid_of(image, self.shape), self.mask_token)
         for stage in model.layers[:-1]:
             x = stage(x)
         x, outputs = _last_stage(model.layers[-1], x, taps)
@@ -66,7 +66,7 @@ class ConvNextEncoder(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         only_masking(hidden, tokens, isolate)
         model = cast(Any, self.model)
-        x = cover_nchw(model.stem(image), hidden, self.shape.grid, self.mask_token)
+        x = cover_nchw(model.stem(image), hidden, grid_of(image, self.shape), self.mask_token)
         for stage in model.stages[:-1]:
             x = stage(x)
         x, outputs = _last_stage(model.stages[-1], x, taps)

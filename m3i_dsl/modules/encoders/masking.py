@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from m3i_dsl.modules.tokens import upsample
-from m3i_dsl.vocabulary.kinds import Grid
+from m3i_dsl.vocabulary.kinds import FeatureShape, Grid
 
 TokenMode = Literal["all", "drop", "mask"]
 
@@ -36,6 +36,14 @@ def cover_nchw(x: Tensor, hidden: Tensor | None, grid: Grid, token: nn.Parameter
         return x
     mask = upsample(hidden, grid.rows, grid.columns, x.shape[2], x.shape[3])
     return torch.where(mask, _given(token).to(x.dtype)[:, None, None], x)
+
+
+def grid_of(image: Tensor, shape: FeatureShape) -> Grid:
+    """The tokens of an image [B, 3, H, W], of the model's own size or another."""
+    height, width = image.shape[-2], image.shape[-1]
+    if (height, width) == shape.image:
+        return shape.grid
+    return Grid(height // shape.stride, width // shape.stride)
 
 
 def only_masking(hidden: Tensor | None, tokens: TokenMode, isolate: Tensor | None) -> None:

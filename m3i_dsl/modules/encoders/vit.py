@@ -16,7 +16,7 @@ from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from m3i_dsl.modules.encoders.masking import TokenMode, mask_token
+from m3i_dsl.modules.encoders.masking import TokenMode, grid_of, mask_token
 from m3i_dsl.modules.encoders.packed import make_packable, pack, packable, unpack
 from m3i_dsl.modules.positions import resampled, sincos_2d
 from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
@@ -85,8 +85,9 @@ class VitEncoder(nn.Module):
 
     def _placed(self, x: Tensor, image: Tensor) -> Tensor:
         """[B, P + L, D]: the patches x [B, L, D] of an image with positions and prefix tokens."""
-        size = image.shape[-2], image.shape[-1]
-        return cast(Tensor, cast(Any, self.model)._pos_embed(x)) if size == self.shape.image else self._resized(x, size)
+        if (image.shape[-2], image.shape[-1]) == self.shape.image:
+            return cast(Tensor, cast(Any, self.model)._pos_embed(x))
+        return self._resized(x, grid_of(image, self.shape))
 
     def _blocks(self, x: Tensor, taps: int, mask: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
         model = self.model
@@ -106,7 +107,7 @@ class VitEncoder(nn.Module):
         timm.layers.PatchEmbed), so it is applied to the chosen patches only.
         """
         model: Any = self.model
-        grid, stem = self.shape.grid, model.patch_embed
+        grid, stem = grid_of(image, self.shape), model.patch_embed
         if not isinstance(stem, PatchEmbed):
             raise ValueError(f"the patch embedding {type(stem).__name__} is not one map of each patch")
         chosen = chosen_positions(which, count)
@@ -116,21 +117,26 @@ class VitEncoder(nn.Module):
         x = stem.norm(F.linear(patches, stem.proj.weight.flatten(1), stem.proj.bias))
         first = [token.expand(len(x), -1, -1) for token in (model.cls_token, model.reg_token) if token is not None]
         if model.pos_embed is not None:
-            prefix, table = model.pos_embed[0].split([model.pos_embed.shape[1] - grid.tokens, grid.tokens])
+            prefix, table = self._positions(grid)
             x = x + F.embedding(chosen, table)
             if len(prefix):
                 first = [torch.cat(first, dim=1) + prefix]
         return cast(Tensor, model.pos_drop(torch.cat([*first, x], dim=1)))
 
-    def _resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """[B, P + N, D]: patches [B, N, D] of images of another `size`, with positions and prefix tokens."""
+    def _positions(self, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The position embedding of prefix tokens [P or 0, D], and that of the tokens of a grid, resampled to it."""
+        model: Any = self.model
+        own = self.shape.grid
+        prefix, table = model.pos_embed[0].split([model.pos_embed.shape[1] - own.tokens, own.tokens])
+        return prefix, table if grid == own else resampled(table, own, grid)
+
+    def _resized(self, x: Tensor, grid: Grid) -> Tensor:
+        """[B, P + N, D]: patches [B, N, D] of images of another `grid`, with positions and prefix tokens."""
         model: Any = self.model
         first = [token.expand(len(x), -1, -1) for token in (model.cls_token, model.reg_token) if token is not None]
         if model.pos_embed is not None:
-            grid = self.shape.grid
-            prefix, table = model.pos_embed[0].split([model.pos_embed.shape[1] - grid.tokens, grid.tokens])
-            to = Grid(size[0] // self.shape.stride, size[1] // self.shape.stride)
-            x = x + resampled(table, grid, to)
+            prefix, table = self._positions(grid)
+            x = x + table
             if len(prefix):
                 first = [torch.cat(first, dim=1) + prefix]
         return cast(Tensor, model.pos_drop(torch.cat([*first, x], dim=1)))

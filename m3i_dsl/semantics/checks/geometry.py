@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.geometry import sizes_differ, target_grid
+from m3i_dsl.semantics.geometry import accepted, sizes_differ, target_grid
 from m3i_dsl.semantics.program import (
     EncoderDeclaration,
     InputReference,
@@ -46,12 +46,14 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
         yield from _input_fits(reference.view, encoder, reference.span, objective)
     if objective.symmetric and not objective.several:
         yield from _symmetric(objective)
-    mask = objective.mask
-    if mask is not None:
-        yield from _mask(mask, mask.word, encoder, drops=mask.word.tokens == "drop")
+    for shown in objective.inputs:
+        first = shown.view.place is None or shown.view.place.index == 0  # said once for a list
+        if shown.mask is not None and first and accepted(encoder.image, shown.view, objective):
+            mask, shape = shown.mask, encoder.image.shape_at(shown.view.size)
+            yield from _mask(mask, mask.word, encoder, shape, drops=mask.word.tokens == "drop")
     mix = objective.mix
     if mix is not None:
-        yield from _mask(mix, mix.word.by, encoder, drops=False, outer="by")
+        yield from _mask(mix, mix.word.by, encoder, encoder.image.shape(), drops=False, outer="by")
         word = encoder.image
         if mix.word.attention == "isolated" and not word.isolates():
             message = f"`{encoder.name}` cannot keep attention within each image of a mix"
@@ -100,15 +102,22 @@ def _view_fits(view: View, encoder: EncoderDeclaration, span: Span) -> Iterator[
 
 
 def _mask(
-    placed: Placed[Any], mask: Mask, encoder: EncoderDeclaration, *, drops: bool, outer: str | None = None
+    placed: Placed[Any],
+    mask: Mask,
+    encoder: EncoderDeclaration,
+    shape: FeatureShape,
+    *,
+    drops: bool,
+    outer: str | None = None,
 ) -> Iterator[Diagnostic]:
-    """`outer` is the argument of `placed` that holds the mask, if it is not `placed` itself."""
+    """`shape` is that of the masked view's features; `outer` the argument of `placed` that holds the mask, if it is not
+    `placed` itself.
+    """
     word = encoder.image
     if drops and not word.drops_tokens():
         message = f"`{encoder.name}` cannot drop tokens"
         place = placed.argument("tokens")
         yield _about_encoder("M3I0216", message, place, encoder, "write `tokens: mask` in the mask")
-    shape = word.shape()
     try:
         hidden = mask.hidden(shape.grid, shape.stride)
     except WordError as fault:
@@ -174,8 +183,8 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             helps = (f"choose sizes that are multiples of {shape.stride}px",)
             yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
         if representation.has_grid and not sizes_differ(objective, target):
-            for shown in objective.predictors_of(reference)[:1]:  # of several, none is of the target's own view
-                yield from _placed(objective, target, reference, shown)
+            found = (list(_placed(objective, target, reference, shown)) for shown in objective.predictors_of(reference))
+            yield from next(filter(None, found), [])
     if representation.blocks() > 1 and target.encoder is not None:
         depth = shape_of(target.encoder).depth
         if representation.blocks() > max(1, depth):
@@ -200,10 +209,11 @@ def _placed(
     same_view = view is shown.view
     word = target.representation.word
     matches = word.matches()
-    masked = objective.mask is not None or objective.mix is not None
-    dropped = objective.mix is not None or (objective.mask is not None and objective.mask.word.tokens == "drop")
-    input_grid, wanted_grid = shape_of(objective.encoder).grid, target_grid(objective, target)
-    if target.distribution.word.hidden_only() and not (masked and same_view):
+    masking = objective.hides(shown)
+    dropped = objective.mix is not None or (shown.mask is not None and shown.mask.word.tokens == "drop")
+    input_grid = objective.encoder.image.shape_at(shown.view.size).grid
+    wanted_grid = target_grid(objective, target, view)
+    if target.distribution.word.hidden_only() and not (masking is not None and same_view):
         yield error(
             "M3I0217",
             "`tokens: hidden` needs a masked input of the view that is predicted",
@@ -222,7 +232,6 @@ def _placed(
     if matches or predictor.word.pools:  # one vector for a dense target is reported in checks/shapes.py
         return
     if not predictor.word.queries and dropped:
-        masking = objective.mask if objective.mask is not None else objective.mix
         assert masking is not None
         helps = ("use `predictor decoder`",)
         if objective.mix is None:

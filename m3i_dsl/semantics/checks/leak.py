@@ -11,14 +11,14 @@ from m3i_dsl.semantics.program import Program
 
 def check_leak(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
-        masked = objective.mask is not None or objective.mix is not None
         for target in objective.targets:
             if target.encoder is not objective.encoder:
                 continue
             for reference in target.data:
-                if all(reference.view is not shown.view for shown in objective.predictors_of(reference)):
+                shown = next((i for i in objective.predictors_of(reference) if i.view is reference.view), None)
+                if shown is None:
                     continue
-                if not masked:
+                if objective.hides(shown) is None:
                     yield error(
                         "M3I0309",
                         "the input contains its target: same encoder, same view, nothing masked",

@@ -70,15 +70,16 @@ def _same_view_contrast(objective: Objective) -> Iterator[Diagnostic]:
 
 def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[TargetReference, Placed[Regularization]]]:
     negatives = [placed for placed in target.regularizations if placed.word.candidates == SAMPLES]
-    if not negatives or objective.mask is not None or objective.mix is not None:
+    if not negatives:
         return
     for reference in target.data:
-        if any(reference.view is shown.view for shown in objective.predictors_of(reference)):
+        shown = (each for each in objective.predictors_of(reference) if each.view is reference.view)
+        if any(objective.hides(each) is None for each in shown):
             yield reference, negatives[0]
 
 
 def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
-    mask = objective.mask
+    mask = next((shown.mask for shown in objective.inputs if shown.mask is not None), None)
     if mask is None or any(target.representation.word.reads.views for target in objective.targets):
         return
     yield error(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, Severity, error
-from m3i_dsl.semantics.geometry import sizes_differ
 from m3i_dsl.semantics.program import Objective, Program, Target
 
 
@@ -41,13 +40,6 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             secondary = (Label(objective.settings["input"], f"{len(objective.inputs)} views are the input"),)
             helps = ("leave `queue` out: the other targets of the batch are the negatives",)
             yield error("M3I0321", message, placed.argument("queue"), secondary=secondary, helps=helps)
-    word = objective.encoder.image
-    other = next((shown for shown in objective.inputs if shown.view.size != word.shape().image), None)
-    if target.representation.word.has_grid and other is not None and not sizes_differ(objective, target):
-        message = f"`{target.predictor.word.name}` predicts a dense target from one grid, and the inputs have several"
-        secondary = (Label(other.span, f"`{other.view.name}` is {other.view.size[0]}x{other.view.size[1]} px"),)
-        helps = ("predict a `global feature`", "or give all inputs the size of the encoder")
-        yield error("M3I0321", message, target.representation.span, secondary=secondary, helps=helps)
 
 
 def _predicts_nothing(objective: Objective) -> Iterator[Diagnostic]:

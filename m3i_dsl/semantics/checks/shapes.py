@@ -47,11 +47,17 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     if sizes_differ(objective, target):  # checks/geometry.py reports it; grids cannot be compared then
         return
     try:
-        predictor.word.check(
-            PredictorCall(input_width=given, output_width=wanted, input_grid=shape.grid, target_grid=grid)
-        )
+        for input_grid, wanted_grid in dict.fromkeys(_grids(objective, target)):
+            predictor.word.check(PredictorCall(given, wanted, input_grid, wanted_grid))
     except WordError as fault:
         yield word_fault(predictor, fault)
+
+
+def _grids(objective: Objective, target: Target) -> Iterator[tuple[Grid, Grid | None]]:
+    """Of the input and of the target, for each prediction."""
+    for reference in target.data:
+        for shown in objective.predictors_of(reference):
+            yield objective.encoder.image.shape_at(shown.view.size).grid, target_grid(objective, target, reference.view)
 
 
 def _dimensions(grid: Grid | None, width: int) -> str:

@@ -26,53 +26,54 @@ from m3i_dsl.vocabulary.kinds import ImageEncoder
 
 @dataclass(frozen=True)
 class _Hidden:
-    """Pixels [B, 1, H, W] of an input that z_x must not depend on, True where hidden."""
+    """Pixels [B, 1, H, W] of an input that the output `z_x` must not depend on, True where hidden."""
 
     view: str
     pixels: Tensor
     span: Span
+    z_x: str
 
 
 def _check(case: Case) -> str:
     executable = case.copy()
     batch = case.batch()
-    views = {i.name: batch[i.name].requires_grad_() for i in executable.inputs if isinstance(i, ViewInput)}
+    views = {i.view: batch[i.name].requires_grad_() for i in executable.inputs if isinstance(i, ViewInput)}
     captured = Captured(executable, batch)
     tested = 0
     for objective in case.program.objectives:
         masked = list(_masked(objective, executable, batch))
         if not masked:
             continue
-        z_x = captured.output(f"representations/{objective.name}/input")
-        gradients = gradients_of(z_x[::2] if objective.mix is not None and _by_rows(objective) else z_x, views)
-        tested += sum(_require_no_leak(objective, hidden, gradients[hidden.view]) for hidden in masked)
-        if not any(_reaches(gradients[hidden.view], ~hidden.pixels) for hidden in masked):
-            raise Failed(f"the input representation of `{objective.name}` depends on no visible pixel", objective.span)
+        for name in dict.fromkeys(hidden.z_x for hidden in masked):
+            z_x, of_it = captured.output(name), [hidden for hidden in masked if hidden.z_x == name]
+            gradients = gradients_of(z_x[::2] if objective.mix is not None and _by_rows(objective) else z_x, views)
+            tested += sum(_require_no_leak(objective, hidden, gradients[hidden.view]) for hidden in of_it)
+            if not any(_reaches(gradients[hidden.view], ~hidden.pixels) for hidden in of_it):
+                message = f"the input representation of `{objective.name}` depends on no visible pixel"
+                raise Failed(message, objective.span)
     if not tested:
         raise NotApplicable("no input is masked or mixed")
     return f"the gradient is zero at {tested} hidden pixels"
 
 
 def _masked(objective: Objective, executable: Executable, batch: dict[str, Tensor]) -> Iterator[_Hidden]:
-    """What is hidden from z_x of an objective: by its mask, in either direction, or by its mix."""
-    inputs = [input_ for input_ in executable.inputs if isinstance(input_, MaskInput)]
-    if objective.mix is not None:
-        input_ = next(i for i in inputs if i.slot == f"{objective.name}/mix")
-        yield from _mixed(objective, objective.mix.span, input_, batch[input_.name])
-        return
-    mask = objective.mask
-    if mask is None:
-        return
-    views = {objective.inputs[0].view.name: objective.inputs[0].view}
-    if objective.symmetric:
-        views |= {r.view.name: r.view for t in objective.targets for r in t.data if r.view is not None}
-    for name, view in views.items():
-        for input_ in inputs:
-            if input_.slot == f"{name}/mask/{mask.word.text()}":
-                yield _Hidden(name, _pixels(input_, batch[input_.name], view.size), mask.span)
+    """What is hidden from z_x of an objective: by the masks of its inputs, in either direction, or by its mix."""
+    z_x = f"representations/{objective.name}/input"
+    for input_ in executable.inputs:
+        if not isinstance(input_, MaskInput) or objective.name not in input_.objectives:
+            continue
+        if objective.mix is not None:
+            yield from _mixed(objective, objective.mix.span, input_, batch[input_.name], z_x)
+            continue
+        # In the backward direction of a symmetric objective the mask is on the other view.
+        shown = next((i for i in objective.inputs if i.view.name == input_.view), objective.inputs[0])
+        span = objective.span if shown.mask is None else shown.mask.span
+        size = executable.program.views[input_.view].size
+        output = f"{z_x}/{input_.view}" if objective.several else z_x
+        yield _Hidden(input_.view, _pixels(input_, batch[input_.name], size), span, output)
 
 
-def _mixed(objective: Objective, span: Span, input_: MaskInput, hidden: Tensor) -> Iterator[_Hidden]:
+def _mixed(objective: Objective, span: Span, input_: MaskInput, hidden: Tensor, z_x: str) -> Iterator[_Hidden]:
     """What z_x in even rows does not see: of its own image what is hidden, of its partner's what is shown instead.
 
     Where samples are compared inside the encoder, all rows see the images of all; then an image is hidden where neither
@@ -82,16 +83,16 @@ def _mixed(objective: Objective, span: Span, input_: MaskInput, hidden: Tensor) 
     replaced, kept = hidden, partner(~hidden)
     if not _by_rows(objective):
         if first is second:
-            yield _Hidden(first.name, _pixels(input_, replaced & kept, first.size), span)
+            yield _Hidden(first.name, _pixels(input_, replaced & kept, first.size), span, z_x)
             return
     else:
         even = (torch.arange(len(hidden)) % 2 == 0)[:, None]
         if first is second:
-            yield _Hidden(first.name, _pixels(input_, torch.where(even, replaced, kept), first.size), span)
+            yield _Hidden(first.name, _pixels(input_, torch.where(even, replaced, kept), first.size), span, z_x)
             return
         replaced, kept = replaced | ~even, kept | even
-    yield _Hidden(first.name, _pixels(input_, replaced, first.size), span)
-    yield _Hidden(second.name, _pixels(input_, kept, second.size), span)
+    yield _Hidden(first.name, _pixels(input_, replaced, first.size), span, z_x)
+    yield _Hidden(second.name, _pixels(input_, kept, second.size), span, z_x)
 
 
 def _by_rows(objective: Objective) -> bool:

@@ -1,0 +1,48 @@
+"""A disagreement of the IR and torch on a shape is found, whatever dimension it is in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from m3i_dsl.ir.graph import Dimension, Equation, Type
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.lower.rehearsal import rehearse
+from m3i_dsl.lower.shapes import ShapeDisagreement, check_shapes
+from tests.testing.recipes import case_named
+
+
+def said(executable: Executable, operation: str, dimensions: tuple[Dimension, ...]) -> Executable:
+    """The executable whose IR says another type of the first result of an operation."""
+
+    def edited(equation: Equation) -> Equation:
+        if equation.operation != operation:
+            return equation
+        first, *others = equation.results
+        return replace(equation, results=(replace(first, type=Type("f32", dimensions)), *others))
+
+    graph = replace(executable.graph, equations=tuple(map(edited, executable.graph.equations)))
+    return replace(executable, graph=graph)
+
+
+@pytest.mark.parametrize(
+    ("operation", "right", "wrong"),
+    [
+        ("encode", ("B", 1 + 8, 24), [("2B", 9, 24), ("B", 10, 24), ("B", 9, 25), ("B", 9), ("B", 9, 24, 1)]),
+        ("predict_at", ("B", 8, 192), [("B", 16, 192), ("B", 8, 191)]),
+    ],
+)
+def test_another_type_is_a_disagreement(
+    operation: str, right: tuple[Dimension, ...], wrong: list[tuple[Dimension, ...]]
+) -> None:
+    executable = case_named("mae").copy(torch.float32)
+    rehearsal = rehearse(executable)
+    value = next(e.results[0] for e in executable.graph.equations if e.operation == operation)
+    right = value.type.dimensions
+    check_shapes(said(executable, operation, right), rehearsal, {})
+    for dimensions in wrong:
+        assert dimensions != right
+        with pytest.raises(ShapeDisagreement, match=f"%{value.name}: the IR says"):
+            check_shapes(said(executable, operation, dimensions), rehearsal, {})
