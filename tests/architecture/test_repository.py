@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from pathlib import Path
 
 from tests.architecture.code import ROOT, files, shown
 
@@ -58,6 +59,16 @@ def test_every_dependency_is_pinned() -> None:
     ]
     assert all(len(pin) == 2 for pin in pins), "constraints are exact"
     assert wanted <= {name for name, _ in pins}
+
+
+def test_every_folder_of_tests_is_explained() -> None:
+    named = re.findall(r"^\| `(\w+)/", (ROOT / "tests" / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in files() if _in_folder_of_tests(path)}
+    assert named == sorted(named) and set(named) == folders
+
+
+def _in_folder_of_tests(path: Path) -> bool:
+    return path.is_relative_to(ROOT / "tests") and path.parent != ROOT / "tests"
 
 
 def test_continuous_integration_runs_the_tests() -> None:

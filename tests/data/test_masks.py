@@ -91,6 +91,22 @@ def test_ten_percent_of_ten_is_one_in_spite_of_floats() -> None:
     assert RandomMask(0.9).hidden(Grid(2, 5), 16) == 9
 
 
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_a_hundred_cells_or_tokens_hide_exactly_the_percentage(percent: int) -> None:
+    """Floats are off on both sides: 100 * 0.07 is above 7, 100 * 0.29 below 29."""
+    grid = Grid(10, 10)
+    for mask in (RandomMask(percent / 100), BlocksMask(percent / 100, minimum=1), GridMask(percent / 100, cell=16)):
+        assert mask.hidden(grid, 16) == percent, mask.text()
+
+
+def test_counts_round_as_the_words_say() -> None:
+    grid = Grid(10, 10)
+    assert [GridMask(ratio, cell=16).hidden(grid, 16) for ratio in (0.071, 0.0799)] == [8, 8]  # up
+    assert [GridMask(ratio, cell=32).hidden(grid, 16) for ratio in (0.04, 0.041, 0.5)] == [4, 8, 52]  # of 25 cells
+    assert 100 * 0.145 < 14.5
+    assert [BlocksMask(ratio, minimum=1).hidden(grid, 16) for ratio in (0.144, 0.145, 0.155)] == [14, 15, 16]  # half up
+
+
 def test_random_hides_every_token_equally_often() -> None:
     hidden = RandomMask().sample(Draws(0, 0, np.arange(4000), "m"), Grid(4, 4), 16)
     assert abs(hidden.mean(axis=0) - 0.75).max() < 0.04

@@ -14,6 +14,7 @@ from m3i_dsl import driver
 from m3i_dsl.cli import eval as command
 from m3i_dsl.cli import export as export_command
 from m3i_dsl.cli.main import main
+from m3i_dsl.evaluation import trained_run
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.trained_run import TrainedRun
 from m3i_dsl.runtime.checkpoints.content import Content
@@ -117,6 +118,20 @@ def test_a_fault_is_a_message(words: list[str], run: TrainedRun, capsys: pytest.
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("error[M3I0760]: the recipe has no image encoder `nothing`")
+
+
+def test_splits_that_memory_does_not_hold_are_refused_with_the_limit_that_fits(
+    run: TrainedRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = 3 * 32 * 32 * 4
+    monkeypatch.setattr(trained_run, "LARGEST_SPLIT", 2 * 60 * image)
+    assert main(["eval"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("error[M3I0756]: the images to evaluate on would take")
+    assert "`--limit 60`" in shown.err
+    assert main(["eval", "--limit", "61"]) == 1
+    assert "M3I0756" in capsys.readouterr().err
+    assert main(["eval", "--limit", "60"]) == 0
 
 
 @pytest.mark.parametrize("words", [["eval", "--limit", "0"], ["export", "--format", "onnx"]])

@@ -86,6 +86,15 @@ def test_faults_are_shown_and_exit_with_1(folder: Path, capsys: pytest.CaptureFi
     assert not (folder / "runs/small-1").exists()
 
 
+def test_a_gpu_that_is_not_there_is_no_cpu(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["train", "--device", "cuda"]) == 1
+    assert "error[M3I0711]: there is no GPU that torch can use" in capsys.readouterr().err
+    assert not (folder / "runs").exists()
+
+
 def test_a_stale_artifact_is_refused_unless_allowed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "small.m3i").write_text(RECIPE.replace("1e-3", "1e-2"))
     assert train() == 1

@@ -193,8 +193,9 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             yield _about_encoder("M3I0203", message, place, target.encoder, f"write `layers: {max(1, depth)}` or fewer")
     pooled = target.predictor, objective.encoder, target.predictor.word.pooling()
     for placed, encoder, pooling in (pooled, (target.representation, target.encoder, representation.pooling())):
+        image = encoder.word.word.as_image() if encoder is not None else None
         pools = pooling == "class" and not representation.has_grid
-        if pools and encoder is not None and encoder.word.word.modality == "image" and shape_of(encoder).prefix == 0:
+        if encoder is not None and image is not None and pools and image.shape().prefix == 0:
             message = f"`{encoder.name}` has no class token to pool"
             yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")
 
