@@ -45,14 +45,25 @@ def main() -> int:
     return 2 if planting.reach.failed else int(bool(missed))
 
 
+OF_WORDS = {
+    "evaluators": "evaluation",
+    "masks": "data",
+    "mixes": "data",
+    "optimizers": "runtime/test_optimizers.py",
+    "schedules": "runtime/test_schedule.py",
+    "sources": "data",
+    "transforms": "data",
+}
+"""Where the words of a kind are tested; those of the other kinds are in `modules`."""
+
+
 def tests_of(files: list[Path]) -> list[Path]:
-    """The tests of the areas of files: those of texts, and the folder that is named after the part."""
-    found = [ROOT / "tests" / "ui", ROOT / "tests" / "semantics"]
+    """What is right and wrong in a recipe, and the tests of the parts that the files are of."""
+    found = ["ui", "semantics"]
     for path in files:
-        part = ROOT / "tests" / path.relative_to(ROOT / "m3i_dsl").parts[0]
-        if part.is_dir() and part not in found:
-            found.append(part)
-    return found
+        part, *rest = path.relative_to(ROOT / "m3i_dsl").parts
+        found.append(OF_WORDS.get(rest[0], "modules") if part == "vocabulary" else part)
+    return [ROOT / "tests" / name for name in dict.fromkeys(found) if (ROOT / "tests" / name).exists()]
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ class Planting:
 
 
 def forked(function: Callable[[], object], limit: float) -> object:
-    """What `function` returns, of JSON, in a process of its own; a text when that dies or takes over `limit` seconds."""
+    """What `function` returns, of JSON, in a process of its own; a text when that dies or takes `limit` seconds."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

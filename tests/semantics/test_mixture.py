@@ -144,7 +144,9 @@ def test_a_view_is_of_an_image_that_every_source_has(monkeypatch: pytest.MonkeyP
         return {"image": Image(), "depth" if self.caption else "category": Image() if self.caption else Category()}
 
     monkeypatch.setattr(Folder, "fields", fields)
-    assert "M3I0211" in codes(RECIPE.replace("of all.image", "of all.depth"))
+    found = check_file(SourceFile("mixed.m3i", RECIPE.replace("of all.image", "of all.depth"))).diagnostics
+    said = "a view is of every sample, but some of `all` have no `depth`"
+    assert [(d.code, d.span.text, d.message) for d in found if d.code == "M3I0211"] == [("M3I0211", "depth", said)]
 
 
 def test_a_field_is_of_one_sort(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,3 +116,10 @@ def test_a_fault_inside_a_value() -> None:
 def test_a_value_that_is_wrong_everywhere_is_reported_once() -> None:
     codes = [diagnostic.code for diagnostic in _checked(heads="0").diagnostics]
     assert codes == ["M3I0203", "M3I0203"], "as `heads`, and as `depth`, which names it: two arguments"
+
+
+def test_a_parameter_that_did_not_parse_is_not_missing() -> None:
+    text = RECIPE.replace("param warm    = 10%", "param warm    = = 10%")
+    values = {name: parse_value("5%", f"<--set {name}>") for name in ("warm", "cold")}
+    found = check_file(SourceFile("recipe.m3i", text), values).diagnostics
+    assert [d.message for d in found if d.code == "M3I0129"] == ["the recipe has no `param cold`"]

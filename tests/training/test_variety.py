@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
+from m3i_dsl import driver
 from m3i_dsl.cli.main import main
 
 VIT = 'timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 48, depth: 2, heads: 3)'
@@ -41,7 +46,7 @@ objective o {{
 train {{
   batch 8
   steps 4
-  optimizer adamw(lr: 1e-3)
+  optimizer adamw(lr: 1e-3, weight_decay: 0)
   {train}
 }}
 """
@@ -63,17 +68,44 @@ CATEGORY = _target("category", "category", "category embedding", "linear", "nega
 CAPTION = _target("caption", "text", "text embedding of words", "linear", "negative texts", "boltzmann")
 
 
-def _train(recipe: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@dataclass(frozen=True)
+class Trained:
+    """What a run has recorded of its steps, and its parameters before and after them."""
+
+    steps: list[dict[str, Any]]
+    before: dict[str, torch.Tensor]
+    after: dict[str, torch.Tensor]
+
+    def first(self, target: str) -> float:
+        return self.steps[0]["losses"][target]
+
+    def weighted(self) -> list[float]:
+        """The sum of the weighted losses of each step."""
+        return [sum(step["weights"][name] * loss for name, loss in step["losses"].items()) for step in self.steps]
+
+
+def _train(recipe: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Trained:
+    """Trains; every trained parameter has moved by its gradient, since nothing decays, and no other one has."""
     monkeypatch.chdir(folder)
     (folder / "recipe.m3i").write_text(recipe, encoding="utf-8")
     compiled = main(["compile", "recipe.m3i"])
     assert compiled == 0, capsys.readouterr().err
+    module = driver.load_artifact(Path("target/variety"))[1].module
     assert main(["train", "--device", "cpu", "--workers", "0", "--log-every", "1"]) == 0, capsys.readouterr().err
     run = Path(capsys.readouterr().out.splitlines()[-1])
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    losses = [event["loss"] for event in events if event["event"] == "step"]
-    assert len(losses) == 4
-    assert all(math.isfinite(loss) for loss in losses)
+    steps = [event for event in events if event["event"] == "step"]
+    assert len(steps) == 4 and all(math.isfinite(step["loss"]) for step in steps)
+    stored = {
+        name: value
+        for shard in run.glob("checkpoints/step-000004/*.safetensors")
+        for name, value in load_file(shard).items()
+    }
+    before = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    after = {name: stored[f"weights/{name}"] for name in before}
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    assert {name for name in before if not torch.equal(before[name], after[name])} == trained
+    return Trained(steps, before, after)
 
 
 BACKBONES = {
@@ -115,11 +147,38 @@ def test_weighting(
 ) -> None:
     masked = PIXELS.replace("linear", "decoder(layers: 1, heads: 3)")
     recipe = _recipe(input_="masked view1 by random(50%)", targets=masked + CATEGORY, weighting=weighting)
-    _train(recipe, tmp_path, monkeypatch, capsys)
+    trained = _train(recipe, tmp_path, monkeypatch, capsys)
+    weights = [list(step["weights"].values()) for step in trained.steps]
+    added = [0.0] * 4
+    match weighting:
+        case "fixed":
+            assert weights == [[1.0, 1.0]] * 4
+        case "likelihood":  # log sigma of each target, which makes its weight smaller while its loss is above it
+            added = [-0.5 * sum(map(math.log, np.divide(at, weights[0]))) for at in weights]
+            assert added == sorted(added) and added[0] == 0 < added[-1]
+        case "gradnorm":
+            assert [sum(at) for at in weights] == pytest.approx([2.0] * 4) and weights[0] != weights[-1]
+        case "lossnorm":
+            assert trained.weighted()[0] == pytest.approx(2.0) and weights[0] != weights[-1]
+        case _:
+            raise AssertionError(weighting)
+    assert [step["loss"] for step in trained.steps] == pytest.approx(np.add(trained.weighted(), added), abs=1e-5)
 
 
 def test_bf16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    _train(_recipe(targets=CATEGORY, train="precision bf16"), tmp_path, monkeypatch, capsys)
+    """It is fp32 to the digits that bf16 has, and not fp32."""
+    whole, half = (
+        _train(_recipe(targets=CATEGORY, train=f"precision {precision}"), folder, monkeypatch, capsys)
+        for precision, folder in (("fp32", _new(tmp_path / "fp32")), ("bf16", _new(tmp_path / "bf16")))
+    )
+    assert all(torch.equal(whole.before[name], half.before[name]) for name in whole.before)
+    assert half.first("o.category") == pytest.approx(whole.first("o.category"), rel=0.02)
+    assert half.first("o.category") != whole.first("o.category")
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _picture(seed: int) -> bytes:
@@ -181,7 +240,9 @@ def test_frozen_teacher_from_a_file(
     save_file(teacher.state_dict(), tmp_path / "teacher.safetensors")
     distilled = _target("feature", "view1", "dense feature of teacher", "linear", "stop gradient", "huber")
     encoders = f'encoder image = {VIT}\nencoder teacher = frozen of image("teacher.safetensors")'
-    _train(_recipe(encoders=encoders, targets=distilled), tmp_path, monkeypatch, capsys)
+    trained = _train(_recipe(encoders=encoders, targets=distilled), tmp_path, monkeypatch, capsys)
+    for name, value in teacher.state_dict().items():
+        assert torch.equal(trained.after[f"encoders.teacher.module.model.{name}"], value)
 
 
 def test_tokenizer_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,4 +253,5 @@ def test_tokenizer_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     text = 'encoder words = transformer(width: 32, layers: 1, heads: 2, tokenizer: file, file: "tokenizer.json")'
-    _train(_recipe(encoders=f"encoder image = {VIT}\n{text}", targets=CAPTION), tmp_path, monkeypatch, capsys)
+    trained = _train(_recipe(encoders=f"encoder image = {VIT}\n{text}", targets=CAPTION), tmp_path, monkeypatch, capsys)
+    assert trained.after["encoders.words.embedding.weight"].shape == (len(words) + 1, 32), "the words and padding"
