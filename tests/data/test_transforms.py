@@ -288,10 +288,6 @@ def test_a_view_ends_in_normalize() -> None:
 @pytest.mark.parametrize(
     ("word", "argument"),
     [
-        (Crop(size=8, scale=(1.0, 0.5)), "scale"),
-        (Crop(size=8, ratio=(1.3, 0.7)), "ratio"),
-        (Blur(sigma=(2.0, 0.1)), "sigma"),
-        (ThreeAugment(sigma=(2.0, 0.1)), "sigma"),
         (Normalize(mean=(0.5,)), "mean"),
         (Normalize(std=(0.5, 0.5)), "std"),
         (Normalize(std=(0.5, 0.5, 0.0)), "std"),

@@ -49,6 +49,8 @@ def test_shapes_follow_from_the_arguments(word: Timm, expected: FeatureShape) ->
         (Timm("vit_base_patch16_224", 224, stride=8), "stride", "ResNet or ConvNeXt"),
         (Timm("vit_base_patch16_224", 224, width=30, heads=4), "heads", "4 heads do not divide 30"),
         (Timm("vit_base_patch16_224", 224, width=18, heads=3, positions="sincos"), "positions", "multiple of 4"),
+        (Timm("bat_resnext26ts", 64), "image", "only takes images of 256px"),
+        (Timm("densenet121", 64, drop_path=0.1), "drop_path", "no stochastic depth"),
         (Timm("vit_base_patch16_224", 224, pretrained=True, depth=2), "pretrained", "only the model as it is"),
         (Timm("vit_base_patch16_224", 224, pretrained=True, weights="x"), "weights", "two sets of weights"),
     ],
@@ -57,6 +59,30 @@ def test_what_cannot_be_is_said_at_the_argument(word: Timm, argument: str, messa
     with pytest.raises(WordError, match=message) as caught:
         word.shape()
     assert caught.value.argument == argument
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        Timm("bat_resnext26ts", 256),
+        Timm("densenet121", 64),
+        Timm("convnext_tiny", 64, drop_path=0.1),
+        Timm("vit_base_patch16_224", 224, weights="x"),
+        Timm("swin_tiny_patch4_window7_224", 224, freeze_patch_embedding=True),
+        Timm("vit_base_patch16_224", 224, width=24, heads=3, positions="sincos"),
+        Timm("vit_base_patch16_224", 224, pretrained=True),
+    ],
+)
+def test_the_nearest_that_can_be(word: Timm) -> None:
+    assert word.shape().grid.tokens > 0
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 48)])
+def test_both_sides_of_another_size_are_whole_numbers_of_tokens(size: tuple[int, int]) -> None:
+    word = Timm("resnet18", 64)
+    with pytest.raises(WordError, match="no whole number of tokens of 32px"):
+        word.shape_at(size)
+    assert word.shape_at((96, 32)).grid == Grid(3, 1)
 
 
 def test_an_unknown_name_comes_with_near_ones() -> None:

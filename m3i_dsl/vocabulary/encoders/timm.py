@@ -84,7 +84,7 @@ class Timm(ImageEncoder):
                 help=f"use a multiple of {stride}px, or another `patch` if the model takes one",
             )
         width, heads = self.width or entry.width, self.heads or entry.heads
-        if entry.family == "vit" and heads and width % heads:
+        if heads and width % heads:
             raise WordError(
                 f"{heads} heads do not divide {width} channels", argument="heads" if self.heads else "width"
             )

@@ -53,8 +53,6 @@ class BlocksMask(Mask):
                 argument="minimum",
                 help=f"write `minimum: {max(1, count // 4)}`",
             )
-        if self.aspect[0] > self.aspect[1]:
-            raise WordError("`aspect` of `blocks` goes down", argument="aspect", help="write the smaller number first")
         return count
 
     def sample(self, draws: Draws, grid: Grid, stride: int) -> NDArray[np.bool_]:

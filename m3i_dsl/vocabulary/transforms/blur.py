@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Transform, ViewState, WordError
+from m3i_dsl.vocabulary.kinds import Transform, ViewState
 from m3i_dsl.vocabulary.values import Fraction, NumberRange
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -28,11 +28,6 @@ class Blur(Transform):
 
     sigma: NumberRange = argument((0.1, 2.0), doc="the range of the standard deviation", origin="SiameseIM", above=0)
     p: Fraction = argument(0.5, doc="how often", origin="SimCLR", minimum=0, maximum=1)
-
-    def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
-        if self.sigma[0] > self.sigma[1]:
-            raise WordError("`sigma` of `blur` goes down", argument="sigma", help="write the smaller number first")
-        return size
 
     def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
         from m3i_dsl.data.augment.rows import chosen, on_rows, per_row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import Transform, ViewState, WordError
+from m3i_dsl.vocabulary.kinds import Transform, ViewState
 from m3i_dsl.vocabulary.values import FractionRange, NumberRange, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -40,9 +40,6 @@ class Crop(Transform):
     )
 
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
-            if low > high:
-                raise WordError(f"`{name}` of `crop` goes down", argument=name, help="write the smaller number first")
         return self.size, self.size
 
     def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
