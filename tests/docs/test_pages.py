@@ -6,6 +6,7 @@ import glob
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,14 @@ import pytest
 from m3i_dsl.cli.main import COMMANDS, _parser
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse
+from tests.architecture.test_imports import ORDER
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "examples/README.md", "CHANGELOG.md", "tests/README.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "tests/README.md", "grammars/SPEC.md"),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
+)
+"""Every page of the repository."""
 
 
 def _blocks(page: str) -> Iterator[tuple[str, str]]:
@@ -63,7 +69,14 @@ def test_recipes_on_the_pages_parse() -> None:
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[line for _, line in LINES])
 def test_a_command_exists(page: str, line: str) -> None:
-    program, *words = shlex.split(line)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|")
+    lexer.whitespace_split = True
+    pipe = [list(part) for bar, part in groupby(lexer, "|".__eq__) if not bar]
+    for program, *words in pipe:
+        _check_program(page, program, words)
+
+
+def _check_program(page: str, program: str, words: list[str]) -> None:
     match program:
         case "m3ic":
             _check_m3ic(words)
@@ -72,17 +85,25 @@ def test_a_command_exists(page: str, line: str) -> None:
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
         case "python" | "pytest":
-            files = [word for word in words if "/" in word and not word.startswith("-")]
-            assert all((ROOT / file).exists() for file in files if "cifar10" not in file)
+            files = [word for word in words if word.endswith(".py") or word.startswith("tests/")]
+            assert all((ROOT / file).exists() for file in files)
+        case "jupyter" | "kubectl" | "sbatch" | "sed":
+            assert all((ROOT / word).exists() for word in words if word.startswith(("examples/", "recipes/")))
+        case "torchrun":
+            assert words[words.index("-m") + 1] == "m3i_dsl.train"
+            _check_m3ic(["train", *words[words.index("--") + 1 :]])
         case _:
             raise AssertionError(f"{page}: `{program}` is not known to this test")
 
 
 def _check_m3ic(words: list[str]) -> None:
-    """The command takes these arguments, and files that it names are there. In a sentence it may have no path."""
+    """The command takes these arguments, and files that it names are there."""
     assert words[0] in COMMANDS
-    expanded = [path for word in words for path in (sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word])]
-    assert any(_accepted(variant) for variant in (expanded, [*expanded, "a.m3i"])), f"m3ic {shlex.join(words)}"
+    expanded: list[str] = []
+    for word in words:
+        expanded += sorted(glob.glob(word, root_dir=ROOT)) if "*" in word and "(" not in word else [word]
+    # A command in a sentence may leave out its path, or the value of a flag that it is about.
+    assert any(_accepted([*expanded, *more]) for more in ([], ["a.m3i"], ["2"])), f"m3ic {shlex.join(words)}"
     for word in expanded:
         if word.endswith(".m3i") and not word.isupper() and "/" in word:
             assert (ROOT / word).is_file(), word
@@ -104,7 +125,22 @@ def test_links_lead_somewhere() -> None:
                 assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
 
 
-def test_paths_in_the_readme_exist() -> None:
+TOP = "m3i_dsl|recipes|grammars|examples|tests|docs|benchmarks"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_exist(page: str) -> None:
+    """Paths in backticks: from the top, from the package (`passes/pipeline.py`), or from the page's own folder."""
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    folders = "|".join(path.name for path in (ROOT / "m3i_dsl").iterdir() if path.is_dir())
+    for path in re.findall(rf"`((?:{TOP}|{folders})/[\w./*<>-]*)`", text):
+        places = (ROOT, ROOT / "m3i_dsl", (ROOT / page).parent)
+        assert any(glob.glob(str(place / re.sub(r"<\w+>", "*", path))) for place in places), f"{page}: {path}"
+
+
+def test_the_phase_table_has_every_folder() -> None:
+    """README's table of phases, against the order that tests/architecture holds imports to."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:m3i_dsl|recipes|grammars|examples|tests|docs|benchmarks)/[\w./*-]*)`", text):
-        assert glob.glob(str(ROOT / path)), path
+    rows = re.findall(r"^\| (\w[\w ]*) \| `m3i_dsl/(\w+)/`", text, flags=re.MULTILINE)
+    named = [folder for _, folder in rows] + re.findall(r"Commands are in `m3i_dsl/(\w+)/`", text)
+    assert named == [phase for phase in ORDER if (ROOT / "m3i_dsl" / phase).is_dir()]
