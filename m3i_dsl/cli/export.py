@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.cli.eval import add_run, opened_run, say
+from m3i_dsl.cli.eval import add_run
 from m3i_dsl.cli.options import add_command
+from m3i_dsl.front.exporting import FORMATS
+from m3i_dsl.front.opening import run_folder_of
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
-
-FORMATS = ("timm",)
 
 
 DESCRIPTION = """\
@@ -49,16 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from m3i_dsl.evaluation.export import export_timm
-    from m3i_dsl.evaluation.trained_run import backbone_of, measured_encoder
+    from m3i_dsl.front.exporting import export
 
-    trained = opened_run(arguments)
-    encoder = measured_encoder(trained.program, arguments.encoder)
-    backbone = backbone_of(trained, encoder)
-    folder = arguments.output or trained.path / f"{arguments.format}-{encoder}"
-    export = export_timm(backbone, folder, force=arguments.force)
-    say(f"{backbone.architecture}, {export.parameters / 1e6:.2f} M parameters: {export.line}")
-    if backbone.left_out:
-        say(f"left out: {', '.join(backbone.left_out)}")
-    print(export.folder)
+    folder = export(
+        run_folder_of(arguments.run, arguments.stage),
+        arguments.output,
+        format=arguments.format,
+        encoder=arguments.encoder,
+        force=arguments.force,
+        device=arguments.device,
+    ).folder
+    print(folder)
     return 0

@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from m3i_dsl.cli.options import CliError, common, report
+from m3i_dsl.cli.options import common, report
 from m3i_dsl.diagnostics import RecipeError
+from m3i_dsl.front.wrong_use import WrongUse
 
 COMMANDS = (
     "check",
@@ -74,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except RecipeError as fault:
         report(fault.diagnostics, arguments, sys.stderr)
         return 1
-    except CliError as fault:
+    except WrongUse as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from m3i_dsl.diagnostics import FORMATS, Diagnostic, render
+from m3i_dsl.front.wrong_use import WrongUse
 from m3i_dsl.source import LARGEST, MissingFile, SourceFile, UnreadableFile, read_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-class CliError(Exception):
+class CliError(WrongUse):
     """Wrong use of the command line, or a file that cannot be read: exit code 2."""
 
 

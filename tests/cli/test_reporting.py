@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from m3i_dsl import plan
-from m3i_dsl.cli.reporting import reporting_of
 from m3i_dsl.collectives import world
+from m3i_dsl.front.reporting import reporting_of
 from m3i_dsl.runtime import precision
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.reporting import resources

@@ -16,6 +16,7 @@ import pytest
 
 from m3i_dsl.artifact import load
 from m3i_dsl.cli.main import main
+from m3i_dsl.ir.text import VERSION
 
 ROOT = Path(__file__).parents[2]
 
@@ -214,6 +215,6 @@ def test_one_stage_on_standard_output(
     monkeypatch.setattr("sys.stdin", io.StringIO(RECIPE))
     assert main(["compile", "-", "--emit", "ir"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("ir 1\nrecipe tiny\n")
+    assert captured.out.startswith(f"ir {VERSION}\nrecipe tiny\n")
     assert captured.err == ""
     assert not (folder / "target").exists(), "a stage is printed, nothing is written"

@@ -1,4 +1,4 @@
-"""`m3ic train` of a recipe of stages: each in a run folder of its own, one after the other.
+"""Training of a recipe of stages: each in a run folder of its own, one after the other.
 
 Takes: an artifact of stages, or a run of one to continue. Gives: a run folder with one for each stage. Guarantees: a
 stage starts from what the stages before it handed over, and is trained by the same function as a recipe of one
@@ -8,32 +8,35 @@ after the last checkpoint and nothing else.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from m3i_dsl.artifact.pipeline import PipelineArtifact, PipelineManifest
-    from m3i_dsl.cli.assembly import Parts
+    from m3i_dsl.front.assembly import Parts
+    from m3i_dsl.front.request import TrainRequest
     from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.options import Outcome
     from m3i_dsl.runtime.run_folder import Identity, RunFolder
 
 
-def train_stages(arguments: argparse.Namespace, processes: Processes, *, resume: bool, runs: Path) -> int:
-    """The exit code of `m3ic train`. Raises RecipeError, TrainingFault and CliError."""
+def train_stages(request: TrainRequest, processes: Processes, *, resume: bool, runs: Path) -> Outcome:
+    """What `train` does for a recipe of stages. Raises RecipeError, TrainingFault and WrongUse."""
     from m3i_dsl.artifact.pipeline import load_pipeline
     from m3i_dsl.runtime.distributed.agreement import by_first, gathered
     from m3i_dsl.runtime.handover import is_complete
+    from m3i_dsl.runtime.options import Outcome
     from m3i_dsl.runtime.run_folder import stage_path
     from m3i_dsl.runtime.signals import StopRequest
 
-    folder = _continued(arguments, processes, runs) if resume else _started(arguments, processes, runs)
-    code = 0
+    folder = _continued(request, processes, runs) if resume else _started(request, processes, runs)
+    outcome = Outcome("finished", 0, folder.path)
     with folder, StopRequest(patient=processes.size > 1) as stop:
         manifest = by_first(processes, lambda: load_pipeline(folder.artifact).manifest)
-        last = manifest.names[-1] if arguments.until is None else arguments.until
+        last = manifest.names[-1] if request.until is None else request.until
         for stage in manifest.names[: manifest.names.index(last) + 1]:
             path = by_first(processes, lambda s=stage: stage_path(folder.path, s))
             if by_first(processes, lambda p=path: is_complete(p)):
@@ -41,28 +44,24 @@ def train_stages(arguments: argparse.Namespace, processes: Processes, *, resume:
             # A signal that came between two stages: the next one is not begun.
             if signal := max(gathered(processes, 0 if stop.signal is None else int(stop.signal))):
                 stop.adopt(signal)
-                code = stop.exit_code
-                break
-            code, finished = _train_stage(arguments, processes, folder, manifest, stage, path)
-            if not finished:
-                break
+                return replace(outcome, status="stopped", exit_code=stop.exit_code)
+            outcome = replace(_train_stage(request, processes, folder, manifest, stage, path), run=folder.path)
+            if outcome.status != "finished":
+                return outcome
             by_first(processes, lambda p=path: _hand_over(p))
-    if processes.first:
-        print(folder.path)
-    return code
+    return outcome
 
 
 def _train_stage(
-    arguments: argparse.Namespace,
+    request: TrainRequest,
     processes: Processes,
     folder: RunFolder,
     manifest: PipelineManifest,
     stage: str,
     path: Path,
-) -> tuple[int, bool]:
-    """(exit code, whether all of it is trained)."""
+) -> Outcome:
     from m3i_dsl.artifact.pipeline import PipelineArtifact
-    from m3i_dsl.cli.train import opened_run, reading_of, trained
+    from m3i_dsl.front.training import opened_run, reading_of, trained
     from m3i_dsl.runtime.distributed.agreement import by_first, together
     from m3i_dsl.runtime.run_folder import Identity, RunFolder, holds_run
 
@@ -79,7 +78,7 @@ def _train_stage(
     own = made[0] if made else RunFolder(path, identity)
 
     def assembled() -> Parts:
-        parts = opened_run(own, processes, reading_of(arguments))
+        parts = opened_run(own, processes, reading_of(request))
         _receive(parts, manifest, stage, folder.path)
         return parts
 
@@ -87,8 +86,7 @@ def _train_stage(
         parts = together(processes, assembled)
         if processes.first:
             print(f"stage {place + 1} of {len(manifest.stages)}: {stage}", file=sys.stderr)
-        outcome = trained(arguments, processes, own, parts, resume=begun)
-    return outcome.exit_code, outcome.status == "finished"
+        return trained(request, processes, own, parts, resume=begun)
 
 
 def _receive(parts: Parts, manifest: PipelineManifest, stage: str, run: Path) -> None:
@@ -123,11 +121,10 @@ def _hand_over(path: Path) -> None:
     hand_over(path, handed_over(executable))
 
 
-def _started(arguments: argparse.Namespace, processes: Processes, runs: Path) -> RunFolder:
+def _started(request: TrainRequest, processes: Processes, runs: Path) -> RunFolder:
     """A new run, locked, with a copy of the artifact, and the stages that `--from` names a run of."""
     from m3i_dsl.artifact import latest, load
     from m3i_dsl.artifact.pipeline import load_pipeline
-    from m3i_dsl.cli.train import show
     from m3i_dsl.driver import check_file
     from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.distributed.agreement import by_first, together
@@ -135,18 +132,18 @@ def _started(arguments: argparse.Namespace, processes: Processes, runs: Path) ->
     from m3i_dsl.runtime.slices import check_accumulation
     from m3i_dsl.source import SourceFile
 
-    source: Path = latest() if arguments.artifact is None else arguments.artifact
+    source: Path = latest() if request.artifact is None else request.artifact
 
     def opened() -> tuple[PipelineArtifact, dict[str, str]]:
         """Every stage is looked at before there is a folder."""
         pipeline = load_pipeline(source)
         versions: dict[str, str] = {}
         for stage in pipeline.manifest.names:
-            artifact = load(pipeline.stage_folder(stage), allow_stale=arguments.allow_stale)
+            artifact = load(pipeline.stage_folder(stage), allow_stale=request.allow_stale)
             program = check_file(SourceFile(str(artifact.folder), artifact.recipe)).required()
-            check_accumulation(program, arguments.accumulate, batch_coupled(program), processes.size)
+            check_accumulation(program, request.accumulate, batch_coupled(program), processes.size)
             if processes.first and stage == pipeline.manifest.names[0]:
-                show(artifact.diagnostics, arguments)
+                request.show(artifact.diagnostics)
             versions = dict(artifact.manifest.versions)
         return pipeline, versions
 
@@ -156,10 +153,10 @@ def _started(arguments: argparse.Namespace, processes: Processes, runs: Path) ->
     made: list[RunFolder] = []
 
     def create() -> Path:
-        path: Path = new_path(runs, manifest.name) if arguments.run is None else arguments.run
+        path: Path = new_path(runs, manifest.name) if request.run is None else request.run
         made.append(RunFolder.create(path, identity, source))
-        if arguments.take_from is not None:
-            _take(arguments.take_from, made[0], manifest)
+        if request.take_from is not None:
+            _take(request.take_from, made[0], manifest)
         return path
 
     path = by_first(processes, create)
@@ -201,16 +198,16 @@ def _take(other: Path, run: RunFolder, manifest: PipelineManifest) -> None:
     print(f"taken from {other}: {', '.join(manifest.names[:taken])}", file=sys.stderr)
 
 
-def _continued(arguments: argparse.Namespace, processes: Processes, runs: Path) -> RunFolder:
-    from m3i_dsl.cli.train import fingerprint_named
+def _continued(request: TrainRequest, processes: Processes, runs: Path) -> RunFolder:
+    from m3i_dsl.front.training import fingerprint_named
     from m3i_dsl.runtime.distributed.agreement import by_first
     from m3i_dsl.runtime.run_folder import RunFolder, latest_path
 
     made: list[RunFolder] = []
 
     def reopen() -> tuple[Path, Identity]:
-        fingerprint = fingerprint_named(arguments)
-        path: Path = latest_path(runs, fingerprint) if arguments.run is None else arguments.run
+        fingerprint = fingerprint_named(request)
+        path: Path = latest_path(runs, fingerprint) if request.run is None else request.run
         made.append(RunFolder.open(path, fingerprint))
         return path, made[0].identity
 
