@@ -28,8 +28,9 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
 from m3i_dsl.runtime.scalars import Scalars
-from m3i_dsl.runtime.schedule import LearningRate, steps_of
+from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
+from m3i_dsl.vocabulary.values import steps_of
 
 Exchange = Literal["all", "all but gradients", "nothing"]
 

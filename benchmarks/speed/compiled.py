@@ -27,11 +27,12 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
 from m3i_dsl.runtime.scalars import Scalars
-from m3i_dsl.runtime.schedule import LearningRate, steps_of
+from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep, can_skip
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
 from m3i_dsl.vocabulary.draws import Draws
+from m3i_dsl.vocabulary.values import steps_of
 
 RECIPES = Path(__file__).with_name("recipes")
 

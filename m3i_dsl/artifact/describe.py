@@ -6,6 +6,7 @@ reads is opened and every file is hashed, or each one that cannot be is named wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -15,16 +16,20 @@ from m3i_dsl.ir.graph import Graph
 from m3i_dsl.ir.inputs import ViewInput
 from m3i_dsl.semantics.program import Placed, Program, parts_of
 from m3i_dsl.vocabulary.kinds import Encoder, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.values import steps_of
 
 
 def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
     """Opens every source that a step reads, and hashes the files that its encoders read or start from.
 
-    Raises RecipeError: M3I0501 a source cannot be opened, M3I0502 it is smaller than the batch, M3I0504 no such file.
+    Raises RecipeError: M3I0501 a source cannot be opened, M3I0502 it is smaller than the batch, M3I0504 no such file,
+    M3I0505 a queue holds all of its data, M3I0203 the warmup is longer than training.
     """
     diagnostics = Diagnostics()
     data = _sources(program, graph, base, diagnostics)
     files = _files(program, graph, base, diagnostics)
+    if not diagnostics.has_errors:
+        _lengths(program, data, diagnostics)
     diagnostics.raise_errors()
     return Lock(data=data, files=files)
 
@@ -47,6 +52,38 @@ def _sources(program: Program, graph: Graph, base: Path, diagnostics: Diagnostic
             secondary = (Label(source.span, f"{found.samples} samples"),)
             diagnostics.add(error("M3I0502", message, span, secondary=secondary, helps=("use a smaller batch",)))
     return locks
+
+
+def _lengths(program: Program, data: Mapping[str, DataLock], diagnostics: Diagnostics) -> None:
+    """What needs the number of samples: the warmup against the length of training, a queue against its data."""
+    training = program.training
+    parts = {s.name: rows for view in program.views.values() for s, rows in parts_of(view.data, training.batch)}
+    epoch = max(lock.samples // parts[name] for name, lock in data.items())
+    total = steps_of(training.length, steps_per_epoch=epoch, batch=training.batch)
+    warmup = steps_of(training.warmup, steps_per_epoch=epoch, batch=training.batch, total=total)
+    if warmup > total:
+        message = f"`warmup` is longer than training: {warmup:,} steps of {total:,}"
+        notes = (f"an epoch has {epoch:,} steps",)
+        diagnostics.add(error("M3I0203", message, training.settings["warmup"], notes=notes))
+    for objective in program.objectives:
+        samples = sum(data[source.name].samples for source in objective.inputs[0].view.data.sources)
+        for term in (term for target in objective.targets for term in target.regularizations):
+            queue = term.word.queue_length()
+            if queue >= samples:
+                message = f"a queue of {queue:,} holds every image of `{objective.inputs[0].view.data.name}`"
+                primary, secondary = term.place("queue")
+                notes = ("the image itself would be among its negatives",)
+                helps = ("use a shorter queue, or leave it out",)
+                found = error(
+                    "M3I0505",
+                    message,
+                    primary.span,
+                    f"{samples:,} images",
+                    secondary=secondary,
+                    notes=notes,
+                    helps=helps,
+                )
+                diagnostics.add(found)
 
 
 def _opened(source: Placed[Source], base: Path, diagnostics: Diagnostics) -> SourceDescription | None:

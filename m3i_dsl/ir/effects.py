@@ -10,7 +10,7 @@ from m3i_dsl.ir.graph import Equation, Graph, Module
 from m3i_dsl.ir.likelihood_shape import likelihood_shape
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.vocabulary.kinds import Distribution
-from m3i_dsl.vocabulary.word import Effect
+from m3i_dsl.vocabulary.word import PURE, Effect
 
 OBSERVABLE = frozenset({Effect.RANDOM, Effect.STATEFUL, Effect.COLLECTIVE})
 """Effects by which one call differs from two or none: such an equation is never merged, dropped or moved."""
@@ -34,7 +34,14 @@ def effects_of(equation: Equation, graph: Graph) -> frozenset[Effect]:
 def module_effects(module: Module, graph: Graph) -> frozenset[Effect]:
     """The effects of calling a module once."""
     if module.section != "likelihoods":
-        return module.word.effects_of()
+        # A copy takes no random decision, and a frozen one is in evaluation mode: modules/encoders/frozen.py.
+        match module.get("moves") or "trained":
+            case "trained":
+                return module.word.effects_of()
+            case "frozen":
+                return PURE
+            case _:
+                return module.word.effects_of() - {Effect.RANDOM}
     shape = likelihood_shape(module, graph)
     queue = frozenset({Effect.STATEFUL}) if shape.queue else frozenset[Effect]()
     return module.as_a(Distribution).effects_over(shape) | queue

@@ -17,7 +17,8 @@ from torch import nn
 
 from m3i_dsl.ir.graph import Graph, Module, Section
 from m3i_dsl.ir.likelihood_shape import likelihood_shape
-from m3i_dsl.modules.encoders.frozen import NoGradient
+from m3i_dsl.lower.machine_memory import MachineMemory
+from m3i_dsl.modules.encoders.frozen import Frozen, NoGradient
 from m3i_dsl.vocabulary.kinds import (
     Distribution,
     Encoder,
@@ -76,11 +77,14 @@ def build_parts(
     untrained baseline is wanted.
     """
     parts = Parts()
+    memory = None if torch.get_default_device().type == "meta" else MachineMemory()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in _sources_first(graph):
             group = _group(parts, module.section)
             try:
+                if memory is not None and (module.get("of") or "none") == "none":
+                    memory.take(lambda m=module: _build(m, parts, graph, categories, base, load_weights=False))
                 built = _build(module, parts, graph, categories, base, load_weights)
             except WordError as fault:
                 raise PartFault(module.name, fault) from fault
@@ -130,7 +134,13 @@ def _encoder_or_projector(module: Module, parts: Parts, graph: Graph, base: Path
         built = _fresh(module, graph, base)
     if load_weights and module.section == "encoders":
         _load(module, built, base, copied=source in group)
-    return built if moves == "trained" else NoGradient(built)
+    match moves:
+        case "trained":
+            return built
+        case "frozen":
+            return Frozen(built).train()
+        case _:
+            return NoGradient(built).train()
 
 
 def _fresh(module: Module, graph: Graph, base: Path) -> nn.Module:

@@ -43,10 +43,10 @@ from m3i_dsl.plan.schema import (
 )
 from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.wrapping import Sharding
-from m3i_dsl.runtime.schedule import steps_of
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Program, parts_of
 from m3i_dsl.semantics.table import row_of
 from m3i_dsl.vocabulary.sources.embedded import Embedded
+from m3i_dsl.vocabulary.values import steps_of
 
 
 class WorldFault(ValueError):

@@ -15,14 +15,18 @@ from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import Span
 
 
-def non_finite(program: Program, step: int, culprit: Culprit, kept: Path) -> Diagnostic:
-    """`step` is the failing step (0-based), `kept` the checkpoint with the state before it."""
+def non_finite(program: Program, step: int, culprit: Culprit, kept: Path | None) -> Diagnostic:
+    """`step` is the failing step (0-based), `kept` the checkpoint with the state before it; None if that is not finite
+    either.
+    """
     names = " and ".join(f"`{target}`" for target in culprit.targets)
     if culprit.parameter is not None:
         subject = f"the gradient of target {names}" if names else "the gradient of the total loss"
     else:
         subject = f"the loss of target {names}" if names else "the total loss"
     notes = [f"weights, averages and optimizer are those before this step: `{kept}`"]
+    if kept is None:
+        notes = ["the step before made weights that are not finite: the last checkpoint is from before that"]
     if culprit.node is not None:
         what = (
             "the batch itself is not finite: input"

@@ -8,6 +8,7 @@ a place in the recipe are `RecipeError`s instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 NON_FINITE = "M3I0701"
@@ -72,6 +73,17 @@ class TrainingFault(Exception):
 
     def text(self) -> str:
         return self.notice.text("error")
+
+
+def not_finite(step: int, name: str, newest: Path | None) -> TrainingFault:
+    """The fault for a state that no checkpoint may hold: `name` is the first tensor, `newest` the last checkpoint."""
+    kept = "no checkpoint was written before it" if newest is None else f"the last one is `{newest}`"
+    return TrainingFault(
+        NON_FINITE,
+        f"`{name}` is not finite after step {step}",
+        notes=("such a state is never written as a checkpoint", kept),
+        helps=("lower the learning rate, lengthen the warmup or add `clip 1` to `train`, and start a new run",),
+    )
 
 
 def cannot_write(what: str, problem: Exception) -> TrainingFault:

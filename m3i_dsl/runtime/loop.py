@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any, NoReturn
 
 from m3i_dsl.collectives import alone
@@ -30,7 +31,7 @@ from m3i_dsl.runtime.distributed.watchdog import Watchdog
 from m3i_dsl.runtime.distributed.wrapping import parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.failure import non_finite
-from m3i_dsl.runtime.faults import NO_STEPS, Notice, TrainingFault
+from m3i_dsl.runtime.faults import NO_STEPS, NON_FINITE, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
 from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, TrainingGraph
 from m3i_dsl.runtime.locate import locate
@@ -45,12 +46,13 @@ from m3i_dsl.runtime.reporting.reporter import Measured, Reporter
 from m3i_dsl.runtime.reporting.resources import name_of
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.scalars import Scalars
-from m3i_dsl.runtime.schedule import Every, LearningRate, steps_of
+from m3i_dsl.runtime.schedule import Every, LearningRate
 from m3i_dsl.runtime.signals import Interrupted, StopRequest
 from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
 from m3i_dsl.runtime.state import seed_random, undisturbed
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
 from m3i_dsl.vocabulary.kinds import Score
+from m3i_dsl.vocabulary.values import steps_of
 
 EPOCH_SAVE_SECONDS = 20.0
 LONGEST_UNSAVED_SECONDS = 600.0
@@ -353,11 +355,16 @@ class Trainer:
         found = gathered(self._processes, culprit)
         culprit = next((one for one in found if one.node or one.parameter), culprit)
         self._guard.rewind(step)
-        if not self._store.has(step):
-            files = self._snapshot.files(step, metrics_bytes=self._report.position(), evaluations_due=False)
-            self._store.save(step, files)
-        self._store.wait()
-        kept = self._run.checkpoints / f"step-{step:06d}"
+        kept: Path | None = self._run.checkpoints / f"step-{step:06d}"
+        try:
+            if not self._store.has(step):
+                files = self._snapshot.files(step, metrics_bytes=self._report.position(), evaluations_due=False)
+                self._store.save(step, files)
+            self._store.wait()
+        except TrainingFault as fault:
+            if fault.code != NON_FINITE:
+                raise
+            kept = None
 
         def tell() -> NoReturn:
             raise RecipeError([non_finite(self._graph.program, step, culprit, kept)])

@@ -8,6 +8,7 @@ over at most `ROWS` vectors, taken at a fixed stride; never in the graph; one wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -171,6 +172,8 @@ def _effective_rank(rows: Tensor) -> tuple[float, int]:
     centred = (rows - rows.mean(0)).double()
     largest = max(1, min(rows.shape[0] - 1, rows.shape[1]))
     gram = centred @ centred.T if centred.shape[0] < centred.shape[1] else centred.T @ centred
+    if not bool(torch.isfinite(gram).all()):
+        return math.nan, largest  # what overflowed has no rank, and its eigenvalues do not converge
     singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
     # Rounding leaves about 1e-8 of the largest in dimensions that are not there: 1e-7 is no signal in any dtype used.
     singular = singular[singular > 1e-7 * singular.max()]

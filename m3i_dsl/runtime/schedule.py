@@ -1,8 +1,7 @@
-"""Time in training: durations, the learning rate and ramps.
+"""Time in training: the learning rate and ramps.
 
-Takes: what the recipe says (`10 epochs`, `warmup 10%`, `0.996 -> 1 cosine`) and the number of steps in an epoch. Gives:
-numbers of steps, and values at a step. Guarantees: everything is a pure function of the step, so a resumed run goes on
-exactly where it stopped.
+Takes: what the recipe says (`0.996 -> 1 cosine`) and numbers of steps. Gives: values at a step.
+Guarantees: everything is a pure function of the step, so a resumed run goes on exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -11,25 +10,7 @@ import math
 from dataclasses import dataclass
 
 from m3i_dsl.vocabulary.kinds import Schedule
-from m3i_dsl.vocabulary.values import Duration, Ramp
-
-
-def steps_of(duration: Duration, *, steps_per_epoch: int, batch: int, total: int | None = None) -> int:
-    """`duration` in steps, rounded to the nearest; samples are rounded up so that all of them are seen.
-
-    `%` is of `total` steps; raises ValueError for it when `total` is None.
-    """
-    match duration.unit:
-        case "steps":
-            return round(duration.value)
-        case "epochs":
-            return round(duration.value * steps_per_epoch)
-        case "samples":
-            return math.ceil(duration.value / batch)
-        case "%":
-            if total is None:
-                raise ValueError("a share of training has no length of its own")
-            return round(duration.value * total)
+from m3i_dsl.vocabulary.values import Ramp
 
 
 @dataclass(frozen=True, slots=True)

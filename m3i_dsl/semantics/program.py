@@ -19,6 +19,7 @@ from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.draws import key_of
 from m3i_dsl.vocabulary.kinds import (
     CANDIDATE_TOKENS,
+    SAMPLES,
     Distribution,
     Encoder,
     Evaluator,
@@ -259,6 +260,10 @@ class EncoderDeclaration:
     def trained(self) -> bool:
         return self.momentum is None and not self.frozen
 
+    def averages(self, encoder: EncoderDeclaration) -> bool:
+        """Whether this one is the average of `encoder`, which it equals but for a lag."""
+        return self.momentum is not None and self.of == encoder.name
+
     @property
     def image(self) -> ImageEncoder:
         """The word of an encoder that the checker knows to be of images."""
@@ -324,6 +329,11 @@ class Target:
     def detached(self) -> bool:
         """Whether z_y enters the loss without gradient."""
         return any(placed.word.detaches for placed in self.regularizations)
+
+    @property
+    def compares_samples(self) -> bool:
+        """Whether other samples are among its candidates."""
+        return any(placed.word.candidates == SAMPLES for placed in self.regularizations)
 
     @property
     def queue(self) -> int:

@@ -31,3 +31,7 @@ class Limits:
     def image(self, size: int) -> int:
         """The new height and width, in pixels, of images of `size` pixels."""
         return self.images.get(size, size)
+
+
+MOST_LAYERS = 1000
+"""Of one stack: each is built one by one, whatever memory it takes."""

@@ -7,6 +7,7 @@ written in a recipe reads back as the same value.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -72,6 +73,24 @@ class Duration:
 
     value: float
     unit: Literal["epochs", "steps", "samples", "%"]
+
+
+def steps_of(duration: Duration, *, steps_per_epoch: int, batch: int, total: int | None = None) -> int:
+    """`duration` in steps, rounded to the nearest; samples are rounded up so that all of them are seen.
+
+    `%` is of `total` steps; raises ValueError for it when `total` is None.
+    """
+    match duration.unit:
+        case "steps":
+            return round(duration.value)
+        case "epochs":
+            return round(duration.value * steps_per_epoch)
+        case "samples":
+            return math.ceil(duration.value / batch)
+        case "%":
+            if total is None:
+                raise ValueError("a share of training has no length of its own")
+            return round(duration.value * total)
 
 
 def number_text(value: float, unit: str = "") -> str:

@@ -55,3 +55,55 @@ def test_a_copy_and_what_it_copies_each_have_their_file(tmp_path: Path) -> None:
         (tmp_path / f"{name}.safetensors").write_text(name, encoding="utf-8")
     files = describe_data(program, graph, tmp_path).files
     assert files == {name: file_sha256(tmp_path / name) for name in ("start.safetensors", "teacher.safetensors")}
+
+
+CONTRAST = """
+m3i 1
+recipe contrast
+
+data digits = embedded("digits")
+view view1 of digits.image = crop(32px, scale: 50%..100%)
+view view2 of digits.image = crop(32px, scale: 50%..100%)
+encoder image = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 48, depth: 2, heads: 3)
+encoder momentum = ema of image(0.99)
+
+objective contrast {
+  input     view1
+  represent dense feature of image
+
+  target instance {
+    data           view2
+    representation global feature of momentum
+    predictor      mlp(hidden: 96)
+    regularization negative samples(queue: 640)
+    distribution   boltzmann(temperature: 0.2)
+  }
+}
+
+train {
+  batch     64
+  epochs    10, warmup 1 epochs
+  optimizer adamw(lr: 1e-3)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("queue: 640", "queue: 1408", []),
+        ("queue: 640", "queue: 1472", [("M3I0505", "1472")]),
+        ("epochs    10, warmup 1 epochs", "epochs 1, warmup 22 steps", []),
+        ("epochs    10, warmup 1 epochs", "epochs 1, warmup 23 steps", [("M3I0203", "warmup 23 steps")]),
+        ("epochs    10, warmup 1 epochs", "steps 10, warmup 1 epochs", [("M3I0203", "warmup 1 epochs")]),
+        ("epochs    10, warmup 1 epochs", "samples 640, warmup 11 steps", [("M3I0203", "warmup 11 steps")]),
+    ],
+)
+def test_what_needs_the_number_of_samples(tmp_path: Path, old: str, new: str, said: list[tuple[str, str]]) -> None:
+    program = driver.check_file(SourceFile("contrast.m3i", CONTRAST.replace(old, new))).required()
+    try:
+        describe_data(program, driver.graphs(program)[1], tmp_path)
+        found = []
+    except RecipeError as fault:
+        found = [(d.code, d.span.text) for d in fault.diagnostics]
+    assert found == said

@@ -30,9 +30,10 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import precision_for
 from m3i_dsl.runtime.scalars import Scalars
-from m3i_dsl.runtime.schedule import LearningRate, steps_of
+from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import StepOutput, TrainingStep
 from m3i_dsl.testing import Case, case_of
+from m3i_dsl.vocabulary.values import steps_of
 from tests.numerics.recipes import ROOT, recipe_names
 from tests.testing.recipes import program
 

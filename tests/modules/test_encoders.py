@@ -1,5 +1,6 @@
 """The adapters around timm: equal to timm when nothing is hidden, blind to what is hidden."""
 
+import copy
 from typing import Any, cast
 
 import pytest
@@ -7,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from m3i_dsl.modules.encoders.frozen import NoGradient
+from m3i_dsl.modules.encoders.frozen import Frozen, NoGradient
 from m3i_dsl.modules.positions import sincos_2d
 from m3i_dsl.modules.tokens import gather_tokens, upsample
 from m3i_dsl.vocabulary.encoders.timm import Timm
@@ -237,3 +238,31 @@ def test_a_branch_without_gradient_stays_so_and_keeps_its_mode() -> None:
     y = branch(x)
     assert not y.requires_grad and not any(p.requires_grad for p in branch.parameters())
     torch.testing.assert_close(y.mean(0), torch.zeros(4), atol=1e-6, rtol=0)  # statistics of the batch
+
+
+def test_a_copy_takes_no_random_decision() -> None:
+    torch.manual_seed(0)
+    word = Timm("vit_tiny_patch16_224", 32, 8, width=24, depth=4, heads=3, drop_path=0.5)
+    images = torch.randn(4, 3, 32, 32)
+    trained = word.build(EncoderContext())
+    trained.train()
+    assert not torch.equal(trained(images), trained(images)), "the trained one drops depth"
+    for copy_ in (NoGradient(copy.deepcopy(trained)), Frozen(copy.deepcopy(trained))):
+        copy_.train()
+        assert torch.equal(copy_(images), copy_(images))
+
+
+def test_a_frozen_copy_never_moves_and_an_average_keeps_its_statistics() -> None:
+    torch.manual_seed(0)
+    word = Timm("resnet10t", 32)
+    images = torch.randn(4, 3, 32, 32), 3 + torch.randn(4, 3, 32, 32)
+    frozen, average = Frozen(word.build(EncoderContext())), NoGradient(word.build(EncoderContext()))
+    before = {name: buffer.clone() for name, buffer in frozen.named_buffers()}
+    for copy_ in (frozen, average):
+        copy_.eval()
+        copy_.train()
+    alone, beside = frozen(images[0]), frozen(torch.cat(images))[:4]
+    torch.testing.assert_close(alone, beside)
+    assert before and all(torch.equal(before[name], buffer) for name, buffer in frozen.named_buffers())
+    average(images[0])
+    assert any(not torch.equal(before[name], buffer) for name, buffer in average.named_buffers())

@@ -272,3 +272,21 @@ def test_identity_travels(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run") as run:
         assert run.identity == IDENTITY
     assert isinstance(run.identity, Identity)
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["weights/a", "optimizer/a/exp_avg"])
+def test_what_is_not_finite_is_never_published_and_the_last_finite_one_is_kept(
+    tmp_path: Path, bad: float, name: str
+) -> None:
+    tensors = {"weights/a": torch.ones(4), "optimizer/a/exp_avg": torch.ones(4)}
+    with CheckpointStore(tmp_path, keep=1) as store:
+        store.save(1, Content(tensors, {}))
+        store.wait()
+        tensors[name][2] = bad
+        store.save(2, Content(tensors, {}))
+        with pytest.raises(TrainingFault) as caught:
+            store.wait()
+    assert (caught.value.code, caught.value.message) == ("M3I0701", f"`{name}` is not finite after step 2")
+    assert f"the last one is `{tmp_path / 'step-000001'}`" in caught.value.notice.notes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-000001"]

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from m3i_dsl.runtime.schedule import Every, LearningRate, ramp_at, steps_of
+from m3i_dsl.runtime.schedule import Every, LearningRate, ramp_at
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.schedules import WORDS, Constant, Cosine, Linear, Multistep
-from m3i_dsl.vocabulary.values import Duration, Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp, steps_of
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """From staged tensors to a published checkpoint, in a thread of every process.
 
 Takes: what was staged, what goes to JSON, the processes with a group that nothing else uses. Gives: a folder
-`step-N`, or the same fault on all processes and no trace of the attempt. Guarantees, in this order: every process
-writes its shards into `step-N.tmp`, brings them to the disk and hashes what the disk has; process 0 gathers sizes and
-hashes, writes `state.json` and the manifest, brings names to the disk, renames the folder, moves the pointer `latest`,
-and removes what is older than the `keep` newest. So a folder without `.tmp` in its name is complete, and a kill at any
-moment loses nothing that was valid.
+`step-N`, or the same fault on all processes and no trace of the attempt. Guarantees, in this order: every process looks
+whether all that it writes is finite, writes its shards into `step-N.tmp`, brings them to the disk and hashes what the
+disk has; process 0 gathers sizes and hashes, writes `state.json` and the manifest, brings names to the disk, renames
+the folder, moves the pointer `latest`, and removes what is older than the `keep` newest. So a folder without `.tmp` in
+its name is complete and finite, and a kill at any moment loses nothing that was valid.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
@@ -35,7 +36,7 @@ from m3i_dsl.runtime.checkpoints.folder import (
 from m3i_dsl.runtime.checkpoints.staging import Staged, StagedPlanner
 from m3i_dsl.runtime.distributed.agreement import by_first, gathered, together
 from m3i_dsl.runtime.distributed.group import Processes
-from m3i_dsl.runtime.faults import TrainingFault, cannot_write
+from m3i_dsl.runtime.faults import TrainingFault, cannot_write, not_finite
 from m3i_dsl.runtime.run_folder import sync_folder, write_text
 
 T = TypeVar("T")
@@ -56,9 +57,12 @@ class Writer:
         temporary.mkdir()
 
     def write(self, step: int, staged: Staged, plain: Json, tensors: dict[str, str]) -> Path:
-        """All processes together. Raises TrainingFault (M3I0706) on all of them when one cannot write."""
+        """All processes together. Raises TrainingFault on all of them: M3I0706 when one cannot write, M3I0701 for what
+        is not finite.
+        """
         temporary, final = self._temporary(step), self._folder / name_of(step)
         try:
+            together(self._processes, lambda: _require_finite(step, staged, self._folder))
             self._careful(step, lambda: self._write_shards(temporary, staged, tensors))
             own = self._careful(
                 step, lambda: {path.name: entry_of(path) for path in shards_of(temporary, self._processes.rank)}
@@ -125,6 +129,18 @@ class Writer:
 
     def _temporary(self, step: int) -> Path:
         return self._folder / f"{name_of(step)}.tmp"
+
+
+def _require_finite(step: int, staged: Staged, folder: Path) -> None:
+    """Raises TrainingFault (M3I0701). The copies are looked at, in this thread, while training goes on."""
+    for name, tensor in staged.host.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise not_finite(step, name, newest_of(folder))
+
+
+def newest_of(folder: Path) -> Path | None:
+    """The newest checkpoint in `folder`; each one is finite."""
+    return next((folder / name for _, name in published(folder)), None)
 
 
 def _publish(temporary: Path, final: Path, step: int, files: dict[str, Any]) -> None:

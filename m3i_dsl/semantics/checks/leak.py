@@ -12,16 +12,23 @@ from m3i_dsl.semantics.program import Program
 def check_leak(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
         for target in objective.targets:
-            if target.encoder is not objective.encoder:
+            if target.encoder is None:
+                continue
+            own, averaged = target.encoder is objective.encoder, target.encoder.averages(objective.encoder)
+            if not own and not averaged:
                 continue
             for reference in target.data:
                 shown = next((i for i in objective.predictors_of(reference) if i.view is reference.view), None)
                 if shown is None:
                     continue
-                if objective.hides(shown) is None:
+                masked = objective.hides(shown) is not None
+                if averaged and (masked or target.compares_samples or target.predictor.word.changes):
+                    continue  # a hidden part is to be predicted; a contrast of a view with itself is M3I0803
+                if not masked:
+                    encoder = "same encoder" if own else f"`{target.encoder.name}` averages the encoder"
                     yield error(
                         "M3I0309",
-                        "the input contains its target: same encoder, same view, nothing masked",
+                        f"the input contains its target: {encoder}, same view, nothing masked",
                         reference.span,
                         secondary=(Label(objective.settings["input"], "the input"),),
                         helps=("mask the input, predict another view, or use another encoder for the target",),

@@ -25,10 +25,11 @@ from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.run_folder import Identity
 from m3i_dsl.runtime.scalars import Scalars
-from m3i_dsl.runtime.schedule import LearningRate, steps_of
+from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep
 from m3i_dsl.testing.case import Case
 from m3i_dsl.testing.outcome import Failed, Property
+from m3i_dsl.vocabulary.values import steps_of
 
 DONE, TOTAL = 2, 10
 _CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from m3i_dsl.vocabulary.kinds import (
     TimmBackbone,
     WordError,
 )
-from m3i_dsl.vocabulary.limits import TINY_WIDTH, Limits
+from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH, Limits
 from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -58,7 +58,7 @@ class Timm(ImageEncoder):
     patch: Pixels | None = argument(None, doc="patch size of its stem (ViT, Swin, ConvNeXt)", minimum=1)
     stride: Pixels | None = argument(None, doc="pixels per token, had by dilation (ResNet, ConvNeXt): 8, 16, or 32")
     width: Count | None = argument(None, doc="channels (ViT)", minimum=1, tiny=TINY_WIDTH)
-    depth: Count | None = argument(None, doc="blocks (ViT)", minimum=1, tiny=2)
+    depth: Count | None = argument(None, doc="blocks (ViT)", minimum=1, maximum=MOST_LAYERS, tiny=2)
     heads: Count | None = argument(None, doc="attention heads (ViT)", minimum=1, tiny=2)
     positions: Literal["learned", "sincos"] = argument(
         "learned", doc="trained position embedding, or fixed sines and cosines (ViT)", origin="timm"

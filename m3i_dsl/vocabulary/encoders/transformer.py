@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import EncoderContext, TextEncoder, WordError
-from m3i_dsl.vocabulary.limits import TINY_WIDTH, Limits
+from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH, Limits
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
 
@@ -27,7 +27,7 @@ class Transformer(TextEncoder):
     name = "transformer"
 
     width: Count = argument(512, doc="channels", origin="CLIP", minimum=1, tiny=TINY_WIDTH)
-    layers: Count = argument(12, doc="blocks", origin="CLIP", minimum=1, tiny=2)
+    layers: Count = argument(12, doc="blocks", origin="CLIP", minimum=1, maximum=MOST_LAYERS, tiny=2)
     heads: Count = argument(8, doc="attention heads", origin="CLIP", minimum=1, tiny=2)
     tokenizer: Literal["bytes", "file"] = argument("bytes", doc="how a text becomes ids")
     file: str | None = argument(None, doc="`tokenizers` JSON file, relative to the recipe")

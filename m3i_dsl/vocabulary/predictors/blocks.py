@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorCall, PredictorShape, WordError
-from m3i_dsl.vocabulary.limits import TINY_WIDTH
+from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -18,7 +18,7 @@ class Blocks(Predictor):
 
     name = "blocks"
 
-    layers: Count = argument(2, doc="blocks", minimum=1, tiny=2)
+    layers: Count = argument(2, doc="blocks", minimum=1, maximum=MOST_LAYERS, tiny=2)
     heads: Count = argument(12, doc="attention heads", origin="SiameseIM", minimum=1, tiny=2)
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch")
     width: Count | None = argument(

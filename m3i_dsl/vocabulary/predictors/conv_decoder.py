@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
-from m3i_dsl.vocabulary.limits import TINY_WIDTH
+from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count, Number
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -22,7 +22,7 @@ class ConvDecoder(Predictor):
     name = "conv decoder"
     queries = True
 
-    layers: Count = argument(6, doc="convolutions", origin="data2vec 2", minimum=1, tiny=2)
+    layers: Count = argument(6, doc="convolutions", origin="data2vec 2", minimum=1, maximum=MOST_LAYERS, tiny=2)
     width: Count | None = argument(
         None, doc="channels in between; those of its input when left out", minimum=1, tiny=TINY_WIDTH
     )

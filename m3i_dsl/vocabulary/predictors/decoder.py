@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
-from m3i_dsl.vocabulary.limits import TINY_WIDTH
+from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -25,7 +25,7 @@ class Decoder(Predictor):
     name = "decoder"
     queries = True
 
-    layers: Count = argument(8, doc="blocks", origin="MAE", minimum=1, tiny=2)
+    layers: Count = argument(8, doc="blocks", origin="MAE", minimum=1, maximum=MOST_LAYERS, tiny=2)
     heads: Count = argument(16, doc="attention heads", origin="MAE", minimum=1, tiny=2)
     width: Count | None = argument(
         None, doc="channels of the blocks; those of its input when left out", minimum=4, tiny=TINY_WIDTH

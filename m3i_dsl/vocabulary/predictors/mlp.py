@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
-from m3i_dsl.vocabulary.limits import TINY_WIDTH
+from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import Effect, argument
 
@@ -26,7 +26,7 @@ class Mlp(Predictor):
     name = "mlp"
     per_token = True
 
-    layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1, tiny=2)
+    layers: Count = argument(2, doc="linear layers", origin="MoCo v3", minimum=1, maximum=MOST_LAYERS, tiny=2)
     hidden: Count | None = argument(
         None, doc="channels in between; four times the input's when left out", minimum=1, tiny=2 * TINY_WIDTH
     )
