@@ -20,10 +20,10 @@ from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.checks.stages import check_starts, lint_stages
 from m3i_dsl.semantics.elaborate import elaborate
+from m3i_dsl.semantics.given import Given
 from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import DISK, Reader, SourceFile
-from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.load import load_recipe
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Checked:
         return self.pipeline
 
 
-def check_file(file: SourceFile, settings: Mapping[str, ast.Value] | None = None, reader: Reader = DISK) -> Checked:
+def check_file(file: SourceFile, settings: Mapping[str, Given] | None = None, reader: Reader = DISK) -> Checked:
     """Reads, parses, elaborates and checks a recipe; `settings` are those of `--set`, `reader` finds used files."""
     recipe, diagnostics, sources = load_recipe(file, reader)
     pipeline: Pipeline | None = None

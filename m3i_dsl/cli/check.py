@@ -33,7 +33,7 @@ from m3i_dsl.source import SourceFile, Span
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
     from m3i_dsl.diagnostics.levels import Levels
-    from m3i_dsl.syntax import ast
+    from m3i_dsl.semantics.given import Given
 
 MOST_ROUNDS = 10
 """A fix may uncover another fault that can be fixed; so many times at most."""
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _found(
-    paths: Sequence[str], arguments: argparse.Namespace, values: Mapping[str, ast.Value], levels: Levels | None
+    paths: Sequence[str], arguments: argparse.Namespace, values: Mapping[str, Given], levels: Levels | None
 ) -> list[Diagnostic]:
     """What is said about all files; what several recipes say of a file that they use, once.
 
@@ -85,7 +85,7 @@ def _found(
     return list(found)
 
 
-def _check(path: str, arguments: argparse.Namespace, values: Mapping[str, ast.Value]) -> Sequence[Diagnostic]:
+def _check(path: str, arguments: argparse.Namespace, values: Mapping[str, Given]) -> Sequence[Diagnostic]:
     from m3i_dsl.driver import check_file
     from m3i_dsl.syntax import ast, parse
 
@@ -119,7 +119,7 @@ def _fix(
     found: list[Diagnostic],
     paths: Sequence[str],
     arguments: argparse.Namespace,
-    values: Mapping[str, ast.Value],
+    values: Mapping[str, Given],
     levels: Levels | None,
 ) -> list[Diagnostic]:
     """Applies safe fixes until there are no more; returns what is left. Says on standard error what it changed."""

@@ -19,7 +19,7 @@ from m3i_dsl.front.wrong_use import WrongUse
 from m3i_dsl.source import LARGEST, MissingFile, SourceFile, UnreadableFile, read_file
 
 if TYPE_CHECKING:
-    from m3i_dsl.syntax import ast
+    from m3i_dsl.semantics.given import Given
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
 
@@ -83,7 +83,7 @@ def add_stdin_name(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """`--set name=value`, any number of times."""
+    """`--set NAME=VALUE`, any number of times; a name with points is the path to a setting or an argument."""
     parser.add_argument(
         "--set",
         dest="settings",
@@ -91,7 +91,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_assignment,
         metavar="NAME=VALUE",
-        help="the value of a parameter",
+        help="the value of a parameter, or of a setting: `train.batch=64`, `data.images.canvas=64px`",
     )
 
 
@@ -118,17 +118,17 @@ def _passes(text: str) -> tuple[str, ...]:
 
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not name.strip().isidentifier():
+    if not equals or not all(part.isidentifier() for part in name.strip().split(".")):
         raise argparse.ArgumentTypeError(f"`{text}` is not NAME=VALUE")
     return name.strip(), value
 
 
-def settings(arguments: argparse.Namespace) -> Mapping[str, ast.Value]:
-    """The values of `--set`, parsed; the last one of a name holds. Raises RecipeError."""
-    from m3i_dsl.syntax import parse_value
+def settings(arguments: argparse.Namespace) -> Mapping[str, Given]:
+    """The values of `--set`; the last one of a name holds."""
+    from m3i_dsl.semantics.given import given
 
     assignments: Sequence[tuple[str, str]] = arguments.settings
-    return {name: parse_value(value, f"<--set {name}>") for name, value in assignments}
+    return {name: given(name, value) for name, value in assignments}
 
 
 # --- input ------------------------------------------------------------------------------------------------------------

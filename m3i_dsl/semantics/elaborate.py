@@ -16,6 +16,8 @@ from m3i_dsl.semantics.bind import Attempts, Binder
 from m3i_dsl.semantics.elaborate_objective import elaborate_objective
 from m3i_dsl.semantics.elaborate_training import elaborate_evaluations, elaborate_training
 from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder, elaborate_view
+from m3i_dsl.semantics.given import Given
+from m3i_dsl.semantics.overrides import overridden
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
 from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import (
@@ -36,7 +38,7 @@ from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 
 
-def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics: Diagnostics) -> Pipeline | None:
+def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Diagnostics) -> Pipeline | None:
     """`settings` are the values of `--set name=value`; reports to `diagnostics`."""
     hidden = unread(diagnostics)
     if not diagnostics.has_errors and is_part(recipe):
@@ -44,6 +46,7 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, ast.Value], diagnostics
         return None
     if not diagnostics.has_errors:  # a block that did not parse is missing for that reason, which is reported already
         report_missing(recipe, diagnostics)
+    recipe = overridden(recipe, settings, diagnostics)
     declared = recipe.declarations
     parameters = parameters_in_force(distinct(declared, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
     scope = Scope(

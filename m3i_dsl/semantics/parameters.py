@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from m3i_dsl.diagnostics import Diagnostics, Label, error
+from m3i_dsl.semantics.given import Given, Unparsed, given_as
 from m3i_dsl.semantics.literals import describe
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.semantics.unread import Unread
@@ -30,19 +31,21 @@ class Parameters:
 
 
 def parameters_in_force(
-    declared: Iterable[ast.Param], settings: Mapping[str, ast.Value], hidden: Unread, diagnostics: Diagnostics
+    declared: Iterable[ast.Param], settings: Mapping[str, Given], hidden: Unread, diagnostics: Diagnostics
 ) -> Parameters:
     """The values of `--set` in place of the defaults. A value may name another `param`."""
     defaults = {param.name.text: param.value for param in declared}
     values: dict[str, ast.Value] = {}
     given: set[str] = set()
     for name, default in defaults.items():
-        value = settings.get(name)
-        if value is None:
-            values[name] = default
+        values[name] = default
+        if name not in settings:
+            continue
+        value = given_as(settings[name], default, defaults)
+        if isinstance(value, Unparsed):
+            diagnostics.extend(value.faults)
             continue
         own, wanted = _resolved(value, defaults), _resolved(default, defaults)
-        values[name] = default
         if not _same_type(own, wanted):
             message = f"`--set {name}` is {describe(own)}, but the default of `{name}` is {_described(wanted)}"
             secondary = (Label(wanted.span, "the default"),)
@@ -52,7 +55,7 @@ def parameters_in_force(
             values[name] = value
             given.add(name)
     for name, value in settings.items():
-        if name not in defaults and not hidden.may_define("param", name):
+        if "." not in name and name not in defaults and not hidden.may_define("param", name):
             helps = help_for(name, defaults) or ("the recipe has no `param` at all",)
             diagnostics.add(error("M3I0129", f"the recipe has no `param {name}`", value.span, helps=helps))
     refused = _too_large(values, diagnostics)

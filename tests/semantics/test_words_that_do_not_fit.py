@@ -199,7 +199,7 @@ def test_words_that_do_not_fit_their_target(
         (FINER, "PREDICTOR", "decoder(position: relative, heads: 3)"),
         (PIXELS, "PREDICTOR", "prompting decoder(heads: 3)"),
         (DISTILLED, "PREDICTOR", "blocks(heads: 3)"),
-        (DISTILLED, "PREDICTOR", "identity"),
+        ({**DISTILLED, "INPUT": "masked view1 by random(75%, tokens: mask)"}, "PREDICTOR", "identity"),
     ],
 )
 def test_words_that_fit_their_target(target: dict[str, str], place: str, written: str) -> None:
