@@ -1,66 +1,65 @@
 """The path of images and texts to the space of a text target.
 
-Takes: a program, its modules and one of its targets. Gives: predicted embeddings of images and embeddings of texts.
-Guarantees: an image takes the path that the target trained (encoder, pool, projector, predictor, normalisation),
-without mask and mix.
+Takes: an executable and the graphs of one of its targets. Gives: predicted embeddings of images and embeddings of
+texts. Guarantees: both are what training compares, written by the builder of the step and run over its modules
+(ir/build_evaluation.py), without mask and mix.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor, fx
 
-from m3i_dsl.evaluation.features import frozen, pool_tokens
-from m3i_dsl.lower.executable import Executable, unwrapped
-from m3i_dsl.lower.parts import Group
-from m3i_dsl.semantics.program import Objective, Target
+from m3i_dsl.evaluation.features import frozen
+from m3i_dsl.ir.build_evaluation import build_evaluation
+from m3i_dsl.ir.graph import Graph
+from m3i_dsl.lower.executable import Executable
+from m3i_dsl.lower.to_fx import to_fx
+from m3i_dsl.vocabulary.kinds import TextEncoder
 
 
 @dataclass(frozen=True, eq=False)
-class ModuleTextPath:
-    """The modules that a text target trains. Source of the order: `ir/build_target.py`, `_prediction` and `_text`."""
+class GraphTextPath:
+    """`images` and `texts` are lowered over the modules of `step`, `tokenizer` is the text encoder's word."""
 
-    executable: Executable
-    objective: Objective
-    target: Target
+    step: fx.GraphModule
+    images: fx.GraphModule
+    texts: fx.GraphModule
+    tokenizer: TextEncoder
     base: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.objective.name}_{self.target.name}"
 
     def embed_images(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] -> [B, E], l2-normalised."""
-        word = self.objective.encoder.image
-        encoder = self.executable.encoders[self.objective.encoder.name]
-        predictor = self._module("predictors", self.name)
-        parameter = next(encoder.parameters())
-        shape, predicts = word.shape(), self.target.predictor.word
-        with frozen(self.executable.module):
-            features = cast(Tensor, encoder(images.to(parameter.device, parameter.dtype)))
-            if not predicts.pools:
-                features = pool_tokens(features, shape.prefix, predicts.pooling())
-            projects = self.target.projected
-            if projects and word.projector is not None:
-                features = self._module("projectors", self.objective.encoder.name)(features)
-            prediction = predictor(features, prefix=shape.prefix) if predicts.pools else predictor(features)
-            return F.normalize(prediction, dim=-1)
+        parameter = next(self.step.parameters())
+        return self._run(self.images, "prediction", images.to(parameter.device, parameter.dtype))
 
     def embed_texts(self, texts: list[str]) -> Tensor:
         """T texts -> [T, E], l2-normalised."""
-        assert self.target.encoder is not None
-        word = self.target.encoder.text
-        encoder = self.executable.encoders[self.target.encoder.name]
-        tokens = torch.from_numpy(word.tokenize(texts, self.base)).to(next(encoder.parameters()).device)
-        with frozen(self.executable.module):
-            return F.normalize(self._module("representations", self.name)(encoder(tokens)), dim=-1)
+        tokens = torch.from_numpy(self.tokenizer.tokenize(texts, self.base))
+        return self._run(self.texts, "target", tokens.to(next(self.step.parameters()).device))
 
-    def _module(self, section: str, name: str) -> nn.Module:
-        group = self.executable.module.get_submodule(section)
-        assert isinstance(group, Group)
-        return unwrapped(group[name])
+    def _run(self, module: fx.GraphModule, output: str, given: Tensor) -> Tensor:
+        with frozen(self.step):
+            return cast(dict[str, Any], module(given))[output]
+
+
+def text_path_of(executable: Executable, encoder: str, base: Path) -> GraphTextPath | None:
+    """Of the first text target that trains `encoder`; None when no target does."""
+    path = next((path for path in build_evaluation(executable.program) if path.objective.encoder.name == encoder), None)
+    if path is None or path.target.encoder is None:
+        return None
+    return GraphTextPath(
+        step=executable.module,
+        images=_lowered(path.images, executable),
+        texts=_lowered(path.texts, executable),
+        tokenizer=path.target.encoder.text,
+        base=base,
+    )
+
+
+def _lowered(graph: Graph, executable: Executable) -> fx.GraphModule:
+    return to_fx(graph, executable.module)[0]

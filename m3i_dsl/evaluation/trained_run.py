@@ -21,14 +21,14 @@ from m3i_dsl.evaluation.export import Backbone
 from m3i_dsl.evaluation.features import Precision
 from m3i_dsl.evaluation.measure import Evaluation
 from m3i_dsl.evaluation.subject import EncoderSubject
-from m3i_dsl.evaluation.text_path import ModuleTextPath
+from m3i_dsl.evaluation.text_path import text_path_of
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.lower.parts import Group
 from m3i_dsl.runtime.options import Callback
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import EvaluationDeclaration, Program, View
 from m3i_dsl.vocabulary.evaluators import DEFAULTS
-from m3i_dsl.vocabulary.kinds import TEXTS, Evaluator, Result, Score, Split, Splits, WordError
+from m3i_dsl.vocabulary.kinds import Evaluator, Result, Score, Split, Splits, WordError
 
 LARGEST_SPLIT = 16 * 2**30
 """Bytes of float32 images that the two splits may take."""
@@ -86,16 +86,8 @@ def subject_of(executable: Executable, name: str, base: Path) -> EncoderSubject:
     encoder = built_encoder(executable, name)
     on_gpu = next(encoder.parameters()).is_cuda
     precision: Precision = "bf16" if program.training.precision == "bf16" and on_gpu else "fp32"
-    text_path = next(
-        (
-            ModuleTextPath(executable, objective, target, base)
-            for objective in program.objectives
-            for target in objective.targets
-            if objective.encoder.name == name and target.representation.word.candidates == TEXTS
-        ),
-        None,
-    )
-    return EncoderSubject(encoder, program.encoders[name].image.shape().prefix, text_path, precision)
+    prefix = program.encoders[name].image.shape().prefix
+    return EncoderSubject(encoder, prefix, text_path_of(executable, name, base), precision)
 
 
 def view_of(program: Program, encoder: str) -> View:
