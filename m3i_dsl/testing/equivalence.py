@@ -22,7 +22,7 @@ from torch import Tensor
 
 from m3i_dsl.ir.graph import MONITORS
 from m3i_dsl.lower.executable import Executable
-from m3i_dsl.testing.comparison import Disagreement, agree, agree_all, buffers, gradients
+from m3i_dsl.testing.comparison import ABSOLUTE, Disagreement, agree, agree_all, buffers, gradients
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,15 @@ def observe(executable: Executable, batch: Mapping[str, Tensor], seed: int = 0) 
 def assert_equivalent(one: Observation, other: Observation) -> None:
     """Raises Disagreement unless outputs, gradients, buffers and random state of `other` are those of `one`.
 
-    Values to the tolerance of `comparison.agree`: gradients of a shared value are summed in another order. `other` may
+    Values to the tolerance of `comparison.agree`: gradients of a shared value are summed in another order. What is zero
+    in exact arithmetic (the gradient of a bias before a batch norm) has the noise of the largest gradient. `other` may
     lack monitors, and parameters that had no gradient.
     """
     missing = {name for name in one.outputs.keys() - other.outputs.keys() if name.startswith(MONITORS)}
     agree_all("output", other.outputs, {name: v for name, v in one.outputs.items() if name not in missing})
+    noise = ABSOLUTE * max([1.0, *(float(each.abs().max()) for each in one.gradients.values() if each is not None)])
     for name in one.gradients.keys() | other.gradients.keys():
-        agree(f"gradient of {name}", other.gradients.get(name), one.gradients.get(name))
+        agree(f"gradient of {name}", other.gradients.get(name), one.gradients.get(name), noise)
     agree_all("buffer", other.buffers, {name: v for name, v in one.buffers.items() if name in other.buffers})
     if not torch.equal(one.random, other.random):
         raise Disagreement("other random numbers were drawn")
