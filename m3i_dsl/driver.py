@@ -21,6 +21,7 @@ from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.checks.stages import check_starts, lint_stages
 from m3i_dsl.semantics.elaborate import elaborate
 from m3i_dsl.semantics.given import Given
+from m3i_dsl.semantics.packages import calling_words, misstated_shape, packages_used
 from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import DISK, Reader, SourceFile
@@ -68,16 +69,24 @@ def check_file(file: SourceFile, settings: Mapping[str, Given] | None = None, re
     with suppress(TooManyErrors):
         pipeline = None if diagnostics.cut else elaborate(recipe, settings or {}, diagnostics)
         if pipeline is not None:
-            for check in ERRORS:
-                for program in pipeline.stages:
-                    diagnostics.extend(check(program))
-            diagnostics.extend(check_starts(pipeline))
-            if not diagnostics.has_errors:
-                for lint in LINTS:
-                    for program in pipeline.stages:
-                        diagnostics.extend(lint(program))
-                diagnostics.extend(lint_stages(pipeline))
+            try:
+                with calling_words(*pipeline.stages):
+                    _check(pipeline, diagnostics)
+            except RecipeError as fault:
+                diagnostics.extend(fault.diagnostics)
     return Checked(None if diagnostics.has_errors else pipeline, diagnostics, sources)
+
+
+def _check(pipeline: Pipeline, diagnostics: Diagnostics) -> None:
+    for check in ERRORS:
+        for program in pipeline.stages:
+            diagnostics.extend(check(program))
+    diagnostics.extend(check_starts(pipeline))
+    if not diagnostics.has_errors:
+        for lint in LINTS:
+            for program in pipeline.stages:
+                diagnostics.extend(lint(program))
+        diagnostics.extend(lint_stages(pipeline))
 
 
 def resolve(program: Pipeline | Program) -> str:
@@ -105,8 +114,10 @@ def graphs(program: Program, passes: Sequence[str] | None = None) -> tuple[Graph
     from m3i_dsl.ir.build import build
     from m3i_dsl.passes import PIPELINE, optimize, passes_named
 
-    plain = build(program)
-    return plain, optimize(plain, program.training.batch, PIPELINE if passes is None else passes_named(passes))
+    chosen = PIPELINE if passes is None else passes_named(passes)
+    with calling_words(program):
+        plain = build(program)
+        return plain, optimize(plain, program.training.batch, chosen)
 
 
 def compile_program(
@@ -121,34 +132,44 @@ def compile_program(
 
     applied = NAMES if passes is None else tuple(pass_.name for pass_ in passes_named(passes))
     plain, graph = graphs(program, applied)
-    lock = describe_data(program, graph, base)
+    with calling_words(program):
+        lock = describe_data(program, graph, base)
     executable = lower_graph(program, graph, lock, base, load_weights=load_weights)
     return Compiled(program, plain, graph, applied, lock, executable)
 
 
 def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool = True) -> Executable:
-    """What runs a graph of `program`. Raises RecipeError (M3I0402 a part cannot be built)."""
+    """What runs a graph of `program`.
+
+    Raises RecipeError: M3I0402 a part cannot be built, M3I0404 a package's module yields another shape than its word
+    says.
+    """
     from m3i_dsl.lower.executable import lower
     from m3i_dsl.lower.parts import PartFault
     from m3i_dsl.lower.rehearsal import rehearse
-    from m3i_dsl.lower.shapes import check_shapes
+    from m3i_dsl.lower.shapes import ShapeDisagreement, ShapeRules
     from m3i_dsl.lower.unused import freeze_unused
 
     named = {name: found.categories for name, found in lock.data.items()}
     categories = {name: len(found) for name, found in named.items()}
     categories |= {mixture.name: len(categories_of(mixture, named)) for mixture in program.mixtures.values()}
     try:
-        executable = lower(program, graph, categories=categories, base=base, load_weights=load_weights)
+        with calling_words(program):
+            executable = lower(program, graph, categories=categories, base=base, load_weights=load_weights)
+            rehearsal = rehearse(executable, ShapeRules(graph, categories).check)
     except PartFault as fault:
         encoder = program.encoders.get(fault.part)
         placed = encoder.word if encoder is not None else None
-        found = fault.fault
-        span = placed.argument(found.argument) if placed is not None else program.span
-        helps = (found.help,) if found.help else ()
-        message = f"`{fault.part}` cannot be built: {found.message}"
+        inner = fault.fault
+        span = placed.argument(inner.argument) if placed is not None else program.span
+        helps = (inner.help,) if inner.help else ()
+        message = f"`{fault.part}` cannot be built: {inner.message}"
         raise RecipeError([error("M3I0402", message, span, helps=helps)]) from fault
-    rehearsal = rehearse(executable)
-    check_shapes(executable, rehearsal, categories)
+    except ShapeDisagreement as fault:
+        found = misstated_shape(fault.word, str(fault), program)
+        if found is None:
+            raise
+        raise RecipeError([found]) from fault
     freeze_unused(executable, rehearsal)
     return executable
 
@@ -230,6 +251,7 @@ def _contents(compiled: Compiled, recipe: str, checked: Checked, settings: Mappi
         settings=settings,
         passes=compiled.passes,
         diagnostics=tuple(checked.diagnostics),
+        packages=packages_used(compiled.program),
     )
 
 
@@ -251,7 +273,8 @@ def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool
     artifact = load(folder, allow_stale=allow_stale)
     program = check_file(SourceFile(str(folder / RECIPE), artifact.recipe)).required()
     _, rebuilt = graphs(program, [name for name in artifact.manifest.passes if name in NAMES])
-    lock = describe_data(program, rebuilt, artifact.base)
+    with calling_words(program):
+        lock = describe_data(program, rebuilt, artifact.base)
     artifact = artifact.verify_data(lock, allow_stale=allow_stale)
     graph = read(artifact.ir, str(folder / IR))
     executable = lower_graph(program, graph, lock, artifact.base, load_weights=load_weights)

@@ -34,12 +34,15 @@ def parameters_text(parameters: Iterable[ParameterRecord]) -> str:
     return "".join(f"{record.text()}\n" for record in sorted(parameters, key=lambda record: record.name))
 
 
-def current_versions() -> dict[str, str]:
-    """The versions that decide what a program computes: m3ic, torch and timm (`not installed` if one is missing).
+NOT_INSTALLED = "not installed"
 
-    Read from package metadata, so that torch is not imported.
+
+def current_versions(packages: Iterable[str] = ()) -> dict[str, str]:
+    """The versions that decide what a program computes: m3ic, torch, timm and the `packages` whose words it has.
+
+    `not installed` for one that is missing. Read from package metadata, so that torch is not imported.
     """
-    return {"m3ic": m3i_dsl.__version__, "timm": _installed("timm"), "torch": _installed("torch")}
+    return {"m3ic": m3i_dsl.__version__} | {name: _installed(name) for name in ("timm", "torch", *packages)}
 
 
 def sha256(content: str | bytes) -> str:
@@ -73,4 +76,4 @@ def _installed(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED

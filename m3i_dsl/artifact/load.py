@@ -18,7 +18,13 @@ from m3i_dsl.artifact.integrity import check_fingerprint, parse_lock, read_files
 from m3i_dsl.artifact.lock import Lock
 from m3i_dsl.artifact.manifest import GRAPH, IR, LOCK, PARAMETERS, PLAN, RECIPE, Manifest
 from m3i_dsl.artifact.publish import recover
-from m3i_dsl.artifact.staleness import compare_lock, compare_program, compare_sources, compare_versions
+from m3i_dsl.artifact.staleness import (
+    compare_lock,
+    compare_program,
+    compare_sources,
+    compare_versions,
+    missing_packages,
+)
 from m3i_dsl.diagnostics import Diagnostic, RecipeError, Severity
 
 
@@ -73,13 +79,17 @@ def load(folder: Path, *, allow_stale: bool = False) -> Artifact:
     """Reads and checks the artifact in `folder`.
 
     Raises RecipeError: M3I0601 no artifact, M3I0602 damaged, M3I0603 the recipe changed, M3I0604 versions changed,
-    M3I0609 written in another schema. The middle two are warnings under `allow_stale`; damage never is.
+    M3I0609 written in another schema, M3I0610 a package of words is missing.
+    M3I0603 and M3I0604 are warnings under `allow_stale`; damage never is.
     """
     recover(folder)
     manifest, manifest_text = read_manifest(folder)
     texts = read_files(folder, manifest, manifest_text)
     lock = parse_lock(folder, texts[LOCK])
     check_fingerprint(folder, manifest, manifest_text, texts)
+    missing = missing_packages(folder, manifest, manifest_text)
+    if missing:
+        raise RecipeError(missing)
     changed, absent = compare_sources(folder, manifest, manifest_text)
     stale = [*changed, *compare_versions(folder, manifest, manifest_text)]
     if stale and not allow_stale:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from m3i_dsl.artifact.faults import COMPILE_AGAIN, fault
-from m3i_dsl.artifact.fingerprint import ParameterRecord, current_versions, parameters_text, source_hash
+from m3i_dsl.artifact.fingerprint import NOT_INSTALLED, ParameterRecord, current_versions, parameters_text, source_hash
 from m3i_dsl.artifact.lock import Lock
 from m3i_dsl.artifact.manifest import IR, LOCK, MANIFEST, PARAMETERS, Manifest
 from m3i_dsl.diagnostics import Diagnostic, Severity
@@ -57,7 +57,7 @@ def compare_sources(folder: Path, manifest: Manifest, manifest_text: str) -> tup
 
 def compare_versions(folder: Path, manifest: Manifest, manifest_text: str) -> list[Diagnostic]:
     """M3I0604 for each version that is not the one the artifact was compiled with."""
-    now = current_versions()
+    now = current_versions(packages_in(manifest))
     return [
         fault(
             "M3I0604",
@@ -71,6 +71,28 @@ def compare_versions(folder: Path, manifest: Manifest, manifest_text: str) -> li
         for name in sorted({*now, *manifest.versions})
         if now.get(name) != manifest.versions.get(name)
     ]
+
+
+def missing_packages(folder: Path, manifest: Manifest, manifest_text: str) -> list[Diagnostic]:
+    """M3I0610 for each package whose words the artifact's recipe has and that is not installed."""
+    now = current_versions(packages_in(manifest))
+    return [
+        fault(
+            "M3I0610",
+            f"artifact `{folder.name}` has words of `{name}` {manifest.versions[name]}, which is not installed",
+            str(folder / MANIFEST),
+            text=manifest_text,
+            at=f'"{name}": "{manifest.versions[name]}"',
+            helps=(f"install it: `pip install {name}=={manifest.versions[name]}`",),
+        )
+        for name in packages_in(manifest)
+        if now[name] == NOT_INSTALLED
+    ]
+
+
+def packages_in(manifest: Manifest) -> list[str]:
+    """The packages whose words an artifact's recipe has."""
+    return sorted(manifest.versions.keys() - current_versions().keys())
 
 
 def compare_lock(folder: Path, locked: Lock, current: Lock) -> list[Diagnostic]:

@@ -50,6 +50,7 @@ class ArtifactContents:
 
     `recipe` is the canonical text, `graph` the readable listing. `sources` are the files that were read, the recipe
     itself first; one whose name is no file (standard input, a test's string) leaves no trace in the artifact.
+    `packages` are those besides m3ic whose words the recipe has.
     `diagnostics` are the warnings and remarks to keep; a program with errors has no artifact.
     """
 
@@ -65,6 +66,7 @@ class ArtifactContents:
     passes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     plan: str | None = None
+    packages: tuple[str, ...] = ()
 
 
 def write(folder: Path, contents: ArtifactContents, *, target: Path = TARGET) -> Manifest:
@@ -99,7 +101,7 @@ def files_of(folder: Path, contents: ArtifactContents) -> tuple[dict[str, bytes]
 def _manifest(
     folder: Path, contents: ArtifactContents, texts: Mapping[str, str], files: Mapping[str, bytes]
 ) -> Manifest:
-    versions = current_versions()
+    versions = current_versions(contents.packages)
     read = [source for source in contents.sources if Path(source.name).is_file()]
     main = contents.sources[0] if contents.sources else None
     return Manifest(

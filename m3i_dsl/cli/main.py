@@ -118,8 +118,16 @@ def _internal_error(fault: Exception, arguments: argparse.Namespace) -> None:
     import platform
     import traceback
 
+    from m3i_dsl.vocabulary.blame import WORD_RAISED, blame
+
     if arguments.debug:
         traceback.print_exception(fault)
+    blamed = blame(fault)
+    if blamed is not None:
+        print(f"error[{WORD_RAISED}]: {blamed.message}", file=sys.stderr)
+        for line in (*(f"note: {note}" for note in blamed.notes), f"help: {blamed.help}"):
+            print(f"  = {line}", file=sys.stderr)
+        return
     place = traceback.extract_tb(fault.__traceback__)[-1]
     print(f"error[M3I0901]: internal error, please report it: {type(fault).__name__}: {fault}", file=sys.stderr)
     print(f"  = note: raised in {os.path.basename(place.filename)}:{place.lineno}", file=sys.stderr)

@@ -21,6 +21,7 @@ from m3i_dsl.data.batch import Broken
 from m3i_dsl.data.order import Order
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.semantics.pattern import Pattern
+from m3i_dsl.vocabulary.blame import blame
 from m3i_dsl.vocabulary.kinds import BrokenSample, Encoder, Picture, PlainModality, Sample, WordError
 from m3i_dsl.vocabulary.kinds import Dataset as Source
 
@@ -160,6 +161,11 @@ class Decoder(Dataset[Chunk | Failed]):
                 return Failed(feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}")
             except WordError as fault:
                 return Failed(feed.data, fault.message, fault.help)
+            except Exception as fault:  # a data set of another package; its traceback does not reach the other process
+                blamed = blame(fault)
+                if blamed is None:
+                    raise
+                return Failed(feed.data, f"{blamed.message} ({blamed.notes[0]})", blamed.help)
         return tuple(parts)
 
     def _part(self, feed: Feed, rows: Rows, into: Mapping[str, NDArray[np.uint8]]) -> Part:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,12 +37,16 @@ class Rehearsal:
     loss: Tensor
 
 
-def rehearse(executable: Executable) -> Rehearsal:
-    """With two mixed pairs, or two periods of a mixture, as the batch."""
+Check = Callable[[str, tuple[int, ...], int], None]
+"""What is asked of each value as it is computed: its name, its shape, and the B of the rehearsal."""
+
+
+def rehearse(executable: Executable, check: Check | None = None) -> Rehearsal:
+    """With two mixed pairs, or two periods of a mixture, as the batch. Raises what `check` raises."""
     size = 2 * math.lcm(PAIR, executable.program.unit)
     batch = {i.source.name: _example(i.value, size) for i in executable.graph.inputs}
     module = _on_meta(executable.module)
-    recorder = _Recorder(module, executable.values)
+    recorder = _Recorder(module, executable.values, size, check)
     with alone(), torch.enable_grad():
         outputs: Any = recorder.run(
             *(batch[str(node.target)] for node in module.graph.nodes if node.op == "placeholder")
@@ -62,15 +66,18 @@ def size_of(dimension: Dimension, batch: int) -> int:
 class _Recorder(fx.Interpreter):
     """Keeps the shape of each value of the IR."""
 
-    def __init__(self, module: fx.GraphModule, values: Mapping[str, str]) -> None:
+    def __init__(self, module: fx.GraphModule, values: Mapping[str, str], batch: int, check: Check | None) -> None:
         super().__init__(module)
-        self.values = values
+        self.values, self.batch, self.check = values, batch, check
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def run_node(self, n: fx.Node) -> object:
         result = super().run_node(n)
         if n.name in self.values and isinstance(result, Tensor):
-            self.shapes[self.values[n.name]] = tuple(result.shape)
+            name, shape = self.values[n.name], tuple(result.shape)
+            self.shapes[name] = shape
+            if self.check is not None:
+                self.check(name, shape, self.batch)
         return result
 
 

@@ -1,34 +1,49 @@
 """Cross-check of the IR's shape rules against torch.
 
-Takes: an executable and its rehearsal. Gives: nothing. Guarantees: every value that an equation yields has the shape
-that the IR says; a disagreement is an internal error, never a guess.
+Takes: a graph, the numbers of categories, and the shape of each value as it is computed. Gives: nothing. Guarantees:
+every value that an equation yields has the shape that the IR says; a disagreement is told where it begins, before what
+takes the value fails for it, and names the word whose module yielded it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from m3i_dsl.ir.graph import Dimension
-from m3i_dsl.lower.executable import Executable
-from m3i_dsl.lower.rehearsal import Rehearsal, size_of
+from m3i_dsl.ir.graph import Dimension, Equation, Graph
+from m3i_dsl.ir.operations import OPERATIONS
+from m3i_dsl.lower.rehearsal import size_of
+from m3i_dsl.vocabulary.word import Word
 
 
 class ShapeDisagreement(AssertionError):
-    """The IR and torch disagree on a shape: a bug of m3ic."""
+    """The IR and torch disagree on a shape: a bug of m3ic, or of the package that `word` is of (None: no word's)."""
+
+    def __init__(self, message: str, word: Word | None) -> None:
+        super().__init__(message)
+        self.word = word
 
 
-def check_shapes(executable: Executable, rehearsal: Rehearsal, categories: Mapping[str, int]) -> None:
-    """Raises ShapeDisagreement."""
-    names = {value.name: value for equation in executable.graph.equations for value in equation.results}
-    classes = frozenset(categories.values())
-    for name, shape in rehearsal.shapes.items():
-        type_ = names[name].type
-        sizes = zip(type_.dimensions, shape, strict=False)
-        fitting = all(_fits(dimension, found, rehearsal.batch, classes) for dimension, found in sizes)
-        if len(shape) != len(type_.dimensions) or not fitting:
-            raise ShapeDisagreement(f"%{name}: the IR says {type_} with B = {rehearsal.batch}, torch {shape}")
+class ShapeRules:
+    """What the IR says of each value."""
 
+    def __init__(self, graph: Graph, categories: Mapping[str, int]) -> None:
+        self._graph = graph
+        self._yielded = {value.name: (value, equation) for equation in graph.equations for value in equation.results}
+        self._categories = frozenset(categories.values())
 
-def _fits(dimension: Dimension, size: int, batch: int, categories: frozenset[int]) -> bool:
-    """Each class table has the categories of its own data."""
-    return size in categories if dimension == "C" else size == size_of(dimension, batch)
+    def check(self, name: str, shape: tuple[int, ...], batch: int) -> None:
+        """Value `name` has `shape` when B is `batch`. Raises ShapeDisagreement."""
+        value, equation = self._yielded[name]
+        sizes = zip(value.type.dimensions, shape, strict=False)
+        fitting = all(self._fits(dimension, found, batch) for dimension, found in sizes)
+        if len(shape) != len(value.type.dimensions) or not fitting:
+            said = f"%{name}: the IR says {value.type} with B = {batch}, torch {list(shape)}"
+            raise ShapeDisagreement(said, self._word(equation))
+
+    def _fits(self, dimension: Dimension, size: int, batch: int) -> bool:
+        """Each class table has the categories of its own data."""
+        return size in self._categories if dimension == "C" else size == size_of(dimension, batch)
+
+    def _word(self, equation: Equation) -> Word | None:
+        section = OPERATIONS[equation.operation].section
+        return None if section is None else self._graph.module(section, str(equation.attribute("module"))).word

@@ -23,6 +23,7 @@ from m3i_dsl.lower.parts import attribute_name
 from m3i_dsl.plan.traffic import Traffic
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import Span
+from m3i_dsl.vocabulary.blame import named
 from m3i_dsl.vocabulary.word import COMMUNICATES, Effect
 
 
@@ -48,7 +49,7 @@ def effect_faults(executable: Executable, traffic: Traffic) -> Iterator[Diagnost
             yield _fault(
                 executable.program,
                 part,
-                f"`{part.word.name}` communicates with other processes, and no effect of it says so",
+                f"{named(part.word)} communicates with other processes, and no effect of it says so",
                 "declare `Effect.BATCH_COUPLED` if a sample's result depends on the other samples, "
                 "else `Effect.COLLECTIVE`",
             )
@@ -57,7 +58,7 @@ def effect_faults(executable: Executable, traffic: Traffic) -> Iterator[Diagnost
             yield _fault(
                 executable.program,
                 part,
-                f"`{part.word.name}` says that it {what}, but sends nothing to other processes",
+                f"{named(part.word)} says that it {what}, but sends nothing to other processes",
                 "use `gather`, `total` or `mean` of `m3i_dsl.collectives`, or declare no such effect",
             )
 

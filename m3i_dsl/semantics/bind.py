@@ -22,7 +22,7 @@ from m3i_dsl.semantics.unread import Unread
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import WordError
-from m3i_dsl.vocabulary.registry import words
+from m3i_dsl.vocabulary.registry import UnusableWord, misfiled, words
 from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar, string_text
 from m3i_dsl.vocabulary.word import Bounds, Kind, Parameter, ValueType, Word
 
@@ -61,7 +61,8 @@ class Attempts:
 class Binder:
     """Binds values against the `param`s in scope; reports to `diagnostics`.
 
-    `given` are the parameters whose value comes from the command line. Methods raise Unbound after reporting, so that a
+    `given` are the parameters whose value comes from the command line, `bound` the words so far.
+    Methods raise Unbound after reporting, so that a
     fault poisons only what depends on it.
     """
 
@@ -71,6 +72,7 @@ class Binder:
     given: frozenset[str] = frozenset()
     unread: Unread = field(default_factory=Unread)
     expanding: tuple[str, ...] = ()
+    bound: list[Placed[Word]] = field(default_factory=list[Placed[Word]])
 
     # --- words --------------------------------------------------------------------------------------------------------
 
@@ -84,9 +86,16 @@ class Binder:
             if inner is not None:
                 return self._through(value, inner, lambda nested: nested.word(inner, base, kind, **role_defaults))
             self._fail(self._unknown_word(value, kind))
-        class_ = known[value.name]
+        class_ = self.class_of(value, kind)
         self.no_extras(value, f"`{value.name}`")
         return self.call(class_, value.arguments or (), value.span, value.name_span, **role_defaults)  # type: ignore[return-value]  # the registry is keyed by kind, which is what `base` stands for
+
+    def class_of(self, value: ast.Term, kind: Kind) -> type[Word]:
+        """The word of `kind` that `value` names, of which there is one. Raises Unbound when it cannot be used."""
+        try:
+            return words(kind)[value.name]
+        except UnusableWord as fault:
+            self._fail(unusable(fault, value.name_span))
 
     def call(
         self,
@@ -114,12 +123,14 @@ class Binder:
         spans = {name: argument.value.span for name, argument in written.items()}
         definitions = {name: found for name, argument in written.items() if (found := self.definition(argument.value))}
         try:
-            return Placed(class_(**values), span, spans, definitions)
+            placed = Placed(class_(**values), span, spans, definitions)
         except WordError as fault:
             at = fault.argument or ""
             primary, secondary = place_of(spans.get(at, span), definitions.get(at))
             helps = (fault.help,) if fault.help else ()
             self._fail(error("M3I0206", fault.message, primary.span, secondary=secondary, helps=helps))
+        self.bound.append(placed)
+        return placed
 
     def _written(
         self, class_: type[Word], arguments: tuple[ast.Argument, ...], parameters: Mapping[str, Parameter]
@@ -170,6 +181,9 @@ class Binder:
 
     def _unknown_word(self, value: ast.Term, kind: Kind) -> Diagnostic:
         known = words(kind)
+        entered = misfiled(value.name)
+        if entered is not None:
+            return unusable(entered, value.name_span)
         others = [other for other in kinds_of(value.name) if other != kind]
         label = f"this is {_article(others[0])}" if others else ""
         near = nearest(value.name, known)
@@ -277,7 +291,7 @@ class Binder:
         assert isinstance(node, ast.Term)
         name = node.name
         expanding = (*self.expanding, name)
-        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, self.unread, expanding)
+        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, self.unread, expanding, self.bound)
         try:
             return bind(nested)
         except Unbound:
@@ -361,6 +375,11 @@ class Binder:
     def _fail(self, diagnostic: Diagnostic) -> NoReturn:
         self.report(diagnostic)
         raise Unbound
+
+
+def unusable(fault: UnusableWord, span: Span) -> Diagnostic:
+    """What is wrong with an installed word, where a recipe names it."""
+    return error(fault.code, fault.message, span, notes=fault.notes, helps=(fault.help,))
 
 
 def operand_of(term: ast.Term) -> ast.Value:

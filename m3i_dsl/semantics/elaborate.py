@@ -18,6 +18,7 @@ from m3i_dsl.semantics.elaborate_training import elaborate_evaluations, elaborat
 from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder, elaborate_view
 from m3i_dsl.semantics.given import Given
 from m3i_dsl.semantics.overrides import overridden
+from m3i_dsl.semantics.packages import word_raised
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
 from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import (
@@ -52,6 +53,20 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Di
     scope = Scope(
         Binder(parameters.values, diagnostics, given=parameters.given, unread=hidden.and_params(parameters.refused))
     )
+    try:
+        return _pipeline(recipe, scope, texts(parameters), diagnostics)
+    except Exception as fault:
+        raised = word_raised(fault, scope.binder.bound, recipe.span)
+        if raised is None:
+            raise
+        diagnostics.add(raised)
+        return None
+
+
+def _pipeline(
+    recipe: ast.Recipe, scope: Scope, parameters: Mapping[str, str], diagnostics: Diagnostics
+) -> Pipeline | None:
+    declared = recipe.declarations
     for data in distinct(declared, ast.Data, "data", diagnostics):
         scope.define("data", data.name, lambda d=data: elaborate_data(d, scope))
     for view in distinct(declared, ast.View, "view", diagnostics):
@@ -75,7 +90,7 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Di
         program = Program(
             name=name.name.text,
             file=recipe.span.file,
-            parameters=texts(parameters),
+            parameters=parameters,
             data=scope.all("data", Data),
             views=views_in(scope),
             encoders=scope.all("encoder", EncoderDeclaration),

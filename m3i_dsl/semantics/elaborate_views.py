@@ -151,9 +151,10 @@ def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> Iterat
 def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:
     """An encoder, or the average or frozen copy of one."""
     value = declaration.value
-    known = words("encoder")
-    if value.name in known and issubclass(copying := known[value.name], EncoderCopy):
-        return _copy(declaration, copying, scope)
+    if value.name in words("encoder"):
+        class_ = scope.binder.class_of(value, "encoder")
+        if issubclass(class_, EncoderCopy):
+            return _copy(declaration, class_, scope)
     start, value = _start(value, scope)
     placed = scope.binder.word(value, Encoder, "encoder")
     if start is not None:

@@ -18,7 +18,7 @@ from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.build import build
 from m3i_dsl.ir.graph import Graph, encoder_calls
 from m3i_dsl.lower.rehearsal import rehearse
-from m3i_dsl.lower.shapes import check_shapes
+from m3i_dsl.lower.shapes import ShapeRules
 from m3i_dsl.passes import optimize
 from m3i_dsl.source import InMemory, SourceFile
 
@@ -228,7 +228,7 @@ class _Waiting(nn.Module):
 
 def test_a_step_that_waits_for_the_device_does_not_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = _compiled(RECIPE, monkeypatch)
-    check_shapes(compiled.executable, rehearse(compiled.executable), {"digits": 10})
+    rehearse(compiled.executable, ShapeRules(compiled.executable.graph, {"digits": 10}).check)
     predictors = compiled.executable.module.get_submodule("predictors")
     predictors.o_t = _Waiting(predictors.get_submodule("o_t"))
     assert isinstance(compiled.executable.module, fx.GraphModule)

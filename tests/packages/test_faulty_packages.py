@@ -1,0 +1,155 @@
+"""A faulty package is named, and hinders no recipe without its words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.packages.installed import install, m3ic, recipe
+
+MASK = '''"""A mask."""
+
+import numpy as np
+from dataclasses import dataclass
+
+from m3i_dsl.vocabulary.kinds import Mask
+from m3i_dsl.vocabulary.word import argument
+
+
+@dataclass(frozen=True, slots=True)
+class Checkered(Mask):
+    """Hides every other token."""
+
+    name = "checkered"
+
+    tokens: str = argument("drop", doc="what becomes of hidden tokens")
+
+    def hidden(self, grid, stride):
+        return grid.tokens // 2
+
+    def sample(self, draws, grid, stride):
+        return np.tile(np.arange(grid.tokens) % 2 == 1, (len(draws.uniform(1)), 1))
+'''.replace("tokens: str", 'tokens: Literal["drop", "mask"]').replace(
+    "from dataclasses", "from typing import Literal\nfrom dataclasses"
+)
+
+HEAD = '''"""A predictor."""
+
+from dataclasses import dataclass
+
+from m3i_dsl.vocabulary.kinds import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Slim(Predictor):
+    """Half of the channels."""
+
+    name = "slim"
+    per_token = True
+
+    def build(self, shape):
+        from torch import nn
+
+        return nn.Linear(shape.input_width, shape.output_width // 2)
+'''
+
+
+def mask_package(folder: Path, name: str = "masks-of-others", old: str = "", new: str = "", entry: str = "") -> Path:
+    """A package with the mask `checkered`, in which `old` is replaced by `new`."""
+    assert old in MASK
+    module = name.replace("-", "_")
+    words = {entry or "mask.checkered": f"{module}.checkered:Checkered"}
+    files = {f"{module}/__init__.py": "", f"{module}/checkered.py": MASK.replace(old, new) if old else MASK}
+    return install(folder, name, "1.2", files, words)
+
+
+def checked(folder: Path, text: str) -> tuple[int, str]:
+    done = m3ic("check", "-", packages=folder, cwd=folder, text=text)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_package_without_fault_checks(tmp_path: Path) -> None:
+    assert checked(mask_package(tmp_path), recipe("checkered"))[0] == 0
+
+
+FAULTS = {
+    "cannot be imported": ("import numpy as np", "import no_such_thing", "", "M3I0132"),
+    "no doc": ('"""Hides every other token."""', "", "", "M3I0133"),
+    "no origin": ('argument("drop", doc="what becomes of hidden tokens")', '"drop"', "", "M3I0133"),
+    "wrong base": ("Checkered(Mask)", "Checkered", "", "M3I0133"),
+    "not frozen": ("frozen=True, ", "", "", "M3I0133"),
+    "a method is missing": ("def sample", "def draw", "", "M3I0133"),
+    "a method takes too little": ("def hidden(self, grid, stride)", "def hidden(self, grid)", "", "M3I0133"),
+    "another name": ('name = "checkered"', 'name = "chequered"', "", "M3I0133"),
+    "a type of no recipe": ('Literal["drop", "mask"]', "bytes", "", "M3I0133"),
+    "unknown kind": ("", "", "masks.checkered", "M3I0133"),
+    "raises": ("return grid.tokens // 2", "return {}[grid]", "", "M3I0902"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_package_is_named_and_other_recipes_check(fault: str, tmp_path: Path) -> None:
+    old, new, entry, code = FAULTS[fault]
+    folder = mask_package(tmp_path, old=old, new=new, entry=entry)
+    status, shown = checked(folder, recipe("checkered"))
+    assert status == 1
+    assert f"error[{code}]" in shown
+    assert "masks-of-others 1.2" in shown
+    assert "masked view1 by checkered" in shown, "at its place"
+    assert checked(folder, recipe())[0] == 0
+
+
+def test_two_packages_with_one_name(tmp_path: Path) -> None:
+    folder = mask_package(mask_package(tmp_path), "masks-of-mine")
+    status, shown = checked(folder, recipe("checkered"))
+    assert status == 1
+    assert "error[M3I0131]: mask `checkered` is a word of masks-of-mine 1.2 and of masks-of-others 1.2" in shown
+
+
+def test_a_name_that_m3ic_has(tmp_path: Path) -> None:
+    folder = mask_package(tmp_path, old='name = "checkered"', new='name = "blocks"', entry="mask.blocks")
+    status, shown = checked(folder, recipe("blocks(60%)"))
+    assert status == 1
+    assert "error[M3I0131]: mask `blocks` is a word of m3ic and of masks-of-others 1.2" in shown
+    assert checked(folder, recipe())[0] == 0
+
+
+def test_a_module_of_another_shape_than_its_word_says(tmp_path: Path) -> None:
+    folder = install(tmp_path, "slim-heads", "3.0", {"slim_heads.py": HEAD}, {"predictor.slim": "slim_heads:Slim"})
+    (tmp_path / "slim.m3i").write_text(recipe("random(75%, tokens: mask)", "slim"), encoding="utf-8")
+    done = m3ic("compile", "slim.m3i", packages=folder, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error[M3I0404]: the module of predictor `slim` of slim-heads 3.0" in done.stderr
+    assert "slim.m3i:17" in done.stderr
+
+
+def test_an_artifact_knows_the_package_and_its_version(tmp_path: Path) -> None:
+    folder = mask_package(tmp_path / "site")
+    (tmp_path / "other.m3i").write_text(recipe("checkered"), encoding="utf-8")
+    assert m3ic("compile", "other.m3i", packages=folder, cwd=tmp_path).returncode == 0
+    train = ("train", "--max-steps", "1")
+    gone = m3ic(*train, "--allow-stale", packages=None, cwd=tmp_path)
+    assert gone.returncode == 1
+    assert "error[M3I0610]" in gone.stderr and "pip install masks-of-others==1.2" in gone.stderr
+    module = "masks_of_others"
+    files = {f"{module}/checkered.py": MASK}
+    install(folder, "masks-of-others", "1.3", files, {"mask.checkered": f"{module}.checkered:Checkered"})
+    newer = m3ic(*train, packages=folder, cwd=tmp_path)
+    assert newer.returncode == 1
+    assert "error[M3I0604]" in newer.stderr
+    assert "compiled with masks-of-others 1.2, this is masks-of-others 1.3" in newer.stderr
+    stale = m3ic(*train, "--allow-stale", packages=folder, cwd=tmp_path)
+    assert stale.returncode == 0, stale.stderr
+    saved = json.loads((tmp_path / "runs" / "foreign-1" / "run.json").read_text(encoding="utf-8"))
+    assert saved["versions"]["masks-of-others"] == "1.2", "the artifact's, which was trained"
+
+
+def test_a_word_that_raises_in_training(tmp_path: Path) -> None:
+    folder = mask_package(tmp_path / "site", old="return np.tile", new="return [][1] + np.tile")
+    (tmp_path / "other.m3i").write_text(recipe("checkered"), encoding="utf-8")
+    assert m3ic("compile", "other.m3i", packages=folder, cwd=tmp_path).returncode == 0
+    done = m3ic("train", "--max-steps", "1", packages=folder, cwd=tmp_path)
+    assert "error[M3I0902]: mask `checkered` of masks-of-others 1.2 raised IndexError" in done.stderr
+    assert "checkered.py:2" in done.stderr and "M3I0901" not in done.stderr
