@@ -1,7 +1,8 @@
 """`m3ic vocab [KIND] [WORD]`: the words of the language, with what they take and what they mean.
 
 Without arguments, the words of every kind; with a kind, their arguments, defaults and where these come from; with a
-word too, its full documentation. `--json` gives everything.
+word too, or a word alone, its full documentation. Words of other packages have the package behind them. `--json` gives
+everything. `--new KIND NAME` prints a word of your own to start from, with its test.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from m3i_dsl.cli.options import Subparsers
+    from m3i_dsl.vocabulary.registry import Words
     from m3i_dsl.vocabulary.word import Kind, Parameter, Word
 
 WIDEST = 120
@@ -28,18 +30,17 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(subparsers, "vocab", "list the words of the language", __doc__ or "")
     parser.add_argument("kind", nargs="?", metavar="KIND", help="such as `mask`, `predictor`, `distribution`")
     parser.add_argument("word", nargs="*", metavar="WORD", help="one word of the kind, such as `dense feature`")
+    parser.add_argument(
+        "--new", nargs="+", metavar=("KIND", "NAME"), help="print a file with a new word that works, and its test"
+    )
     parser.add_argument("--json", action="store_true", help="everything, for scripts and editors")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0: printed."""
-    from m3i_dsl.vocabulary.registry import KINDS, words
-
-    kinds = KINDS if arguments.kind is None else (_kind(arguments.kind),)
-    listed: dict[Kind, dict[str, type[Word]]] = {kind: dict(words(kind)) for kind in kinds}
-    if arguments.word:
-        name = " ".join(arguments.word)
-        listed = {kind: {name: _word(kind, name, found)} for kind, found in listed.items()}
+    if arguments.new is not None:
+        return _print_new(arguments.new)
+    listed, chosen = _chosen(arguments.kind, " ".join(arguments.word))
     if arguments.json:
         import json
 
@@ -52,8 +53,60 @@ def run(arguments: argparse.Namespace) -> int:
     for kind, found in listed.items():
         console.print(f"[bold]{kind}[/bold]")
         for word in found.values():
-            _print_word(console, word, arguments_too=arguments.kind is not None, full=bool(arguments.word))
+            _print_word(console, word, arguments_too=arguments.kind is not None, full=chosen)
     return 0
+
+
+def _print_new(given: list[str]) -> int:
+    from m3i_dsl.cli.skeleton import skeleton
+
+    kind, *name = given
+    if not name:
+        raise CliError(f"write `m3ic vocab --new {kind} NAME`")
+    print(skeleton(_kind(kind), " ".join(name)), end="")
+    return 0
+
+
+def _chosen(kind: str | None, name: str) -> tuple[dict[Kind, dict[str, type[Word]]], bool]:
+    """The words to show by kind, and whether they were named. Says on standard error which cannot be used."""
+    from m3i_dsl.vocabulary.registry import KINDS
+
+    if kind is None:
+        return {each: _usable(each) for each in KINDS}, False
+    if not _is_kind(kind):
+        # A word without its kind; several kinds may have it.
+        name = f"{kind} {name}".strip()
+        having: list[Kind] = [each for each in KINDS if name in _words(each)]
+        if having:
+            return {each: {name: _word(each, name)} for each in having}, True
+    only = _kind(kind)
+    return ({only: {name: _word(only, name)}}, True) if name else ({only: _usable(only)}, False)
+
+
+def _words(kind: Kind) -> Words:
+    from m3i_dsl.vocabulary.registry import words
+
+    return words(kind)
+
+
+def _usable(kind: Kind) -> dict[str, type[Word]]:
+    from m3i_dsl.vocabulary.registry import UnusableWord
+
+    found: dict[str, type[Word]] = {}
+    for name in _words(kind):
+        try:
+            found[name] = _words(kind)[name]
+        except UnusableWord as fault:
+            print(f"warning[{fault.code}]: {fault.message}", file=sys.stderr)
+            for note in fault.notes:
+                print(f"  = note: {note}", file=sys.stderr)
+    return found
+
+
+def _is_kind(name: str) -> bool:
+    from m3i_dsl.vocabulary.registry import KINDS
+
+    return any(name in (kind, f"{kind}s") for kind in KINDS)
 
 
 def _kind(name: str) -> Kind:
@@ -64,26 +117,34 @@ def _kind(name: str) -> Kind:
     for kind in KINDS:
         if name in (kind, f"{kind}s"):
             return kind
-    close = difflib.get_close_matches(name, KINDS, n=1)
+    close = difflib.get_close_matches(name, [*KINDS, *(word for kind in KINDS for word in _words(kind))], n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"kinds are {', '.join(KINDS)}"
-    raise CliError(f"there is no kind of word `{name}`; {hint}")
+    raise CliError(f"there is no kind of word and no word `{name}`; {hint}")
 
 
-def _word(kind: Kind, name: str, found: dict[str, type[Word]]) -> type[Word]:
+def _word(kind: Kind, name: str) -> type[Word]:
     import difflib
 
-    if name not in found:
-        close = difflib.get_close_matches(name, found, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(found)}"
+    from m3i_dsl.vocabulary.registry import UnusableWord
+
+    known = _words(kind)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(known)}"
         raise CliError(f"there is no {kind} `{name}`; {hint}")
-    return found[name]
+    try:
+        return known[name]
+    except UnusableWord as fault:
+        raise CliError("; ".join((fault.message, *fault.notes, fault.help))) from fault
 
 
 def _record(word: type[Word]) -> dict[str, Any]:
+    package = _words(word.kind).package(word.name)
     return {
         "name": word.name,
         "kind": word.kind,
         "doc": inspect.getdoc(word),
+        "package": None if package is None else {"name": package.name, "version": package.version},
         "effects": sorted(effect.value for effect in word.effects),
         "arguments": [
             {
@@ -109,8 +170,8 @@ def _default(parameter: Parameter) -> str | None:
 
 
 def _print_word(console: Console, word: type[Word], *, arguments_too: bool, full: bool) -> None:
-
-    console.print(f"  [cyan]{word.name}[/cyan]")
+    package = _words(word.kind).package(word.name)
+    console.print(f"  [cyan]{word.name}[/cyan]{'' if package is None else f' ({package})'}")
     _print_wrapped(console, word.summary(), 4)
     if full:
         for paragraph in (inspect.getdoc(word) or "").split("\n\n")[1:]:

@@ -166,7 +166,7 @@ def test_a_recipe_that_is_gone_is_remarked_not_refused(artifact: Path, tmp_path:
 @pytest.mark.parametrize("package", ["m3ic", "torch", "timm"])
 def test_another_version_is_named_with_both(artifact: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     then = fingerprint.current_versions()
-    monkeypatch.setattr("m3i_dsl.artifact.staleness.current_versions", lambda: {**then, package: "99.0"})
+    monkeypatch.setattr("m3i_dsl.artifact.staleness.current_versions", lambda *_: {**then, package: "99.0"})
     ((code, message),) = _refused(artifact)
     assert code == "M3I0604"
     assert f"{package} {then[package]}" in message
@@ -177,7 +177,7 @@ def test_every_reason_is_given_and_allow_stale_turns_them_into_warnings(
     artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     then = fingerprint.current_versions()
-    monkeypatch.setattr("m3i_dsl.artifact.staleness.current_versions", lambda: {**then, "torch": "99.0"})
+    monkeypatch.setattr("m3i_dsl.artifact.staleness.current_versions", lambda *_: {**then, "torch": "99.0"})
     (tmp_path / "tiny.m3i").write_text("m3i 1\n# edited\n", encoding="utf-8")
     assert [code for code, _ in _refused(artifact)] == ["M3I0603", "M3I0604"]
     loaded = load(artifact, allow_stale=True)

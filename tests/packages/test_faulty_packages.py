@@ -101,6 +101,19 @@ def test_the_package_is_named_and_other_recipes_check(fault: str, tmp_path: Path
     assert checked(folder, recipe())[0] == 0
 
 
+def test_vocab_shows_the_package_and_what_cannot_be_used(tmp_path: Path) -> None:
+    folder = mask_package(tmp_path)
+    install(
+        folder, "slim-heads", "3.0", {"slim_heads.py": "import no_such_thing"}, {"predictor.slim": "slim_heads:Slim"}
+    )
+    done = m3ic("vocab", packages=folder, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "  checkered (masks-of-others 1.2)" in done.stdout.splitlines()
+    assert "warning[M3I0132]: predictor `slim` of slim-heads 3.0 cannot be imported" in done.stderr
+    one = m3ic("vocab", "slim", packages=folder, cwd=tmp_path)
+    assert one.returncode == 2 and "ModuleNotFoundError" in one.stderr
+
+
 def test_two_packages_with_one_name(tmp_path: Path) -> None:
     folder = mask_package(mask_package(tmp_path), "masks-of-mine")
     status, shown = checked(folder, recipe("checkered"))

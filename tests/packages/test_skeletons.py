@@ -1,0 +1,106 @@
+"""What `m3ic vocab --new KIND NAME` prints works as it is: its test passes, and a recipe of such words trains."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from m3i_dsl.cli.options import CliError
+from m3i_dsl.cli.skeleton import CLOSED, skeleton
+from m3i_dsl.vocabulary.registry import KINDS
+from tests.packages.installed import environment, install, m3ic
+from tests.packages.surface import STABLE, imported
+
+RECIPE = """m3i 1
+recipe of_skeletons
+
+data ramps = my_source(samples: 64)
+
+view view1 of ramps.image = crop(32px) | my_transform
+
+encoder image = my_encoder(image: 32px)
+
+objective pixels {
+  input     masked view1 by my_mask(tokens: mask)
+  represent dense feature of image
+
+  target pixels {
+    data           view1
+    representation my_representation
+    predictor      my_predictor
+    regularization my_regularization
+    distribution   my_distribution
+  }
+
+  weighting my_weighting
+}
+
+train {
+  batch     32
+  epochs    1
+  optimizer my_optimizer(lr: 1e-3)
+  schedule  my_schedule
+}
+
+evaluate {
+  my_evaluator at end
+}
+"""
+
+OPEN = [kind for kind in KINDS if kind not in CLOSED]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every skeleton in one installed package."""
+    files = {"my_words/__init__.py": ""}
+    words: dict[str, str] = {}
+    for kind in OPEN:
+        text = skeleton(kind, f"my_{kind}")
+        files[f"my_words/my_{kind}.py"] = text
+        entry = re.search(r'# "(.+)" = "(.+)"\n\Z', text)
+        assert entry is not None
+        words[entry[1]] = entry[2]
+    return install(tmp_path_factory.mktemp("site"), "my-words", "0.1", files, words)
+
+
+def test_its_own_test_passes(package: Path) -> None:
+    files = [f"my_words/my_{kind}.py" for kind in OPEN]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    done = subprocess.run(command, cwd=package, env=environment(package), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(OPEN)} passed" in done.stdout
+
+
+def test_a_recipe_of_such_words_checks_compiles_and_trains(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "of_skeletons.m3i").write_text(RECIPE, encoding="utf-8")
+    for command in (
+        ("check", "of_skeletons.m3i"),
+        ("compile", "of_skeletons.m3i"),
+        ("train", "--log-every", "1"),
+        ("eval", "--report"),
+    ):
+        done = m3ic(*command, packages=package, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "error" not in done.stderr and "M3I0803" not in done.stdout
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_it_is_formatted_and_imports_what_a_word_may(kind: str, tmp_path: Path) -> None:
+    text = skeleton(kind, f"my_{kind}")  # pyright: ignore[reportArgumentType]
+    assert imported(ast.parse(text)) <= STABLE
+    for command in (["format", "--check"], ["check", "--select", "E,F,I,B,UP"]):
+        command = [str(Path(sys.executable).with_name("ruff")), *command, "--isolated", "--line-length", "120", "-"]
+        done = subprocess.run(command, cwd=tmp_path, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("kind", "name"), [("mask", "My Mask"), ("mask", "9"), ("mix", "my_mix")])
+def test_what_no_recipe_could_write_is_refused(kind: str, name: str) -> None:
+    with pytest.raises(CliError):
+        skeleton(kind, name)  # pyright: ignore[reportArgumentType]
