@@ -13,6 +13,7 @@ import pytest
 from m3i_dsl.cli.options import CliError
 from m3i_dsl.cli.skeleton import CLOSED, skeleton
 from m3i_dsl.vocabulary.registry import KINDS
+from tests.architecture.code import ROOT
 from tests.packages.installed import environment, install, m3ic
 from tests.packages.surface import STABLE, imported
 
@@ -98,6 +99,12 @@ def test_it_is_formatted_and_imports_what_a_word_may(kind: str, tmp_path: Path) 
         command = [str(Path(sys.executable).with_name("ruff")), *command, "--isolated", "--line-length", "120", "-"]
         done = subprocess.run(command, cwd=tmp_path, input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_guide_names_what_a_word_may_import() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = guide[guide.index("## Add a word") : guide.index("## Add a diagnostic")]
+    assert set(re.findall(r"`(m3i_dsl(?:\.\w+)+)`", section)) == STABLE
 
 
 @pytest.mark.parametrize(("kind", "name"), [("mask", "My Mask"), ("mask", "9"), ("mix", "my_mix")])
