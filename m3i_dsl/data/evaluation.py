@@ -20,7 +20,7 @@ from m3i_dsl.semantics.program import View
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Picture, Sample, ViewState
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
-from m3i_dsl.vocabulary.transforms.pipeline import completed
+from m3i_dsl.vocabulary.transforms.pipeline import normalization as ending
 
 PART = 256
 """Images that are resized at a time."""
@@ -43,9 +43,7 @@ class Labelled:
 
 def normalization(view: View) -> Normalize:
     """The `normalize` that `view` ends in."""
-    last = completed([placed.word for placed in view.transforms])[-1]
-    assert isinstance(last, Normalize)
-    return last
+    return ending([placed.word for placed in view.transforms])
 
 
 def labelled(

@@ -45,7 +45,6 @@ from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.wrapping import Sharding
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Program, parts_of
 from m3i_dsl.semantics.table import row_of
-from m3i_dsl.vocabulary.sources.embedded import Embedded
 from m3i_dsl.vocabulary.values import steps_of
 
 
@@ -302,7 +301,7 @@ def _images(program: Program, executable: Executable) -> int:
         Fraction(rows, program.training.batch)
         for data in viewed
         for source, rows in parts_of(data, program.training.batch)
-        if not isinstance(source.source.word, Embedded)
+        if not source.source.word.in_memory
     ]
     return math.ceil(sum(parts))
 

@@ -17,7 +17,6 @@ from m3i_dsl.semantics.settings import by_keyword, single
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Distribution, Predictor, Regularization, Representation, Weighting
-from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.weightings.fixed import Fixed
 from m3i_dsl.vocabulary.word import Bounds, ValueType, argument_text
 
@@ -153,16 +152,16 @@ def _regularizations(value: ast.Value, scope: Scope) -> tuple[Placed[Regularizat
 def _represent(value: ast.Value, scope: Scope) -> tuple[Placed[Representation], EncoderDeclaration]:
     """z_x is all that the encoder yields: what a target makes of it is the business of its predictor."""
     placed, encoder = _representation(value, scope, normalize="none")
-    if encoder is None or not isinstance(placed.word, DenseFeature):
+    plain = placed.word.as_input()
+    if encoder is None or plain is None:
         message = f"the input representation is `dense feature`, found `{placed.word.name}`"
         notes = ("the predictor of each target pools or decodes it",)
         helps = ("write `represent dense feature of ENCODER`",)
         scope.fail(error("M3I0201", message, placed.span, notes=notes, helps=helps))
-    plain = DenseFeature(normalize="none")
-    for parameter in DenseFeature.parameters():
+    for parameter in plain.parameters():
         written, only = (getattr(word, parameter.name) for word in (placed.word, plain))
         if written != only:
-            message = f"`{parameter.name}` of `dense feature` has no effect on an input representation"
+            message = f"`{parameter.name}` of `{plain.name}` has no effect on an input representation"
             helps = ("leave it out here, and write it in the `representation` of a target",)
             notes = (f"here it is always `{argument_text(only, parameter.type)}`",)
             scope.report(error("M3I0207", message, placed.argument(parameter.name), notes=notes, helps=helps))

@@ -26,8 +26,7 @@ from m3i_dsl.vocabulary.kinds import (
     WordError,
 )
 from m3i_dsl.vocabulary.registry import words
-from m3i_dsl.vocabulary.transforms.normalize import Normalize
-from m3i_dsl.vocabulary.transforms.pipeline import completed
+from m3i_dsl.vocabulary.transforms.pipeline import completed, late_step
 from m3i_dsl.vocabulary.word import Bounds
 
 MOST_VIEWS = 256
@@ -67,8 +66,8 @@ def elaborate_view(declaration: ast.View, scope: Scope) -> View | ViewList:
     transforms = [attempts(lambda t=term: scope.binder.word(t, Transform, "transform")) for term in steps]
     attempts.finish()
     size = _size(declaration, transforms, scope)
-    if not any(isinstance(transform.word, Normalize) for transform in transforms):
-        transforms.append(Placed(Normalize(), value.span, {}))
+    whole = completed([transform.word for transform in transforms])
+    transforms += [Placed(word, value.span, {}) for word in whole[len(transforms) :]]
     name = declaration.name.text
     view = View(name, data, declaration.field.text, tuple(transforms), size, declaration.span)
     if declaration.count is None:
@@ -121,11 +120,13 @@ def _size(declaration: ast.View, transforms: list[Placed[Transform]], scope: Sco
             size = transform.word.output_size(size)
         except WordError as fault:
             scope.fail_word(transform, fault)
+    words = [transform.word for transform in transforms]
     try:
-        completed([transform.word for transform in transforms])
+        completed(words)
     except WordError as fault:
-        normalized = next(i for i, transform in enumerate(transforms) if isinstance(transform.word, Normalize))
-        scope.fail_word(transforms[normalized + 1], fault)
+        late = late_step(words)
+        assert late is not None, "what `completed` refuses"
+        scope.fail_word(transforms[late], fault)
     if size is None:
         message = f"view `{declaration.name.text}` has no fixed size"
         helps = ("add `crop(SIZE)`, `resize(SIZE)`, or `center crop(SIZE)`",)

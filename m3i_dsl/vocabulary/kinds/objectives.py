@@ -70,6 +70,10 @@ class Representation(Word):
     def width(self, encoder: Encoder | None, stride: int) -> int:
         """The channels of z_y: of `encoder`'s features, or of a patch of `stride` pixels."""
 
+    def as_input(self) -> Representation | None:
+        """What it is as an input representation, where nothing is normalised or pooled; None for one that is none."""
+        return None
+
     def pooling(self) -> Pooling | None:
         """How the tokens of its encoder become its one vector; None when they do not."""
         return None

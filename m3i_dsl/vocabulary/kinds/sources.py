@@ -78,6 +78,8 @@ class Source(Word):
     """Where samples come from."""
 
     kind: ClassVar[Kind] = "source"
+    in_memory: ClassVar[bool] = False
+    """Whether its samples lie in memory decoded, so that reading one costs nothing."""
 
     def check(self) -> None:
         """Raises WordError for arguments that are wrong whatever is on the disk. Opens nothing."""

@@ -37,6 +37,9 @@ class DenseFeature(Representation):
         origin="SiameseIM",
     )
 
+    def as_input(self) -> Representation:
+        return DenseFeature(normalize="none")
+
     def normalization(self) -> Normalization:
         return self.normalize
 

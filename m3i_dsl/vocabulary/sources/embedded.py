@@ -27,6 +27,7 @@ class Embedded(Source):
     """
 
     name = "embedded"
+    in_memory = True
 
     dataset: str = argument(doc='which data: only "digits" so far')
 

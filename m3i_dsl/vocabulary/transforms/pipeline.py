@@ -15,16 +15,28 @@ from m3i_dsl.vocabulary.transforms.normalize import Normalize
 
 def completed(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
     """The steps as written, ending in `normalize`. Raises WordError when a step comes after it."""
-    places = [place for place, transform in enumerate(transforms) if isinstance(transform, Normalize)]
-    if not places:
-        return (*transforms, Normalize())
-    if places[0] != len(transforms) - 1:
-        late = transforms[places[0] + 1]
+    late = late_step(transforms)
+    if late is not None:
         raise WordError(
-            f"`{late.name}` comes after `normalize`",
+            f"`{transforms[late].name}` comes after `normalize`",
             help="make `normalize` the last step: the others work on values from 0 to 1",
         )
-    return tuple(transforms)
+    ended = bool(transforms) and isinstance(transforms[-1], Normalize)
+    return tuple(transforms) if ended else (*transforms, Normalize())
+
+
+def late_step(transforms: Sequence[Transform]) -> int | None:
+    """The place of the first step after a `normalize`, None if there is none."""
+    places = (place for place, transform in enumerate(transforms) if isinstance(transform, Normalize))
+    first = next(places, len(transforms))
+    return first + 1 if first + 1 < len(transforms) else None
+
+
+def normalization(transforms: Sequence[Transform]) -> Normalize:
+    """The `normalize` that a view ends in. Raises WordError when a step comes after it."""
+    last = completed(transforms)[-1]
+    assert isinstance(last, Normalize), "`completed` ends in it"
+    return last
 
 
 def execution_order(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
