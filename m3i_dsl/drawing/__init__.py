@@ -1,9 +1,11 @@
 """The picture of a recipe: what goes into which encoder, what is predicted from it, and where gradients stop.
 
 Takes: a typed `Program`. Gives: a `Drawing` (build.py), and its text in one of the formats of `FORMATS`. Guarantees:
-no torch and no data on the disk; the same program gives the same bytes.
+what feeds what is read off the graph that is compiled; no torch and no data on the disk; the same program gives the
+same bytes.
 
-    model.py  the Drawing           labels.py  the short texts of words     build.py  Program -> Drawing
+    model.py  the Drawing           labels.py  the short texts of words
+    wiring.py  the graph, read from its losses back     boxes.py  data to projectors     build.py  rows to the total
     layers.py, order.py, place.py, routes.py, layout.py   the layered layout of the SVG
     svg.py, mermaid.py, dot.py, record.py                 one file for each format
 """

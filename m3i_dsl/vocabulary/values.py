@@ -136,3 +136,8 @@ def scalar_text(scalar: Scalar) -> str:
 def duration_text(duration: Duration) -> str:
     """`10 epochs`, `400 steps`, `10%`."""
     return number_text(duration.value, duration.unit)
+
+
+def counted(count: int, one: str) -> str:
+    """`1 layer`, `3 layers`."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"

@@ -214,6 +214,13 @@ class Word:
         changed = {p.name: _shrunk(getattr(self, p.name), p.tiny, limits) for p in self.parameters()}
         return dataclasses.replace(self, **changed)  # type: ignore[type-var]  # every concrete word is a dataclass
 
+    def details(self) -> tuple[str, ...]:
+        """What a box of a picture says below its name: short lines, of what a reader of a paper wants to know.
+
+        A picture has `text()` as the box's tooltip, so that most arguments need not be said.
+        """
+        return ()
+
     def text(self) -> str:
         """The word as a recipe writes it, with every argument that has a value."""
         written = [

@@ -245,4 +245,46 @@ def test_a_list_of_views_is_one_box_and_so_are_the_runs_on_it() -> None:
 def test_a_list_that_is_named_in_part_is_drawn_view_by_view() -> None:
     drawing = drawn(CROPS.replace("DATA", "global[1]"))
     views = [(node.title, node.count) for node in drawing.of_kind("view")]
-    assert views == [("global[0]", 1), ("global[1]", 1), ("local", 8)]
+    assert sorted(views) == [("global[0]", 1), ("global[1]", 1), ("local", 8)]
+
+
+def test_an_input_that_predicts_nothing_is_not_encoded() -> None:
+    """`global[1]` has no other view to predict: the only target is of itself."""
+    drawing = drawn(CROPS.replace("DATA", "global[1]"))
+    assert {node.id for node in drawing.of_kind("call")} == {
+        "call image on view global[0]",
+        "call image on view local",
+        "call momentum on view global[1]",
+    }
+
+
+def test_each_of_several_inputs_has_its_own_mask() -> None:
+    masked = CROPS.replace("input global, local", "input masked global by random(50%), masked local by blocks(25%)")
+    drawing = drawn(masked.replace("DATA", "global").replace("blocks(25%)", "blocks(25%, minimum: 1)"))
+    assert [(node.details, node.count) for node in drawing.of_kind("mask")] == [
+        (("random 50%", "drop tokens"), 2),
+        (("blocks 25%", "drop tokens"), 8),
+    ]
+    runs = [[drawing.node(edge.source).kind for edge in _edges(drawing, target=n.id)] for n in drawing.of_kind("call")]
+    assert runs == [["mask"], ["mask"], ["view", "call"]]
+    assert {edge.target for edge in _edges(drawing, source="view local")} == {drawing.of_kind("mask")[1].id}
+
+
+def test_a_list_under_two_masks_is_drawn_view_by_view() -> None:
+    masks = "masked global[0] by random(50%), masked global[1] by random(25%), local"
+    drawing = drawn(CROPS.replace("input global, local", f"input {masks}").replace("DATA", "global"))
+    assert [(node.details[0], node.count) for node in drawing.of_kind("mask")] == [("random 50%", 1), ("random 25%", 1)]
+    assert len(_edges(drawing, target="input ")) == 3
+
+
+def test_a_list_that_is_masked_in_part_is_drawn_view_by_view() -> None:
+    masks = "masked global[0] by random(50%), global[1], local"
+    drawing = drawn(CROPS.replace("input global, local", f"input {masks}").replace("DATA", "global"))
+    (mask,) = drawing.of_kind("mask")
+    assert [edge.source for edge in _edges(drawing, target=mask.id)] == ["view global[0]", mask.id]
+    assert ("view global[1]", "call image on view global[1]") in {(e.source, e.target) for e in drawing.edges}
+
+
+def test_the_projector_of_a_target_says_how_its_input_is_pooled() -> None:
+    details = {(node.symbol, node.details) for node in drawing_of("recipes/dino.m3i").of_kind("projector")}
+    assert details == {("g_theta", ("class token, 3 layers",)), ("g_phi", ("class token, 3 layers",))}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import CATEGORIES, Distribution, LikelihoodShape, Representation, WordError
-from m3i_dsl.vocabulary.values import Fraction
+from m3i_dsl.vocabulary.values import Fraction, number_text
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ class Bernoulli(Distribution):
     expects_mixed_labels = True
 
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
+
+    def details(self) -> tuple[str, ...]:
+        return (f"smoothing {number_text(self.label_smoothing, '%')}",) if self.label_smoothing else ()
 
     def check(self, representation: Representation) -> None:
         if representation.candidates != CATEGORIES:

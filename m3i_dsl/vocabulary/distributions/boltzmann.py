@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import CATEGORIES, Distribution, LikelihoodShape, Representation, WordError
-from m3i_dsl.vocabulary.values import Fraction, Scalar
+from m3i_dsl.vocabulary.values import Fraction, Scalar, number_text
 from m3i_dsl.vocabulary.word import PURE, Effect, argument
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ class Boltzmann(Distribution):
     symmetric: bool = argument(False, doc="whether candidates also choose among predictions")
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
+
+    def details(self) -> tuple[str, ...]:
+        scale = number_text(self.temperature.value)
+        temperature = f"learned \u03c4 from {scale}" if self.temperature.learned else f"\u03c4 = {scale}"
+        both = ("both directions",) if self.symmetric else ()
+        smoothing = (f"smoothing {number_text(self.label_smoothing, '%')}",) if self.label_smoothing else ()
+        return (temperature, *both, *smoothing)
 
     def asks_both_ways(self) -> bool:
         return self.symmetric

@@ -26,6 +26,9 @@ class Gaussian(Distribution):
     reduction: Literal["mean", "sum"] = argument("mean", doc="over channels", origin="SiameseIM")
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 
+    def details(self) -> tuple[str, ...]:
+        return ("sum over channels",) if self.reduction == "sum" else ()
+
     def hidden_only(self) -> bool:
         return self.tokens == "hidden"
 

@@ -151,6 +151,10 @@ class Timm(ImageEncoder):
     def label(self) -> str:
         return self.model
 
+    def details(self) -> tuple[str, ...]:
+        """The architecture, without the tag of its weights."""
+        return (self.model.partition(".")[0],)
+
     def backbone(self, module: "nn.Module") -> TimmBackbone:
         from m3i_dsl.modules.encoders.timm import model_arguments
 

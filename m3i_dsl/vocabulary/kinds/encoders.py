@@ -77,6 +77,16 @@ class Encoder(Word):
         """What a reader knows it by: the name of its model, where it is one of many."""
         return self.name
 
+    def details(self) -> tuple[str, ...]:
+        return (self.label(),)
+
+    def yields(self, image: tuple[int, int] | None = None) -> str:
+        """How many tokens of which width a picture says that it makes; `image` is (height, width), None: its own.
+
+        Raises WordError when it cannot take images of that size.
+        """
+        return ""
+
     def backbone(self, module: nn.Module) -> TimmBackbone:
         """What is exported of the built `module`. Raises WordError, with the reason, when timm has no such model."""
         raise WordError(f"`{self.name}` is not a model of timm", help="export an encoder that is written `timm(...)`")
@@ -126,6 +136,10 @@ class ImageEncoder(Encoder):
 
     def as_image(self) -> ImageEncoder:
         return self
+
+    def yields(self, image: tuple[int, int] | None = None) -> str:
+        shape = self.shape() if image is None else self.shape_at(image)
+        return f"{shape.grid.rows}\u00d7{shape.grid.columns} tokens, {shape.width} wide"
 
     @abstractmethod
     def shape(self) -> FeatureShape:
@@ -181,6 +195,9 @@ class TextEncoder(Encoder):
 
     def as_text(self) -> TextEncoder:
         return self
+
+    def yields(self, image: tuple[int, int] | None = None) -> str:
+        return f"{self.context} tokens, {self.width} wide"
 
     @abstractmethod
     def tokenize(self, texts: list[str], base: Path) -> NDArray[np.int64]:

@@ -86,6 +86,12 @@ class Representation(Word):
         """Whether the encoder's projector, if it has one, comes before it; then z_x is projected as well."""
         return False
 
+    def details(self) -> tuple[str, ...]:
+        """How a target is made and normalised."""
+        said = {"layer": "layer norm", "l2": "unit length"}.get(self.normalization())
+        average = (f"mean of last {self.blocks()}",) if self.blocks() > 1 else ()
+        return (*average, *((said,) if said else ()), *(("matched by feature",) if self.matches() else ()))
+
     def reconstruction(self) -> Reconstruction | None:
         """How its prediction is shown as an image; None when it is not of pixels."""
         return None
@@ -148,6 +154,10 @@ class Regularization(Word):
     """Whether it says that nothing is needed, and so goes with no other."""
     in_table: ClassVar[bool] = True
     """Whether it is a cell of the instantiation table; others are left out beside one that is."""
+
+    def details(self) -> tuple[str, ...]:
+        """Its name, in the box of the loss; of a term with a factor as well."""
+        return (self.name,)
 
     def compares_batch(self) -> bool:
         """Whether its candidates are of the batch or of earlier ones."""
@@ -224,6 +234,8 @@ class Weighting(Word):
     """How the targets of one objective are balanced."""
 
     kind: ClassVar[Kind] = "weighting"
+    constant: ClassVar[bool] = False
+    """Whether each loss counts by its `weight` alone, all through training."""
     compares_gradients: ClassVar[bool] = False
     """Whether it takes the gradient of every loss at z_x, which must then be one value in every graph."""
 

@@ -34,6 +34,9 @@ class SourceDescription:
     fingerprint: str
 
 
+LONGEST = 24
+"""Characters of what a source reads that a picture shows; a longer one has its end cut off."""
+
 Sample = Mapping[str, Any]
 """The decoded values of the fields that were asked for, by name; their modality says what they are."""
 
@@ -88,6 +91,14 @@ class Source(Word):
     def has_held_out(self) -> bool:
         """Whether it is declared to have held-out samples to evaluate on, without opening anything."""
         return True
+
+    def details(self) -> tuple[str, ...]:
+        """What it reads when that is its first argument: a file by the last part of its path."""
+        first = next(iter(self.parameters()), None)
+        if first is None or first.type.form != "string":
+            return ()
+        last = str(getattr(self, first.name)).rstrip("/").rpartition("/")[2]
+        return (last if len(last) <= LONGEST else f"{last[: LONGEST - 3]}...",)
 
     @abstractmethod
     def fields(self) -> Mapping[str, Modality]:

@@ -63,6 +63,10 @@ class Transform(Word):
         """
         return size
 
+    def details(self) -> tuple[str, ...]:
+        """Its name, among the steps of its view."""
+        return (self.name,)
+
     def shrunk(self, limits: Limits) -> Self:
         """Lengths in pixels that are sizes of images follow the sizes of views."""
         lengths = {

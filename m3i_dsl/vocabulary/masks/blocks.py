@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Grid, Mask, WordError
 from m3i_dsl.vocabulary.masks.counts import exact, nearest
-from m3i_dsl.vocabulary.values import Count, Fraction, NumberRange
+from m3i_dsl.vocabulary.values import Count, Fraction, NumberRange, number_text
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class BlocksMask(Mask):
     tokens: Literal["drop", "mask"] = argument(
         "drop", doc="hidden tokens do not enter the encoder, or a learned mask token replaces them", origin="SiameseIM"
     )
+
+    def details(self) -> tuple[str, ...]:
+        return (number_text(self.ratio, "%"),)
 
     def hidden(self, grid: Grid, stride: int) -> int:
         count = nearest(self.ratio, grid)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from m3i_dsl.vocabulary.kinds import Grid, Mask, WordError
 from m3i_dsl.vocabulary.limits import Limits
 from m3i_dsl.vocabulary.masks.counts import ROUNDING, possible, smallest
-from m3i_dsl.vocabulary.values import Fraction, Pixels
+from m3i_dsl.vocabulary.values import Fraction, Pixels, number_text
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class GridMask(Mask):
     tokens: Literal["drop", "mask"] = argument(
         "mask", doc="hidden tokens do not enter the encoder, or a learned mask token replaces them", origin="SimMIM"
     )
+
+    def details(self) -> tuple[str, ...]:
+        return (number_text(self.ratio, "%"),)
 
     def hidden(self, grid: Grid, stride: int) -> int:
         cells = self._cells(grid, stride)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Grid, Mask, WordError
 from m3i_dsl.vocabulary.masks.counts import nearest, some_of
-from m3i_dsl.vocabulary.values import Count, Fraction
+from m3i_dsl.vocabulary.values import Count, Fraction, number_text
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class InverseBlocksMask(Mask):
     tokens: Literal["drop", "mask"] = argument(
         "drop", doc="hidden tokens do not enter the encoder, or a learned mask token replaces them", origin="data2vec 2"
     )
+
+    def details(self) -> tuple[str, ...]:
+        return (number_text(self.ratio, "%"),)
 
     def hidden(self, grid: Grid, stride: int) -> int:
         if self.block > min(grid.rows, grid.columns):

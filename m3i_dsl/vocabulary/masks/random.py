@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Grid, Mask
 from m3i_dsl.vocabulary.masks.counts import ROUNDING, possible, smallest
-from m3i_dsl.vocabulary.values import Fraction
+from m3i_dsl.vocabulary.values import Fraction, number_text
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class RandomMask(Mask):
     tokens: Literal["drop", "mask"] = argument(
         "drop", doc="hidden tokens do not enter the encoder, or a learned mask token replaces them", origin="MAE"
     )
+
+    def details(self) -> tuple[str, ...]:
+        return (number_text(self.ratio, "%"),)
 
     def hidden(self, grid: Grid, stride: int) -> int:
         visible = int(grid.tokens * (1 - self.ratio) + ROUNDING)

@@ -28,3 +28,8 @@ class PatchMix(Mix):
     context: Literal["own", "all"] = argument(
         "own", doc="what a predictor sees: the tokens of its own image, or all with a learned source embedding"
     )
+
+    def details(self) -> tuple[str, ...]:
+        shape = " ".join((self.by.name, *self.by.details()))
+        isolated = ("isolated attention",) if self.attention == "isolated" else ()
+        return (shape, *isolated, *(("context: all",) if self.context == "all" else ()))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
-from m3i_dsl.vocabulary.values import Count, Number
+from m3i_dsl.vocabulary.values import Count, Number, counted
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class ConvDecoder(Predictor):
     kernel: Count = argument(3, doc="size of the kernels, odd", origin="data2vec 2", minimum=1)
     groups: Count = argument(16, doc="groups of channels", origin="data2vec 2", minimum=1, tiny=4)
     noise: Number = argument(0.01, doc="standard deviation of hidden cells", origin="data2vec 2", minimum=0, tiny=0)
+
+    def details(self) -> tuple[str, ...]:
+        return (counted(self.layers, "layer"),)
 
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.RANDOM}) if self.noise > 0 else frozenset()

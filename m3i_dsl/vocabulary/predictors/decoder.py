@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
-from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.values import Count, counted
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class Decoder(Predictor):
     )
     position: Literal["absolute", "relative"] = argument("absolute", doc="where the mask tokens are", origin="MAE")
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch", origin="MAE")
+
+    def details(self) -> tuple[str, ...]:
+        return (counted(self.layers, "layer"),)
 
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from m3i_dsl.vocabulary.kinds import Predictor, PredictorCall, PredictorShape, WordError
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.predictors.decoder import check_decoder
-from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.values import Count, counted
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class PromptingDecoder(Predictor):
         None, doc="channels of the blocks; those of its input when left out", minimum=4, tiny=TINY_WIDTH
     )
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks", origin="MILAN")
+
+    def details(self) -> tuple[str, ...]:
+        return (counted(self.layers, "layer"),)
 
     def effects_of(self) -> frozenset[Effect]:
         return frozenset({Effect.BATCH_COUPLED, Effect.STATEFUL}) if self.norm == "batch" else frozenset()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
-from m3i_dsl.vocabulary.values import Count
+from m3i_dsl.vocabulary.values import Count, counted
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Prototypes(Predictor):
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"
     )
+
+    def details(self) -> tuple[str, ...]:
+        return (counted(self.layers, "layer"),)
 
     def effects_of(self) -> frozenset[Effect]:
         return Mlp(layers=self.layers, norm=self.norm).effects_of()

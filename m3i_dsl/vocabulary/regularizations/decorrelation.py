@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Regularization
-from m3i_dsl.vocabulary.values import Number
+from m3i_dsl.vocabulary.values import Number, number_text
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class Decorrelation(Regularization):
     certificate = "standardised, decorrelated channels cannot be constant"
 
     weight: Number = argument(0.0051, doc="factor on the off-diagonal terms", origin="Barlow Twins", above=0)
+
+    def details(self) -> tuple[str, ...]:
+        return (f"+ {number_text(self.weight)} {self.name}",)
 
     def build(self) -> "nn.Module":
         from m3i_dsl.modules.penalties import Decorrelation as DecorrelationPenalty

@@ -27,6 +27,9 @@ class NegativeSamples(Regularization):
         CANDIDATE_TOKENS, doc="candidate tokens of each image for a dense target", minimum=1, tiny=4
     )
 
+    def details(self) -> tuple[str, ...]:
+        return (f"negatives: queue {self.queue}" if self.queue else "negatives: batch",)
+
     def queue_length(self) -> int:
         return self.queue or 0
 

@@ -14,3 +14,7 @@ class NoRegularization(Regularization):
 
     def cell(self) -> str:
         return "-"
+
+    def details(self) -> tuple[str, ...]:
+        """Nothing: there is nothing to say."""
+        return ()

@@ -12,3 +12,7 @@ class StopGradient(Regularization):
     name = "stop gradient"
     detaches = True
     certificate = "the loss cannot move the target"
+
+    def details(self) -> tuple[str, ...]:
+        """Nothing: it is drawn as a bar."""
+        return ()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from m3i_dsl.vocabulary.kinds import Regularization
-from m3i_dsl.vocabulary.values import Number
+from m3i_dsl.vocabulary.values import Number, number_text
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ class UniGrad(Regularization):
     in_table = False
 
     weight: Number = argument(0.02, doc="factor on the term", origin="SiameseIM", above=0)
+
+    def details(self) -> tuple[str, ...]:
+        return (f"+ {number_text(self.weight)} {self.name}",)
 
     def build(self) -> "nn.Module":
         from m3i_dsl.modules.penalties import UniGrad as UniGradPenalty

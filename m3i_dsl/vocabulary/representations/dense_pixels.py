@@ -29,6 +29,9 @@ class DensePixels(Representation):
         False, doc="whether each patch is normalised by its own mean and variance", origin="paper"
     )
 
+    def details(self) -> tuple[str, ...]:
+        return ("normalized patches",) if self.normalize else ()
+
     def default_predictor(self, same_view: bool) -> Predictor:
         return decoder_for(same_view)
 

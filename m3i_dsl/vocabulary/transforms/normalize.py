@@ -24,6 +24,10 @@ class Normalize(Transform):
     mean: Numbers = argument((0.485, 0.456, 0.406), doc="the mean of each channel", origin="ImageNet")
     std: Numbers = argument((0.229, 0.224, 0.225), doc="the standard deviation of each channel", origin="ImageNet")
 
+    def details(self) -> tuple[str, ...]:
+        """Nothing: every view ends with it."""
+        return ()
+
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3:

@@ -14,6 +14,7 @@ class Fixed(Weighting):
     """L = sum_k weight_k L_k. With targets of unit variance every term is of the order of 1 (our choice of default)."""
 
     name = "fixed"
+    constant = True
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
         from m3i_dsl.modules.weightings import Fixed as FixedWeighting
