@@ -17,7 +17,6 @@ from m3i_dsl.semantics.elaborate_objective import elaborate_objective
 from m3i_dsl.semantics.elaborate_training import elaborate_evaluations, elaborate_training
 from m3i_dsl.semantics.elaborate_views import elaborate_data, elaborate_encoder, elaborate_view
 from m3i_dsl.semantics.given import Given
-from m3i_dsl.semantics.overrides import overridden
 from m3i_dsl.semantics.packages import word_raised
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
 from m3i_dsl.semantics.pipeline import Pipeline
@@ -47,7 +46,10 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Di
         return None
     if not diagnostics.has_errors:  # a block that did not parse is missing for that reason, which is reported already
         report_missing(recipe, diagnostics)
-    recipe = overridden(recipe, settings, diagnostics)
+    if any("." in name for name in settings):
+        from m3i_dsl.semantics.overrides import overridden  # few recipes are checked with such settings
+
+        recipe = overridden(recipe, settings, diagnostics)
     declared = recipe.declarations
     parameters = parameters_in_force(distinct(declared, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
     scope = Scope(

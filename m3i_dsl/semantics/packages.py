@@ -9,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from m3i_dsl.diagnostics import Diagnostic, RecipeError, error
 from m3i_dsl.semantics.program import Placed, Program
 from m3i_dsl.source import SourceFile, Span
-from m3i_dsl.vocabulary.blame import WORD_RAISED, Blame, blame, package_of_word
 from m3i_dsl.vocabulary.word import Word
+
+if TYPE_CHECKING:
+    from m3i_dsl.vocabulary.blame import Blame
 
 
 def word_raised(fault: Exception, placed: Iterable[Placed[Word]], otherwise: Span) -> Diagnostic | None:
@@ -23,6 +25,8 @@ def word_raised(fault: Exception, placed: Iterable[Placed[Word]], otherwise: Spa
 
     None when m3ic did.
     """
+    from m3i_dsl.vocabulary.blame import WORD_RAISED, blame  # nobody is blamed for a recipe that is checked
+
     blamed = blame(fault)
     if blamed is None:
         return None
@@ -47,6 +51,8 @@ def calling_words(*programs: Program) -> Generator[None]:
 
 def misstated_shape(word: Word | None, said: str, program: Program) -> Diagnostic | None:
     """M3I0404, at the word of a package whose module yields another shape than it says; None for a word of m3ic."""
+    from m3i_dsl.vocabulary.blame import package_of_word
+
     package = None if word is None else package_of_word(word)
     if word is None or package is None:
         return None
@@ -93,5 +99,7 @@ def placed_words(program: Program) -> list[Placed[Word]]:
 
 def packages_used(program: Program) -> tuple[str, ...]:
     """The names of the packages besides m3ic whose words a program has, sorted."""
+    from m3i_dsl.vocabulary.blame import package_of_word
+
     used = {package_of_word(word) for placed in placed_words(program) for word in words_in(placed.word)}
     return tuple(sorted(package.name for package in used if package is not None))

@@ -16,7 +16,6 @@ from typing import Generic, Literal, TypeVar
 from m3i_dsl.diagnostics import Label
 from m3i_dsl.semantics.pattern import PAIR, Pattern
 from m3i_dsl.source import SourceFile, Span
-from m3i_dsl.vocabulary.draws import key_of
 from m3i_dsl.vocabulary.kinds import (
     CANDIDATE_TOKENS,
     SAMPLES,
@@ -437,7 +436,11 @@ class Program:
     def seed(self) -> int:
         """What all random numbers start from: the recipe's seed, in a stage mixed with the name of the stage."""
         seed = self.training.seed
-        return seed if self.stage is None else key_of(f"{seed}\0stage\0{self.stage}")
+        if self.stage is None:
+            return seed
+        from m3i_dsl.vocabulary.draws import key_of  # only training and stages draw
+
+        return key_of(f"{seed}\0stage\0{self.stage}")
 
     @property
     def unit(self) -> int:

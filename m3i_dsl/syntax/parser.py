@@ -14,8 +14,7 @@ from lark.exceptions import UnexpectedInput
 
 from m3i_dsl.diagnostics import MOST_ERRORS, Diagnostic, Diagnostics, RecipeError, error
 from m3i_dsl.source import SourceFile, Span
-from m3i_dsl.syntax import ast, grammar, recovery
-from m3i_dsl.syntax.messages import explain
+from m3i_dsl.syntax import ast, grammar
 from m3i_dsl.syntax.tokens import Kind, tokenize, tokens_of
 from m3i_dsl.syntax.tree import Builder, subtree
 
@@ -58,6 +57,9 @@ def parse_value(text: str, name: str = "<argument>") -> ast.Value:
 
 def _parse_blocks(file: SourceFile, builder: Builder, diagnostics: Diagnostics) -> Sequence[ast.Declaration]:
     """Each top-level statement on its own: one message for each that does not parse, a node for each that does."""
+    from m3i_dsl.syntax import recovery  # what only a text with faults needs
+    from m3i_dsl.syntax.messages import explain
+
     declarations: list[ast.Declaration] = []
     for block in recovery.split(file, tokenize(file.text)):
         start, end = recovery.region(block)
@@ -83,6 +85,9 @@ def _first(bracket: Diagnostic | None, found: Diagnostic) -> Diagnostic:
 
 
 def _value_fault(file: SourceFile) -> Diagnostic:
+    from m3i_dsl.syntax import recovery
+    from m3i_dsl.syntax.messages import explain
+
     tokens = tokenize(file.text)
     if not recovery.real(tokens):
         return error("M3I0010", "the value is empty", Span(file, 0, 0), "expected a value here")

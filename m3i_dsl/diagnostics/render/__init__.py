@@ -17,16 +17,19 @@ FORMATS: tuple[Format, ...] = ("full", "concise", "json")
 
 def render(diagnostics: Iterable[Diagnostic], format: Format = "full", color: bool = False) -> str:
     """The text of `diagnostics`; empty, or ending in a newline. JSON is never coloured."""
+    found = tuple(diagnostics)
+    if not found and format != "json":
+        return ""  # nothing to lay out, and nothing of what lays out to import
     match format:
         case "full":
             from m3i_dsl.diagnostics.render.full import render_full
 
-            return render_full(diagnostics, color=color)
+            return render_full(found, color=color)
         case "concise":
             from m3i_dsl.diagnostics.render.concise import render_concise
 
-            return render_concise(diagnostics, color=color)
+            return render_concise(found, color=color)
         case "json":
             from m3i_dsl.diagnostics.render.json import render_json
 
-            return render_json(diagnostics)
+            return render_json(found)
