@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.diagnostics import Diagnostics, RecipeError, TooManyErrors, error
+from m3i_dsl.diagnostics import Diagnostic, Diagnostics, RecipeError, TooManyErrors, error
 from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.checks import ERRORS, LINTS
 from m3i_dsl.semantics.checks.stages import check_starts, lint_stages
@@ -99,7 +99,10 @@ def resolve(program: Pipeline | Program) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A program with its graphs, before and after the passes, and what runs."""
+    """A program with its graphs, before and after the passes, and what runs.
+
+    `diagnostics` are the warnings and remarks about its data.
+    """
 
     program: Program
     plain: Graph
@@ -107,6 +110,7 @@ class Compiled:
     passes: tuple[str, ...]
     lock: Lock
     executable: Executable
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def graphs(program: Program, passes: Sequence[str] | None = None) -> tuple[Graph, Graph]:
@@ -123,7 +127,7 @@ def graphs(program: Program, passes: Sequence[str] | None = None) -> tuple[Graph
 def compile_program(
     program: Program, base: Path, *, load_weights: bool = True, passes: Sequence[str] | None = None
 ) -> Compiled:
-    """From a checked program to an executable; opens the data. `base` is the recipe's folder.
+    """From a checked program to an executable; opens the data and proves it. `base` is the recipe's folder.
 
     Raises RecipeError, and UnknownPass when `passes` names none.
     """
@@ -132,10 +136,11 @@ def compile_program(
 
     applied = NAMES if passes is None else tuple(pass_.name for pass_ in passes_named(passes))
     plain, graph = graphs(program, applied)
+    remarks = Diagnostics()
     with calling_words(program):
-        lock = describe_data(program, graph, base)
+        lock = describe_data(program, graph, base, remarks)
     executable = lower_graph(program, graph, lock, base, load_weights=load_weights)
-    return Compiled(program, plain, graph, applied, lock, executable)
+    return Compiled(program, plain, graph, applied, lock, executable, tuple(remarks))
 
 
 def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_weights: bool = True) -> Executable:
@@ -250,7 +255,7 @@ def _contents(compiled: Compiled, recipe: str, checked: Checked, settings: Mappi
         sources=checked.sources,
         settings=settings,
         passes=compiled.passes,
-        diagnostics=tuple(checked.diagnostics),
+        diagnostics=(*checked.diagnostics, *compiled.diagnostics),
         packages=packages_used(compiled.program),
     )
 

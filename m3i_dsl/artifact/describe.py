@@ -11,22 +11,27 @@ from pathlib import Path
 from typing import cast
 
 from m3i_dsl.artifact.lock import DataLock, Lock, file_sha256
+from m3i_dsl.artifact.proof import distinct, proven, source_fault
+from m3i_dsl.data.reading import fields_needed, readings_of
+from m3i_dsl.data.sources import opening
 from m3i_dsl.diagnostics import Diagnostics, Label, error
 from m3i_dsl.ir.graph import Graph
 from m3i_dsl.ir.inputs import ViewInput
-from m3i_dsl.semantics.program import Placed, Program, parts_of
-from m3i_dsl.vocabulary.kinds import Encoder, Source, SourceDescription, WordError
+from m3i_dsl.semantics.program import Program, parts_of
+from m3i_dsl.vocabulary.kinds import Encoder, WordError
 from m3i_dsl.vocabulary.values import steps_of
 
 
-def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
+def describe_data(program: Program, graph: Graph, base: Path, remarks: Diagnostics | None = None) -> Lock:
     """Opens every source that a step reads, and hashes the files that its encoders read or start from.
+
+    With `remarks` its samples are proven as well (artifact/proof.py), and what stops nothing is added there.
 
     Raises RecipeError: M3I0501 a source cannot be opened, M3I0502 it is smaller than the batch, M3I0504 no such file,
     M3I0505 a queue holds all of its data, M3I0203 the warmup is longer than training.
     """
-    diagnostics = Diagnostics()
-    data = _sources(program, graph, base, diagnostics)
+    diagnostics = Diagnostics() if remarks is None else remarks
+    data = _sources(program, graph, base, diagnostics, proving=remarks is not None)
     files = _files(program, graph, base, diagnostics)
     if not diagnostics.has_errors:
         _lengths(program, data, diagnostics)
@@ -34,16 +39,28 @@ def describe_data(program: Program, graph: Graph, base: Path) -> Lock:
     return Lock(data=data, files=files)
 
 
-def _sources(program: Program, graph: Graph, base: Path, diagnostics: Diagnostics) -> dict[str, DataLock]:
+def _sources(
+    program: Program, graph: Graph, base: Path, diagnostics: Diagnostics, *, proving: bool
+) -> dict[str, DataLock]:
+    inputs = [input_.source for input_ in graph.inputs]
+    needed: dict[str, frozenset[str]] = {}
+    for reading in readings_of(program, inputs):
+        needed[reading.source] = needed.get(reading.source, frozenset()) | reading.fields
     read = [program.views[i.source.view].data for i in graph.inputs if isinstance(i.source, ViewInput)]
     parts = {source.name: rows for data in read for source, rows in parts_of(data, program.training.batch)}
     locks: dict[str, DataLock] = {}
     for name in sorted(parts):
         source = program.data[name].source
-        found = _opened(source, base, diagnostics)
-        if found is None:
+        try:
+            with opening(name):
+                dataset = source.word.open(base)
+                found = dataset.description()
+        except WordError as fault:
+            diagnostics.add(source_fault(program.data[name], fault))
             continue
         locks[name] = DataLock.of(found)
+        if proving:
+            diagnostics.extend(proven(program, program.data[name], dataset, needed[name]))
         batch = parts[name]
         if found.samples < batch:
             what = "batch" if batch == program.training.batch else "part of the batch"
@@ -51,6 +68,9 @@ def _sources(program: Program, graph: Graph, base: Path, diagnostics: Diagnostic
             span = program.training.settings["batch"]
             secondary = (Label(source.span, f"{found.samples} samples"),)
             diagnostics.add(error("M3I0502", message, span, secondary=secondary, helps=("use a smaller batch",)))
+    if proving:
+        categories = {name: lock.categories for name, lock in locks.items()}
+        diagnostics.extend(distinct(program, fields_needed(program, inputs), categories))
     return locks
 
 
@@ -84,15 +104,6 @@ def _lengths(program: Program, data: Mapping[str, DataLock], diagnostics: Diagno
                     helps=helps,
                 )
                 diagnostics.add(found)
-
-
-def _opened(source: Placed[Source], base: Path, diagnostics: Diagnostics) -> SourceDescription | None:
-    try:
-        return source.word.describe(base)
-    except WordError as fault:
-        span = source.argument(fault.argument)
-        diagnostics.add(error("M3I0501", fault.message, span, helps=(fault.help,) if fault.help else ()))
-        return None
 
 
 def _files(program: Program, graph: Graph, base: Path, diagnostics: Diagnostics) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from m3i_dsl.cli.stages import add_stage, program_of
 if TYPE_CHECKING:
     from m3i_dsl.artifact.manifest import Manifest
     from m3i_dsl.cli.options import Subparsers
+    from m3i_dsl.diagnostics import Diagnostic
     from m3i_dsl.semantics.pipeline import Pipeline
     from m3i_dsl.semantics.program import Program
     from m3i_dsl.source import SourceFile
@@ -74,16 +75,24 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.output or TARGET / program.name
     if checked.pipeline.staged:
         stages = driver.compile_stages(checked.pipeline, base, passes=arguments.passes)
+        _remark(dict.fromkeys(found for stage in stages.stages for found in stage.diagnostics), arguments)
         pipeline, manifests = driver.write_stages(folder, stages, checked, dict(arguments.settings))
         for place, (record, manifest) in enumerate(zip(pipeline.stages, manifests, strict=True)):
             _summarize(manifest, record.fingerprint, f"{manifest.name}, stage {place + 1} `{record.name}`", arguments)
     else:
         compiled = driver.compile_program(program, base, passes=arguments.passes)
+        _remark(compiled.diagnostics, arguments)
         manifest = driver.write_artifact(folder, compiled, checked, dict(arguments.settings))
         _summarize(manifest, manifest.fingerprint, manifest.name, arguments)
     _say("  next         m3ic train", arguments)
     print(folder)
     return 0
+
+
+def _remark(found: Collection[Diagnostic], arguments: argparse.Namespace) -> None:
+    """What was said of the data, if anything was."""
+    if found:
+        report(found, arguments, sys.stderr)
 
 
 def _tree(file: SourceFile, arguments: argparse.Namespace) -> int:

@@ -84,6 +84,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if measured.courses:
         tables.append(forgetting_table(measured.courses))
     print_parts(tables, color=colored(arguments, sys.stdout))
+    for text in measured.left_out:
+        print(text)
     if measured.report is not None:
         print(f"report: {measured.report}")
     return 0

@@ -113,7 +113,7 @@ def _written(path: Path | None) -> dict[str, int]:
 def _counted(shards: Sequence[Place], jobs: int) -> Iterator[tuple[Place, int | Exception]]:
     """Each shard with its size, or with why it cannot be counted, as they are found."""
     from m3i_dsl.data.readers.shard_sizes import size_of_shard
-    from m3i_dsl.data.readers.tar_index import DamagedShard
+    from m3i_dsl.data.readers.tar_members import DamagedShard
 
     waiting = iter(shards)
     running: dict[Future[int], Place] = {}

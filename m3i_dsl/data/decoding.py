@@ -22,6 +22,7 @@ from m3i_dsl.data.order import Order
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.semantics.pattern import Pattern
 from m3i_dsl.vocabulary.blame import blame
+from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import BrokenSample, Encoder, Picture, PlainModality, Sample, WordError
 from m3i_dsl.vocabulary.kinds import Dataset as Source
 
@@ -40,7 +41,8 @@ class Collated:
 class Feed:
     """One source in use: the fields that are `shown` as views, and what is `collated` of its other fields.
 
-    `batch` rows of every batch are of it: all, or those that the `pattern` of a mixture gives it.
+    `batch` rows of every batch are of it: all, or those that the `pattern` of a mixture gives it. `seed` is that of
+    training.
     """
 
     data: str
@@ -49,6 +51,7 @@ class Feed:
     shown: tuple[str, ...]
     collated: tuple[Collated, ...]
     batch: int
+    seed: int
     pattern: Pattern | None = None
 
     @property
@@ -191,7 +194,7 @@ class Decoder(Dataset[Chunk | Failed]):
                 else:
                     images[name].append(torch.from_numpy(picture.pixels))
             for input_ in feed.collated:
-                values[input_.name].append(sample[input_.field])
+                values[input_.name].append(_drawn(feed, input_, sample, int(epochs[row]), int(ids[row])))
         return Part(
             samples=ids,
             epoch=int(epochs[0]),
@@ -235,6 +238,16 @@ class Decoder(Dataset[Chunk | Failed]):
             if following is None:
                 raise Unusable(str(broken[0]))
             sample = int(feed.order.at(np.array([following]))[1][0])
+
+
+def _drawn(feed: Feed, input_: Collated, sample: Sample, epoch: int, number: int) -> Any:
+    """The value of a field, drawn from those of the sample `number` if it has several."""
+    value, modality = sample[input_.field], input_.modality
+    count = modality.several(value)
+    if count == 1:
+        return modality.one(value, 0)
+    draws = Draws(feed.seed, epoch, np.array([number], dtype=np.int64), f"{feed.data}/{input_.field}")
+    return modality.one(value, int(draws.uniform()[0] * count))
 
 
 _DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}

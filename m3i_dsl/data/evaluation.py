@@ -19,6 +19,7 @@ from m3i_dsl.data.batch import Broken
 from m3i_dsl.semantics.program import View
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Picture, Sample, ViewState
+from m3i_dsl.vocabulary.modalities import Text
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
 from m3i_dsl.vocabulary.transforms.pipeline import normalization as ending
 
@@ -67,7 +68,7 @@ def labelled(
     for part in _parts(source, limit, fields, broken):
         images.extend(_prepared([sample["image"] for _, sample in part], size, normalize, torch.device(device)))
         labels.extend(sample["category"] for _, sample in part if "category" in sample)
-        texts.extend(sample["text"] for _, sample in part if "text" in sample)
+        texts.extend(Text().one(sample["text"], 0) for _, sample in part if "text" in sample)
         indices.extend(index for index, _ in part)
     return Labelled(
         images=torch.cat(images) if images else torch.empty(0, 3, *size),

@@ -7,6 +7,7 @@ never end a run, however early they come; the message names the first ones.
 from __future__ import annotations
 
 from m3i_dsl.data.batch import Batch, BrokenLog
+from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.diagnostics import RecipeError, error
 from m3i_dsl.semantics.program import Program
 
@@ -41,6 +42,14 @@ class BrokenLimit:
                 )
             ]
         )
+
+
+def unusable(program: Program, fault: SourceFault) -> RecipeError:
+    """The fault (M3I0521) for a source that gave its last sample: all are broken, or its files went away."""
+    source = program.data[fault.data].source
+    notes = () if fault.help is None else (fault.help,)
+    helps = ("see that the files are there and can be read, then go on with `m3ic train --resume`",)
+    return RecipeError([error("M3I0521", fault.message, source.argument(fault.argument), notes=notes, helps=helps)])
 
 
 def worker_died(program: Program, death: Exception) -> RecipeError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Sample
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Sample, SourceDescription
 
 SAMPLE_BYTES = 600
 """What a sample costs beside its values: the objects around them."""
@@ -42,6 +42,9 @@ class Remembered(Dataset):
 
     def image_size(self) -> tuple[int, int] | None:
         return self._dataset.image_size()
+
+    def description(self) -> SourceDescription:
+        return self._dataset.description()
 
     def evaluation(self) -> Dataset:
         return self._dataset.evaluation()

@@ -6,11 +6,12 @@ Takes: the typed program and the names of the data that are used. Gives: open da
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from m3i_dsl.semantics.program import Program
-from m3i_dsl.vocabulary.kinds import Dataset, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, WordError
 
 
 class SourceFault(WordError):
@@ -25,11 +26,26 @@ def open_sources(program: Program, names: Iterable[str], base: Path) -> dict[str
     """The datasets of `names`, opened; paths are relative to `base`. Raises SourceFault."""
     opened: dict[str, Dataset] = {}
     for name in names:
-        try:
+        with opening(name):
             opened[name] = program.data[name].source.word.open(base)
-        except WordError as fault:
-            raise SourceFault(name, fault.message, argument=fault.argument, help=fault.help) from fault
     return opened
+
+
+@contextlib.contextmanager
+def opening(data: str) -> Generator[None]:
+    """Around whatever opens the source of `data`: its faults, and those of the files below it, are a SourceFault."""
+    try:
+        yield
+    except SourceFault:
+        raise
+    except WordError as fault:
+        raise SourceFault(data, fault.message, argument=fault.argument, help=fault.help) from fault
+    except BrokenSample as fault:
+        raise SourceFault(data, f"data `{data}` cannot be opened: {fault}") from fault
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        where = f" ({fault.filename})" if fault.filename else ""
+        raise SourceFault(data, f"data `{data}` cannot be read: {reason}{where}") from fault
 
 
 def check_batch(data: str, samples: int, batch: int) -> None:

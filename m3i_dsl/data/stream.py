@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from m3i_dsl.data.assemble import Assembler, Parts
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
 from m3i_dsl.data.decoding import Chunk, Collated, Decoder, Feed, joined
-from m3i_dsl.data.limits import BrokenLimit, worker_died
+from m3i_dsl.data.limits import BrokenLimit, unusable, worker_died
 from m3i_dsl.data.loader import WorkerDied, chunks
 from m3i_dsl.data.reading import Reading, labels_of, readings_of
 from m3i_dsl.data.remembered import Remembered
 from m3i_dsl.data.sample_log import SampleLog, log_path
 from m3i_dsl.data.sharded_order import order_of
 from m3i_dsl.data.share import check_share, rows_of
-from m3i_dsl.data.sources import check_batch, open_sources
+from m3i_dsl.data.sources import SourceFault, check_batch, open_sources
 from m3i_dsl.ir.inputs import BatchInput, FieldInput
 from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import Program
@@ -113,6 +113,8 @@ class Stream:
                     ready = next(decoded, None)
                 except WorkerDied as death:
                     raise worker_died(self.program, death) from death
+                except SourceFault as fault:
+                    raise unusable(self.program, fault) from fault
                 if ready is None:
                     return
                 batch = self._assembled(step, ready, time.perf_counter() - asked)
@@ -136,7 +138,9 @@ class Stream:
         order = order_of(seed, len(dataset), dataset.shards(), reading.batch)
         source = Remembered(dataset, read, MEMORY // (max(1, self.workers) * len(self.sources)))
         shown = tuple(name for name, modality in read.items() if modality.views)
-        return Feed(reading.source, source, order, shown, collated, reading.batch, reading.pattern)
+        return Feed(
+            reading.source, source, order, shown, collated, reading.batch, self.program.training.seed, reading.pattern
+        )
 
     def _assembled(self, step: int, ready: list[Chunk], wait: float) -> Batch:
         parts = {

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -21,9 +22,29 @@ from m3i_dsl.evaluation.subject import PixelSubject
 from m3i_dsl.vocabulary.kinds import TRAINED, Evaluator, Result, Splits, Subject
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """`count` of the `tried` samples of a split cannot be read: no result is of them. `first` are some, by name."""
+
+    split: str
+    count: int
+    tried: int
+    first: tuple[str, ...]
+
+    def text(self) -> str:
+        """`1 of 8 test samples cannot be read and is left out: cat/000.png: an empty file`."""
+        verb = "is" if self.count == 1 else "are"
+        named = "; ".join(self.first) + ("; and others" if self.count > len(self.first) else "")
+        return f"{self.count} of {self.tried} {self.split} samples cannot be read and {verb} left out: {named}"
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"split": self.split, "count": self.count, "of": self.tried, "first": list(self.first)}
+
+
 @dataclass(eq=False)
 class Evaluation:
-    """Measures encoders on one pair of splits.
+    """Measures encoders on one pair of splits, of which some samples may be `left_out`.
 
     `untrained` builds the subject as it was before the first step (same seed); it is called when a baseline is first
     needed.
@@ -31,6 +52,7 @@ class Evaluation:
 
     splits: Splits
     untrained: Callable[[], Subject]
+    left_out: tuple[LeftOut, ...] = ()
     _baselines: dict[Evaluator, Mapping[str, Result]] = field(default_factory=dict[Evaluator, Mapping[str, Result]])
 
     def __post_init__(self) -> None:

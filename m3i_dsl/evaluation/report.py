@@ -47,8 +47,8 @@ class ReportData:
 
     `facts` and `versions` are shown as they are, in order. `targets` are the loss curves (one panel for each target),
     `progress` what was measured during training, `speed` images/s and data wait, `monitors` the collapse monitors with
-    their `warnings` in plain words. `table_rows` are rows of the instantiation table under `table_columns`. Empty parts
-    are left out of the page.
+    their `warnings` in plain words. `left_out` says which samples no result is of. `table_rows` are rows of the
+    instantiation table under `table_columns`. Empty parts are left out of the page.
     """
 
     recipe_name: str
@@ -58,6 +58,7 @@ class ReportData:
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     comparisons: tuple[Comparison, ...] = ()
+    left_out: tuple[str, ...] = ()
     targets: tuple[Panel, ...] = ()
     progress: tuple[Panel, ...] = ()
     speed: tuple[Panel, ...] = ()

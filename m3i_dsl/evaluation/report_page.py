@@ -75,7 +75,8 @@ def highlight(recipe: str) -> str:
 
 
 def _sections(data: ReportData) -> Iterable[str]:
-    yield _section("Results", _results(data.comparisons), _RESULTS_NOTE if data.comparisons else "")
+    said = " ".join((_RESULTS_NOTE, *(f"{text}." for text in data.left_out)))
+    yield _section("Results", _results(data.comparisons), said if data.comparisons else "")
     yield _section("Training", _panels(data.targets), "Loss of each target before weighting.")
     yield _section("Along the way", _panels(data.progress + data.speed))
     yield _section(

@@ -68,6 +68,7 @@ def report_data(
             "Python": platform.python_version(),
         },
         comparisons=tuple(comparisons),
+        left_out=tuple(left_out.text() for left_out in evaluation.left_out),
         targets=record.target_panels(),
         progress=record.progress_panels(_reference(run, comparisons)),
         speed=record.speed_panels(),

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 
 from m3i_dsl.data.evaluation import labelled, normalization
+from m3i_dsl.data.sources import opening
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.export import Backbone
 from m3i_dsl.evaluation.features import Precision
-from m3i_dsl.evaluation.measure import Evaluation
+from m3i_dsl.evaluation.measure import Evaluation, LeftOut
 from m3i_dsl.evaluation.subject import EncoderSubject
 from m3i_dsl.evaluation.text_path import text_path_of
 from m3i_dsl.lower.executable import Executable
@@ -29,6 +30,9 @@ from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import EvaluationDeclaration, Program, View
 from m3i_dsl.vocabulary.evaluators import DEFAULTS
 from m3i_dsl.vocabulary.kinds import Evaluator, Result, Score, Split, Splits, WordError
+
+NAMED = 3
+"""Samples that are left out, by name."""
 
 LARGEST_SPLIT = 16 * 2**30
 """Bytes of float32 images that the two splits may take."""
@@ -114,16 +118,23 @@ def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) ->
             f"data `{view.data.name}` has no categories to evaluate on",
             help="evaluate on data with a category field, or leave `evaluate` out",
         )
-    opened = data.source.word.open(run.base)
-    _check_size(view, min(len(opened), limit or len(opened)) * 2)
-    splits = [
-        labelled(part, size=view.size, normalize=normalization(view), limit=limit, device=run.device)
-        for part in (opened, opened.evaluation())
-    ]
+    with opening(data.name):
+        opened = data.source.word.open(run.base)
+        _check_size(view, min(len(opened), limit or len(opened)) * 2)
+        splits = [
+            labelled(part, size=view.size, normalize=normalization(view), limit=limit, device=run.device)
+            for part in (opened, opened.evaluation())
+        ]
     train, test = (Split(split.images, split.labels) for split in splits)
+    left_out = tuple(
+        LeftOut(name, len(split.broken), len(split.broken) + len(split.labels), tuple(map(str, split.broken[:NAMED])))
+        for name, split in zip(("training", "test"), splits, strict=True)
+        if split.broken
+    )
     return Evaluation(
         Splits(train, test, run.categories[data.name], run.device),
         untrained=lambda: subject_of(_on(run.untrained(), run.device), encoder, run.base),
+        left_out=left_out,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.diagnostics import Diagnostic, RecipeError, error
+from m3i_dsl.diagnostics import Diagnostic, RecipeError, Severity, error
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ class Parts:
     executable: Executable
     stream: Stream
     callbacks: list[Callback]
+    remarks: tuple[Diagnostic, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,18 @@ def assemble(folder: Path, run_path: Path, processes: Processes, reading: Readin
             max_broken=reading.max_broken,
             sample_log=reading.sample_log,
         )
+        if not executable.program.evaluations:
+            return Parts(artifact, executable, stream, [], ())
+        callbacks, remarks = _measurements(artifact, executable, run_path, processes.device)
+        return Parts(artifact, executable, stream, callbacks, remarks)
     except SourceFault as fault:
         raise RecipeError([_at_source(executable.program, fault)]) from fault
-    callbacks = (
-        _measurements(artifact, executable, run_path, processes.device) if executable.program.evaluations else []
-    )
-    return Parts(artifact, executable, stream, callbacks)
 
 
-def _measurements(artifact: Artifact, executable: Executable, run_path: Path, device: torch.device) -> list[Callback]:
-    """The recipe's evaluations, on the splits of the data that it trains on."""
+def _measurements(
+    artifact: Artifact, executable: Executable, run_path: Path, device: torch.device
+) -> tuple[list[Callback], tuple[Diagnostic, ...]]:
+    """The recipe's evaluations, on the splits of the data that it trains on; and the samples that they leave out."""
     from m3i_dsl import driver
     from m3i_dsl.evaluation.trained_run import TrainedRun, evaluation_of, measured_encoder, measurements
 
@@ -88,7 +91,12 @@ def _measurements(artifact: Artifact, executable: Executable, run_path: Path, de
         fingerprint=artifact.manifest.fingerprint,
         device=device,
     )
-    return measurements(executable, evaluation_of(run, measured_encoder(executable.program)), artifact.base)
+    evaluation = evaluation_of(run, measured_encoder(executable.program))
+    place = executable.program.evaluations[0].evaluator.span
+    remarks = tuple(
+        error("M3I0511", left_out.text(), place, severity=Severity.WARNING) for left_out in evaluation.left_out
+    )
+    return measurements(executable, evaluation, artifact.base), remarks
 
 
 def _at_source(program: Program, fault: Exception) -> Diagnostic:

@@ -26,12 +26,15 @@ RESULTS = "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`record` is what `results.json` holds; `courses` what each measurement was after each stage, when asked for."""
+    """`record` is what `results.json` holds; `courses` what each measurement was after each stage, when asked for;
+    `left_out` says which samples no result is of.
+    """
 
     comparisons: tuple[Comparison, ...]
     courses: tuple[Course, ...]
     record: Mapping[str, Any]
     report: Path | None
+    left_out: tuple[str, ...]
 
 
 def measure(
@@ -71,6 +74,7 @@ def measure(
         "step": trained.step,
         "encoder": chosen,
         "limit": limit,
+        "left_out": [left_out.plain() for left_out in evaluation.left_out],
         "results": results_json(comparisons),
     }
     if courses:
@@ -82,7 +86,8 @@ def measure(
         notes = tuple(f"{course.name}, last stage - best earlier: {sentence(course)}" for course in courses)
         page = write_report(replace(data, notes=(*notes, *data.notes)), trained.path / REPORT)
         record["report"] = str(page)
-    return Measured(tuple(comparisons), courses, record, page)
+    left_out = tuple(left_out.text() for left_out in evaluation.left_out)
+    return Measured(tuple(comparisons), courses, record, page, left_out)
 
 
 def _courses(last: TrainedRun, encoder: str | None, limit: int | None, device: Device) -> tuple[Course, ...]:

@@ -155,7 +155,7 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Pa
 
     parts = together(processes, opened)
     if processes.first:
-        request.show(parts.artifact.diagnostics)
+        request.show((*parts.artifact.diagnostics, *parts.remarks))
     manifest = parts.artifact.manifest
     identity = Identity(manifest.name, manifest.fingerprint, dict(manifest.versions))
     made: list[RunFolder] = []
@@ -190,7 +190,7 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
         folder.close()
         raise
     if processes.first:
-        request.show(parts.artifact.diagnostics)
+        request.show((*parts.artifact.diagnostics, *parts.remarks))
     return folder, parts
 
 

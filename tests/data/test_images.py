@@ -52,10 +52,3 @@ def test_other_modes_become_rgb(mode: str) -> None:
 def test_damaged_bytes_say_what_is_wrong(stored: bytes, reason: str, canvas: int | None) -> None:
     with pytest.raises(Unreadable, match=f"(?i){reason}"):
         decode(stored, canvas)
-
-
-def test_more_than_eight_bits_are_refused_rather_than_clipped() -> None:
-    file = io.BytesIO()
-    Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(file, "PNG")
-    with pytest.raises(Unreadable, match="more than 8 bits"):
-        decode(file.getvalue(), None)

@@ -141,7 +141,7 @@ def test_damaged_rows_are_broken_samples_with_a_name(tmp_path: Path) -> None:
         (Parquet("train.parquet", caption="capt"), "caption", "has no column `capt`", "did you mean `caption`?"),
         (Parquet("train.parquet", caption="label"), "caption", "has int64, not texts", None),
         (Parquet("train.parquet", category="labels"), "category", "has no column `labels`", "did you mean `label`?"),
-        (Parquet("train.parquet", category="image"), "category", "not whole numbers or strings", None),
+        (Parquet("train.parquet", category="image"), "category", "not whole numbers, strings or truth values", None),
         (Parquet("negative.parquet", category="label"), "category", "holds -1 to 1", "count from 0"),
         (Parquet("nulls.parquet", category="label"), "category", "is null in 1 of 3 rows", "must be left out"),
         (Parquet("sizes.parquet"), "canvas", "images differ in size", "canvas: 256px"),

@@ -34,6 +34,7 @@ INPUTS = (ViewInput("x1", "view1"), FieldInput("c", "images", "category", Catego
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("M3IC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(places, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(places, "PROTOCOLS", (*places.PROTOCOLS, "memory"))
     return tmp_path / "cache"
 
 

@@ -127,7 +127,11 @@ def test_a_member_that_is_missing_makes_a_broken_sample(tmp_path: Path) -> None:
     (tmp_path / "names").write_text("a\nb\nc\n")
     source = Tar("x.tar", category="cls", names="names").open(tmp_path)
     assert source.read(1, frozenset({"category"}))["category"] == 1
-    for index, reason in ((1, "x.tar b: it has no `.jpg`"), (2, "`7` is not one of the 3 known"), (3, "x.tar d: ")):
+    for index, reason in (
+        (1, "x.tar b: it has no image; there is `.cls`, `.json`, `.txt`"),
+        (2, "`7` is not one of the 3 known"),
+        (3, "x.tar d: "),
+    ):
         with pytest.raises(BrokenSample, match=reason):
             source.read(index, EVERYTHING)
 

@@ -28,9 +28,15 @@ COMPILED = re.compile(r"M3I0(4|5)\d\d")
 OF_PACKAGES = frozenset({"M3I0131", "M3I0132", "M3I0133"})
 """A faulty package must be installed: tests/packages/."""
 
-WITHOUT_EXAMPLE = frozenset({"M3I0401", "M3I0403", "M3I0404", "M3I0520", "M3I0521", "M3I0522"}) | OF_PACKAGES
+OF_SAMPLES = frozenset({"M3I0510", "M3I0511", "M3I0512", "M3I0513", "M3I0514", "M3I0515"})
+"""Text makes no images: tests/data/test_proof.py."""
+
+OF_RUNS = frozenset({"M3I0401", "M3I0403", "M3I0404", "M3I0520", "M3I0521", "M3I0522"})
 """A line of the IR, words that misstate their effects or shapes, a number of processes, damaged data and a dead
-process: no recipe alone causes them."""
+process."""
+
+WITHOUT_EXAMPLE = OF_RUNS | OF_PACKAGES | OF_SAMPLES
+"""No recipe alone causes them."""
 
 
 def _reported_codes() -> set[str]:

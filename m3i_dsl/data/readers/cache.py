@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import mmap
 import os
 import re
 import threading
@@ -23,6 +24,9 @@ from pathlib import Path
 from m3i_dsl.vocabulary.kinds import WordError
 
 LIMIT = 50 * 10**9
+
+CHECKSUM = 64
+"""Bytes in front of what is kept; as many as arrays behind it are aligned to."""
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -61,10 +65,30 @@ class Cache:
         self._shrink(target)
         return target
 
-    def found(self, key: str, suffix: str) -> Path | None:
-        """The file of `key` if it is there."""
+    def kept(self, key: str, suffix: str) -> memoryview | None:
+        """What `content` has kept for `key`, if anything whole."""
         target = self._target(key, suffix)
-        return target if _touched(target) else None
+        return _verified(target) if _touched(target) else None
+
+    def content(self, key: str, suffix: str, make: Callable[[], bytes]) -> bytes | memoryview:
+        """What `make` gave for `key`, mapped from its file, which is made again when its checksum is wrong.
+
+        Raises what `make` raises, and WordError as `file` does.
+        """
+
+        def write(target: Path) -> None:
+            made = make()
+            with target.open("wb") as file:
+                file.write(_checksum(made) + made)
+                file.flush()
+                os.fsync(file.fileno())  # or a crash could leave a name without its bytes
+
+        for _ in range(2):
+            path = self.file(key, suffix, write)
+            if (kept := _verified(path)) is not None:
+                return kept
+            path.unlink(missing_ok=True)
+        return make()  # the folder does not keep what is written to it
 
     def _target(self, key: str, suffix: str) -> Path:
         return self.folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}{suffix}"
@@ -115,6 +139,23 @@ class Cache:
                 f"the cache folder {self.folder} cannot be written: {error.strerror}",
                 help="set `M3IC_CACHE` to a folder with room, or `M3IC_CACHE_SIZE` to less than there is",
             ) from error
+
+
+def _checksum(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=CHECKSUM).digest()
+
+
+def _verified(path: Path) -> memoryview | None:
+    """The content of a file that begins with its checksum; None for one that is damaged or gone."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= CHECKSUM:
+                return None
+            mapped = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+    except OSError:
+        return None
+    return mapped[CHECKSUM:] if bytes(mapped[:CHECKSUM]) == _checksum(mapped[CHECKSUM:]) else None
 
 
 def user_cache() -> Cache:

@@ -65,7 +65,8 @@ class Digits(Dataset):
         return Digits(held_out=True)
 
     def description(self) -> SourceDescription:
-        content = hashlib.blake2b(self.images.tobytes() + self.labels.tobytes(), digest_size=16)
+        which = b"held out" if self.held_out else b""
+        content = hashlib.blake2b(self.images.tobytes() + self.labels.tobytes() + which, digest_size=16)
         return SourceDescription(len(self), tuple(str(digit) for digit in range(10)), content.hexdigest())
 
 

@@ -7,11 +7,16 @@ nearest name.
 
 from __future__ import annotations
 
+import stat
 from glob import has_magic
 from pathlib import Path
 
 from m3i_dsl.semantics.suggest import help_for
+from m3i_dsl.source.regular import read_regular
 from m3i_dsl.vocabulary.kinds import WordError
+
+MOST_BYTES = 1 << 30
+"""Of one file of a sample: more would be no image that a machine decodes by the dozen."""
 
 
 def located(path: str, base: Path) -> Path:
@@ -20,18 +25,30 @@ def located(path: str, base: Path) -> Path:
 
 
 def existing(path: str, base: Path, argument: str) -> Path:
-    """The file or folder at `path`."""
+    """The file or folder at `path`; a pipe or a device, which may never end, is refused."""
     found = located(path, base)
-    if not found.exists():
-        raise WordError(f"there is no `{path}`", argument=argument, help=_missing(found))
+    try:
+        mode = found.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise WordError(f"there is no `{path}`", argument=argument, help=_missing(found)) from None
+    except (OSError, ValueError) as error:  # a loop of links, no permission; a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WordError(f"`{path}` cannot be read: {reason}", argument=argument) from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise WordError(f"`{path}` is neither a file nor a folder, but a pipe, a device or a socket", argument=argument)
     return found
+
+
+def content(path: Path) -> bytes:
+    """All bytes of a file of a sample. Raises OSError, also for what is no file or larger than MOST_BYTES."""
+    return read_regular(path, MOST_BYTES)
 
 
 def matching(pattern: str, base: Path, argument: str, suffix: str) -> list[Path]:
     """The files that `pattern` names: a file, a pattern with `*`, or a folder of files that end in `suffix`."""
     if not has_magic(pattern):
         found = existing(pattern, base, argument)
-        paths = sorted(found.rglob(f"*{suffix}")) if found.is_dir() else [found]
+        paths = sorted(path for path in found.rglob(f"*{suffix}") if path.is_file()) if found.is_dir() else [found]
     else:
         absolute = located(pattern, base).absolute()
         anchor = Path(absolute.anchor)

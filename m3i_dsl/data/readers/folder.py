@@ -7,18 +7,24 @@ folder is opened.
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m3i_dsl.data.readers.files import existing
+from m3i_dsl.data.readers.files import content, existing
+from m3i_dsl.data.readers.fingerprints import fingerprint
+from m3i_dsl.data.readers.images import SUFFIXES
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, WordError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+CAPTION = "txt"
+"""The suffix of captions."""
+
+NAMED_SUFFIXES = 5
 
 
 class FolderImages(StoredImages):
@@ -38,19 +44,20 @@ class FolderImages(StoredImages):
         category: bool,
         caption: bool,
         prompt: str | None,
-        known: tuple[str, ...] | None = None,
+        known: Storage | None = None,
     ) -> None:
         self.argument, self.held_out = argument, held_out
         self.caption, self.prompt = caption, prompt
         self.root = existing(written, base, argument)
         if not self.root.is_dir():
             raise WordError(f"`{written}` is a file, not a folder", argument=argument)
-        self.paths = _images(self.root)
+        found = _found(self.root, argument)
+        self.paths, self.others, self.links = found.images, found.others, found.links
         if not self.paths:
             raise WordError(
-                f"`{written}` has no images",
+                f"`{written}` has no images" + (f", but {self._others()}" if self._others() else ""),
                 argument=argument,
-                help=f"files ending in {', '.join(sorted(SUFFIXES))} are images",
+                help=f"files ending in {', '.join(f'.{suffix}' for suffix in SUFFIXES)} are images",
             )
         self.categories = self._categories(known) if category else ()
         self.storage = Storage(canvas, self.categories)
@@ -62,7 +69,7 @@ class FolderImages(StoredImages):
         return len(self.paths)
 
     def stored(self, index: int) -> bytes:
-        return (self.root / self.paths[index]).read_bytes()
+        return content(self.root / self.paths[index])
 
     def name(self, index: int) -> str:
         return self.paths[index]
@@ -80,15 +87,29 @@ class FolderImages(StoredImages):
         return sample
 
     def description(self) -> SourceDescription:
-        """The fingerprint is over relative paths and sizes, of captions too."""
-        content = hashlib.blake2b(digest_size=16)
-        for path in self.paths:
-            names = [path, _caption_path(path)] if self.caption else [path]
-            for name in names:
-                content.update(f"{name}\0{(self.root / name).stat().st_size}\0".encode())
-        return SourceDescription(len(self), self.categories, content.hexdigest())
+        """The fingerprint is over relative paths, sizes and content, of captions too."""
+        names = [name for path in self.paths for name in ((path, _caption_path(path)) if self.caption else (path,))]
+        return SourceDescription(len(self), self.categories, fingerprint((name, self.root / name) for name in names))
 
-    def _categories(self, known: tuple[str, ...] | None) -> tuple[str, ...]:
+    def remarks(self) -> tuple[str, ...]:
+        said: list[str] = []
+        if others := self._others():
+            said.append(f"has {others}")
+        if self.links:
+            such = f"such as `{self.links[0]}`"
+            said.append(f"has {len(self.links)} links that are left out, to folders that are read already, {such}")
+        return tuple(said)
+
+    def _others(self) -> str:
+        """`7 files that are no images and are left out: 4 .csv, 3 .psd`; empty for none."""
+        counted = self.others - Counter({CAPTION: self.others[CAPTION]} if self.caption else {})
+        named = [f"{n} {f'.{suffix}' if suffix else 'without a suffix'}" for suffix, n in counted.most_common()]
+        more = " and others" if len(named) > NAMED_SUFFIXES else ""
+        total = counted.total()
+        what = "file that is no image and is" if total == 1 else "files that are no images and are"
+        return f"{total} {what} left out: {', '.join(named[:NAMED_SUFFIXES])}{more}" if total else ""
+
+    def _categories(self, known: Storage | None) -> tuple[str, ...]:
         flat = next((path for path in self.paths if "/" not in path), None)
         if flat is not None:
             raise WordError(
@@ -98,20 +119,20 @@ class FolderImages(StoredImages):
             )
         found = tuple(sorted({path.split("/", 1)[0] for path in self.paths}))
         for name in found:
-            if known is not None and name not in known:
+            if known is not None and name not in known.categories:
                 raise WordError(
                     f"test category `{name}` is not one of the training categories",
                     argument=self.argument,
-                    help="; ".join(help_for(name, known)) or None,
+                    help="; ".join(help_for(name, known.categories)) or None,
                 )
-        return known or found
+        return found if known is None else known.categories
 
     def _category(self, index: int) -> str:
         return self.paths[index].split("/", 1)[0]
 
     def _caption(self, index: int) -> str:
         try:
-            return (self.root / _caption_path(self.paths[index])).read_text(encoding="utf-8").strip()
+            return content(self.root / _caption_path(self.paths[index])).decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise BrokenSample(self.name(index), f"its caption cannot be read: {error}") from error
 
@@ -129,12 +150,45 @@ def _caption_path(path: str) -> str:
     return str(Path(path).with_suffix(".txt"))
 
 
-def _images(root: Path) -> list[str]:
-    """Relative paths with `/`, sorted."""
-    found: list[str] = []
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                found.append((Path(folder) / name).relative_to(root).as_posix())
-    return sorted(found)
+@dataclass(slots=True)
+class _Found:
+    """Below a folder: relative paths of images with `/`, other files by suffix, links that were not followed."""
+
+    images: list[str] = field(default_factory=list[str])
+    others: Counter[str] = field(default_factory=Counter[str])
+    links: list[str] = field(default_factory=list[str])
+
+
+def _found(root: Path, argument: str) -> _Found:
+    """Sorted. Each folder is read once: what is there comes before what links lead to, so that no loop of links has an
+    end to be looked for. Raises WordError for a folder that cannot be read.
+    """
+    found = _Found()
+    met: set[tuple[int, int]] = set()
+    folders, linked = deque([root]), deque[Path]()
+    while folders or linked:
+        through_link = not folders
+        folder = folders.popleft() if folders else linked.popleft()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in met:
+                if through_link:
+                    found.links.append(folder.relative_to(root).as_posix())
+                continue
+            met.add((status.st_dev, status.st_ino))
+            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    (linked if entry.is_symlink() else folders).append(Path(entry.path))
+                elif entry.is_file():
+                    suffix = Path(entry.name).suffix.lower().removeprefix(".")
+                    if suffix in SUFFIXES:
+                        found.images.append(Path(entry.path).relative_to(root).as_posix())
+                    else:
+                        found.others[suffix] += 1
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise WordError(f"the folder `{folder}` cannot be read: {reason}", argument=argument) from error
+    found.images.sort()
+    return found

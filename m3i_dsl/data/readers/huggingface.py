@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from m3i_dsl.data.readers.files import located
+from m3i_dsl.data.readers.files import content, located
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
@@ -49,7 +49,7 @@ class HuggingFaceImages(StoredImages):
         category: str | None,
         canvas: int | None,
         prompt: str | None,
-        known: tuple[str, ...] | None = None,
+        known: Storage | None = None,
     ) -> None:
         self.split, self.held_out, self.prompt = split, held_out, prompt
         self.image_column, self.caption, self.category = image, caption, category
@@ -102,7 +102,7 @@ class HuggingFaceImages(StoredImages):
             raise Unreadable("it is null")
         if value["bytes"] is not None:
             return value["bytes"]
-        return Path(value["path"]).read_bytes()
+        return content(Path(value["path"]))
 
     def name(self, index: int) -> str:
         return f"{self.split} row {index}"
@@ -111,7 +111,7 @@ class HuggingFaceImages(StoredImages):
         """The fingerprint is the library's own, over the files and what was done to them."""
         return SourceDescription(self.samples, self.categories, self.fingerprint)
 
-    def _categories(self, table: Any, dataset: str, known: tuple[str, ...] | None) -> tuple[str, ...]:
+    def _categories(self, table: Any, dataset: str, known: Storage | None) -> tuple[str, ...]:
         if self.category is None:
             return ()
         names = getattr(table.features[self.category], "names", None)
@@ -122,7 +122,7 @@ class HuggingFaceImages(StoredImages):
                 help="`dataset.class_encode_column(...)` makes a `ClassLabel` of it; then `save_to_disk`",
             )
         found = tuple(str(name) for name in names)
-        if known is not None and found != known:
+        if known is not None and found != known.categories:
             raise WordError(f"split `{self.split}` has other categories than the one trained on", argument="test")
         return found
 

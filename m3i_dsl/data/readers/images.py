@@ -1,14 +1,18 @@
 """Decoding one image.
 
-Takes: the bytes of a JPEG, PNG, WebP or anything else Pillow reads. Gives: uint8 RGB, as stored or resampled whole to
-a square canvas, and the size as stored. Guarantees: the same bytes give the same pixels; whatever is wrong with them
-is `Unreadable`.
+Takes: the bytes of an image of a known format. Gives: uint8 RGB as it is meant to be seen, in its own size or
+resampled whole to a square canvas, and that size. Guarantees: the same bytes give the same pixels; whatever is wrong
+with them is `Unreadable`; only FORMATS are tried, of which none starts another program.
 """
 
 from __future__ import annotations
 
+import functools
 import io
+import logging
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,58 +20,153 @@ from PIL import Image
 
 from m3i_dsl.vocabulary.kinds import Unreadable
 
-DEEP_MODES = ("I", "F")
-"""Pixel modes of more than 8 bits, which Pillow would clip when asked for RGB."""
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
+    "PNG": ("png", "apng"),
+    "WEBP": ("webp",),
+    "AVIF": ("avif", "avifs"),
+    "BMP": ("bmp",),
+    "DIB": ("dib",),
+    "GIF": ("gif",),
+    "TIFF": ("tif", "tiff"),
+    "PPM": ("ppm", "pgm", "pbm", "pnm", "pfm"),
+    "JPEG2000": ("jp2", "j2k", "jpx", "jpc", "jpf"),
+    "TGA": ("tga",),
+    "PCX": ("pcx",),
+    "SGI": ("sgi", "rgb", "rgba", "bw"),
+    "ICO": ("ico",),
+    "QOI": ("qoi",),
+}
+"""The formats of Pillow that are read, where it is built with them, and the suffixes of their files."""
+
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each orientation of EXIF."""
+
+_ON_ITS_SIDE = 5
+"""From here on the rows of an orientation are the columns as stored."""
+
+_WIDE_FORMATS = ("PNG", "PPM")
+"""Those whose pixels of mode I are of 16 bits."""
+
+_SAMPLES_PER_PIXEL = 277
+
+MOST_CHANNELS = 4
+"""Red, green, blue and transparency; or cyan, magenta, yellow and black."""
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or it would print of a TIFF what `Unreadable` says
 
 
 def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """uint8 [H, W, 3] or, given the side of a canvas, [canvas, canvas, 3]; and (height, width) as stored.
+    """uint8 [H, W, 3] or, given the side of a canvas, [canvas, canvas, 3]; and (height, width) of the image.
 
     The canvas shows the whole image, stretched when it is not square: no content is lost, and crops drawn in the
-    stored size undo the stretch.
+    true size undo the stretch.
     """
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns about damaged metadata and very large images; what it can decode is good.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(stored)) as image:
+    with warnings.catch_warnings():
+        # Pillow warns about damaged metadata and very large images; what it can decode is good.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(stored), formats=_formats()) as image:
                 return pixels_of(image, canvas)
-    except Image.DecompressionBombError as error:
-        raise Unreadable(str(error)) from error
-    except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
-        raise Unreadable(_reason(error)) from error
+        except Unreadable:
+            raise
+        except Exception as error:  # the plug-in of each format raises what it likes
+            raise Unreadable(_reason(error, stored)) from error
 
 
 def pixels_of(image: Image.Image, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """What `decode` gives, of an image that Pillow has opened. Raises Unreadable, and what Pillow raises."""
-    size = (image.height, image.width)
-    if image.mode.startswith(DEEP_MODES):
-        raise Unreadable(f"pixels of mode {image.mode}, more than 8 bits")
+    size = _seen_size(image)
     if canvas is not None:
         image.draft("RGB", (canvas, canvas))  # JPEG: decode at a half, quarter or eighth if that suffices
-    picture: Image.Image = image if image.mode == "RGB" else _opaque(image)
+    picture = _rgb(image)
+    turn = _TURNS.get(_orientation(image))
+    if turn is not None:
+        picture = picture.transpose(turn)
     if canvas is not None and picture.size != (canvas, canvas):
         picture = picture.resize((canvas, canvas), Image.Resampling.BICUBIC)
     return np.asarray(picture, dtype=np.uint8).copy(), size
 
 
 def stored_size(stored: bytes) -> tuple[int, int]:
-    """(height, width) from the header alone."""
+    """(height, width) of the image as it is meant to be seen, from its header alone where that says it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(stored), formats=_formats()) as image:
+                return _seen_size(image)
+        except Exception as error:  # as in decode
+            raise Unreadable(_reason(error, stored)) from error
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _orientation(image: Image.Image) -> Any:
+    if image.format == "TIFF":  # Pillow turns these itself
+        return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(stored)) as image:
-                return image.height, image.width
-    except (OSError, ValueError, SyntaxError, IndexError, EOFError, Image.DecompressionBombError) as error:
-        raise Unreadable(_reason(error)) from error
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # metadata that is damaged says nothing
+        return None
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """RGB; a palette with transparency goes through RGBA, as Pillow asks for. Transparency is dropped."""
+def _seen_size(image: Image.Image) -> tuple[int, int]:
+    orientation = _orientation(image)
+    on_its_side = orientation in _TURNS and orientation >= _ON_ITS_SIDE
+    return (image.width, image.height) if on_its_side else (image.height, image.width)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """8 bits of red, green and blue. Transparency is dropped; a palette with it goes through RGBA, as Pillow asks."""
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F":
+        raise Unreadable("pixels are floating-point numbers (mode F), which have no range to read them in")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _WIDE_FORMATS):
+        wide = np.asarray(image).astype(np.uint32)
+        # 65535 is 255: the nearest number of 8 bits, as the PNG specification scales samples.
+        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.mode == "I":
+        raise Unreadable("pixels are whole numbers of 32 bits (mode I), which have no range to read them in")
     return (image.convert("RGBA") if "transparency" in image.info else image).convert("RGB")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, stored: bytes) -> str:
     if isinstance(error, OSError) and "cannot identify" in str(error):
-        return "not an image that can be read"
+        return _unidentified(stored)
     return str(error) or type(error).__name__
+
+
+def _unidentified(stored: bytes) -> str:
+    """Why Pillow knows no format for it; it does not say for a TIFF whose pixels it has no mode for."""
+    if stored[:4] in (b"II*\0", b"MM\0*"):
+        from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+        directory: Any = ImageFileDirectory_v2(stored[:8])
+        try:
+            file = io.BytesIO(stored)
+            file.seek(directory.next)
+            directory.load(file)
+            channels = int(directory.get(_SAMPLES_PER_PIXEL, 1))
+        except Exception:  # as in decode
+            channels = 0
+        if channels > MOST_CHANNELS:
+            return f"an image of {channels} channels; one, three and four are read"
+        return "a TIFF file whose kind of pixels is not read"
+    return "not an image that can be read" if stored else "an empty file, not an image"

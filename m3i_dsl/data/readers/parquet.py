@@ -20,11 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from m3i_dsl.data.readers.files import content
+from m3i_dsl.data.readers.fingerprints import fingerprint
 from m3i_dsl.data.readers.parquet_columns import Columns, Labels, check_columns, read_labels
 from m3i_dsl.data.readers.places import Place, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
-from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, Unreadable, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, Unreadable, WordError, spread
+from m3i_dsl.vocabulary.modalities import Text
 
 CACHE_BYTES = 256 * 2**20
 """Row groups kept in memory by each process."""
@@ -61,7 +64,7 @@ class ParquetImages(StoredImages):
         columns: Columns,
         canvas: int | None,
         prompt: str | None,
-        known: tuple[str, ...] | None = None,
+        known: Storage | None = None,
     ) -> None:
         self.held_out, self.columns, self.prompt = held_out, columns, prompt
         self.files = places(written, base, argument, ".parquet")
@@ -85,8 +88,7 @@ class ParquetImages(StoredImages):
     def shards(self) -> NDArray[np.int64] | None:
         if self.groups.samples < MANY_ROWS and not any(place.remote for place in self.files):
             return None
-        counts = np.diff(np.append(self.groups.starts, self.groups.samples))
-        return np.bincount(self.groups.files, counts, len(self.files)).astype(np.int64)
+        return self._counts()
 
     def read(self, index: int, fields: frozenset[str]) -> Sample:
         sample: dict[str, Any] = {}
@@ -110,29 +112,47 @@ class ParquetImages(StoredImages):
             return value["bytes"]
         if value["path"] is None:
             raise Unreadable("it has neither bytes nor a path")
-        return self.files[self._file(index)].beside(value["path"]).local().read_bytes()
+        return content(self.files[self._file(index)].beside(value["path"]).local())
 
     def name(self, index: int) -> str:
         file = self._file(index)
         first = self.groups.starts[np.searchsorted(self.groups.files, file)]
         return f"{self.files[file].name} row {index - first}"
 
+    def proven(self) -> NDArray[np.int64]:
+        """Of each file; remote ones are not fetched for it, the first one stands for all."""
+        counts = self._counts()
+        remote = any(place.remote for place in self.files)
+        return spread(np.where(np.arange(len(counts)) == np.argmax(counts > 0), counts, 0) if remote else counts)
+
     def description(self) -> SourceDescription:
-        """The fingerprint is over the footers, which hold sizes and statistics of every column of every group."""
-        content = hashlib.blake2b(digest_size=16)
+        """The fingerprint is over the footers, which hold sizes and statistics of every column of every group, over the
+        category of every row, and over the content of local files."""
+        digest = hashlib.blake2b(digest_size=16)
         for path in self.files:
-            content.update(f"{path.name}\0{path.size()}\0".encode() + _footer_bytes(path))
-        return SourceDescription(len(self), self.categories, content.hexdigest())
+            digest.update(f"{path.name}\0{path.size()}\0".encode() + _footer_bytes(path))
+        if self.labels is not None:
+            digest.update(self.labels.indices.astype("<i8").tobytes())
+        digest.update(fingerprint([(path.name, Path(path.url)) for path in self.files if not path.remote]).encode())
+        return SourceDescription(len(self), self.categories, digest.hexdigest())
 
     def _label(self, index: int) -> int:
         assert self.labels is not None
         return int(self.labels.indices[index])
 
-    def _caption(self, index: int, column: str) -> str:
-        text = self._value(index, column)
+    def _counts(self) -> NDArray[np.int64]:
+        """int64: the rows of each file."""
+        counts = np.diff(np.append(self.groups.starts, self.groups.samples))
+        return np.bincount(self.groups.files, counts, len(self.files)).astype(np.int64)
+
+    def _caption(self, index: int, column: str) -> Any:
+        try:
+            text = self._value(index, column)
+        except (Unreadable, OSError) as error:
+            raise BrokenSample(self.name(index), f"column `{column}`: {error}") from error
         if text is None:
             raise BrokenSample(self.name(index), f"column `{column}` is null")
-        return text
+        return self.decoded(index, Text(), f"column `{column}`", text)
 
     def _file(self, index: int) -> int:
         return int(self.groups.files[np.searchsorted(self.groups.starts, index, side="right") - 1])
@@ -149,10 +169,16 @@ class ParquetImages(StoredImages):
         if key in self._tables:
             self._tables.move_to_end(key)
             return self._tables[key]
-        table = self._file_handle(int(self.groups.files[group])).read_row_group(
-            int(self.groups.places[group]), columns=[column], use_threads=False
-        )
-        values = table.column(column).combine_chunks()
+        file = int(self.groups.files[group])
+        try:
+            table = self._file_handle(file).read_row_group(
+                int(self.groups.places[group]), columns=[column], use_threads=False
+            )
+            values = table.column(column).combine_chunks()
+        except (pa.ArrowException, OSError) as error:
+            # A file that was damaged or exchanged since it was opened: nothing of it may stay.
+            self._open.pop(file, None)
+            raise Unreadable(f"its row group cannot be read: {error}") from error
         self._tables[key] = values
         self._bytes += values.nbytes
         while self._bytes > CACHE_BYTES and len(self._tables) > 1:
@@ -187,7 +213,7 @@ def _footer(place: Place, argument: str) -> pq.FileMetaData:
     try:
         with place.open() as file:
             return pq.read_metadata(file)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise WordError(f"`{place.name}` is not a Parquet file", argument=argument, help=str(error)) from error
 
 

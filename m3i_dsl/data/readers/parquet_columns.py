@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.places import Place
 from m3i_dsl.semantics.suggest import help_for
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.kinds import Storage, WordError
+
+MOST_CATEGORIES = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ def check_columns(columns: Columns, schema: pa.Schema, name: str) -> None:
     """Raises WordError unless `schema` has the `columns`, with types that can hold their fields."""
     wanted = (
         ("image", columns.image, _is_image, "images (bytes, or a struct with `bytes` and `path`)"),
-        ("caption", columns.caption, _is_text, "texts"),
-        ("category", columns.category, _is_category, "whole numbers or strings"),
+        ("caption", columns.caption, _is_caption, "texts, or lists of texts"),
+        ("category", columns.category, _is_category, "whole numbers, strings or truth values"),
     )
     for argument, column, fits, what in wanted:
         if column is None:
@@ -58,11 +60,12 @@ def check_columns(columns: Columns, schema: pa.Schema, name: str) -> None:
             raise WordError(f"column `{column}` of `{name}` has {type_}, not {what}", argument=argument)
 
 
-def read_labels(files: list[Place], schema: pa.Schema, column: str, known: tuple[str, ...] | None) -> Labels:
-    """Reads the category column of all files. `known` are the training names when this is the test split.
+def read_labels(files: list[Place], schema: pa.Schema, column: str, known: Storage | None) -> Labels:
+    """Reads the category column of all files. `known` are the training categories when this is the test split.
 
-    Names come from the Hugging Face metadata of the schema; without it, strings name themselves in sorted order, and
-    whole numbers are their own names. Raises WordError at `category`, or at `test` for categories that training lacks.
+    Names come from the Hugging Face metadata of the schema; without it the values that occur are the categories, in
+    their order, and are their own names. Raises WordError at `category`, or at `test` for categories that training
+    lacks.
     """
     values = pa.chunked_array([chunk for place in files for chunk in _column(place, column).chunks])
     if values.null_count:
@@ -71,27 +74,54 @@ def read_labels(files: list[Place], schema: pa.Schema, column: str, known: tuple
             argument="category",
             help="rows without a category must be left out",
         )
-    if _is_text(values.type):
-        encoded = values.combine_chunks().dictionary_encode()
-        found = [str(name) for name in encoded.dictionary.to_pylist()]
-        names = tuple(sorted(found))
-        places = {name: place for place, name in enumerate(names)}
-        indices = np.array([places[name] for name in found], dtype=np.int64)[encoded.indices.to_numpy()]
+    if isinstance(values.type, pa.DictionaryType):
+        values = values.cast(values.type.value_type)
+    if len(values) and pa.types.is_floating(values.type):
+        values = _whole(values, column)
+    encoded = values.combine_chunks().dictionary_encode()
+    found = [_name(value) if isinstance(value, bool) else value for value in encoded.dictionary.to_pylist()]
+    class_names = () if _is_text(values.type) or pa.types.is_boolean(values.type) else _class_names(schema, column)
+    numbers = [value for value in found if isinstance(value, int)]
+    if numbers and (min(numbers) < 0 or (class_names and max(numbers) >= len(class_names))):
+        there = f", but there are {len(class_names)} categories" if class_names else ""
+        raise WordError(
+            f"column `{column}` holds {min(numbers)} to {max(numbers)}{there}",
+            argument="category",
+            help="categories count from 0; rows without one must be left out",
+        )
+    if class_names:
+        names, places = class_names, {number: number for number in found}
     else:
-        indices = values.to_numpy().astype(np.int64)
-        names = _class_names(schema, column) or tuple(str(index) for index in range(int(indices.max()) + 1))
-        if indices.min() < 0 or indices.max() >= len(names):
-            raise WordError(
-                f"column `{column}` holds {indices.min()} to {indices.max()}, but there are {len(names)} categories",
-                argument="category",
-                help="categories count from 0; rows without one must be left out",
-            )
-    return Labels(indices, names) if known is None else _renumbered(Labels(indices, names), known)
+        if len(found) > MOST_CATEGORIES:
+            raise WordError(f"column `{column}` has {len(found)} values: it is no category", argument="category")
+        names = tuple(str(value) for value in sorted(found))
+        places = {value: place for place, value in enumerate(sorted(found))}
+    table = np.array([places[value] for value in found], dtype=np.int64)
+    labels = Labels(table[encoded.indices.to_numpy(zero_copy_only=False)], names)
+    return labels if known is None else _renumbered(labels, known.categories)
+
+
+def _name(value: bool) -> str:
+    return str(value).lower()
+
+
+def _whole(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
+    """Categories that some program has written as floating-point numbers."""
+    numbers = values.to_numpy()
+    odd = ~(np.isfinite(numbers) & (np.abs(numbers) < 2.0**53) & (numbers == np.rint(numbers)))
+    if odd.any():
+        raise WordError(
+            f"column `{column}` holds {numbers[np.argmax(odd)]}, which is no whole number", argument="category"
+        )
+    return pa.chunked_array([pa.array(numbers.astype(np.int64))])
 
 
 def _column(place: Place, column: str) -> pa.ChunkedArray:
-    with place.open() as file:  # parts of it: a remote file is not fetched for one column
-        return pq.read_table(file, columns=[column], use_threads=False).column(column)
+    try:
+        with place.open() as file:  # parts of it: a remote file is not fetched for one column
+            return pq.read_table(file, columns=[column], use_threads=False).column(column)
+    except pa.ArrowException as error:
+        raise WordError(f"column `{column}` of `{place.name}` cannot be read: {error}", argument="category") from error
 
 
 def _renumbered(labels: Labels, known: tuple[str, ...]) -> Labels:
@@ -112,9 +142,13 @@ def _renumbered(labels: Labels, known: tuple[str, ...]) -> Labels:
 def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
     """The names of a `ClassLabel` feature, empty when the files were not written by Hugging Face datasets."""
     metadata: dict[bytes, bytes] = schema.metadata or {}
-    written: Any = json.loads(metadata.get(b"huggingface", b"{}"))
-    features: dict[str, Any] = written.get("info", {}).get("features", {})
-    return tuple(str(name) for name in features.get(column, {}).get("names", ()))
+    try:
+        found: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):
+        return ()
+    for key in ("info", "features", column, "names"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
 
 
 def _is_bytes(type_: pa.DataType) -> bool:
@@ -129,8 +163,19 @@ def _is_image(type_: pa.DataType) -> bool:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_)
+    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+
+
+def _values(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if isinstance(type_, pa.DictionaryType) else type_
+
+
+def _is_caption(type_: pa.DataType) -> bool:
+    lists = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
+    return _is_text(_values(type_.value_type if lists else type_))
 
 
 def _is_category(type_: pa.DataType) -> bool:
-    return pa.types.is_integer(type_) or _is_text(type_)
+    found = _values(type_)
+    is_number = pa.types.is_integer(found) or pa.types.is_floating(found)
+    return is_number or pa.types.is_boolean(found) or _is_text(found)

@@ -4,7 +4,7 @@ Takes: a path or URL as written in a recipe, with braces or `*`. Gives: `Place`s
 remote file is read from the cache, into which it is fetched whole, by one process of the machine; what cannot be
 reached is tried again a few times and then an `Unreachable`, never a wait without end.
 
-Remote protocols are those of fsspec: http(s), s3, gs. What they need is an extra of this package.
+Remote protocols are http(s), s3, gs and hf, by fsspec. What they need is an extra of this package.
 """
 
 from __future__ import annotations
@@ -31,8 +31,19 @@ EXTRAS = {
     "s3a": ("s3fs", "s3"),
     "gs": ("gcsfs", "gs"),
     "gcs": ("gcsfs", "gs"),
+    "hf": ("huggingface_hub", "huggingface"),
 }
 """By protocol: the module that fsspec needs, and our extra that installs it."""
+
+PROTOCOLS = ("file", *EXTRAS)
+"""Others of fsspec start programs, open other files or wrap one another."""
+
+_READ = "http, https, s3, gs and hf can be, and local paths"
+
+_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
+
+MOST_FILES = 10**6
+MOST_DIGITS = 18
 
 ATTEMPTS = 4
 PAUSE_SECONDS = 1.0
@@ -134,6 +145,7 @@ def places(pattern: str, base: Path, argument: str, suffix: str) -> list[Place]:
     files that end in `suffix`. Raises WordError at `argument`.
     """
     found: list[Place] = []
+    _check_count(pattern, argument)
     for written in braces(pattern, argument):
         if not is_remote(written):
             path = written.removeprefix("file://")
@@ -141,6 +153,25 @@ def places(pattern: str, base: Path, argument: str, suffix: str) -> list[Place]:
         else:
             found.extend(_remote_matches(written, argument))
     return found
+
+
+def _check_count(pattern: str, argument: str) -> None:
+    """Raises WordError for braces that stand for more files than any source has, before they are written out."""
+    count = 1
+    for inside in re.findall(r"\{([^{}]*)\}", pattern):
+        counted = _RANGE.fullmatch(inside)
+        if counted is None:
+            count *= inside.count(",") + 1
+        elif max(map(len, counted.groups())) > MOST_DIGITS:
+            count = MOST_FILES + 1
+        else:
+            count *= max(1, int(counted.group(2)) - int(counted.group(1)) + 1)
+        if count > MOST_FILES:
+            raise WordError(
+                f"`{pattern[:200]}` stands for more than {MOST_FILES:,} files",
+                argument=argument,
+                help="write the numbers of the first and of the last shard that are there",
+            )
 
 
 def is_remote(url: str) -> bool:
@@ -164,7 +195,7 @@ def braces(pattern: str, argument: str) -> Iterator[str]:
 
 
 def _choices(inside: str, pattern: str, argument: str) -> list[str]:
-    counted = re.fullmatch(r"(\d+)\.\.(\d+)", inside)
+    counted = _RANGE.fullmatch(inside)
     if counted is None:
         if "," in inside:
             return inside.split(",")
@@ -203,6 +234,10 @@ def _opened(url: str) -> tuple[Any, str]:
     import fsspec
 
     protocol = url.split("://", 1)[0]
+    if "::" in protocol:
+        raise WordError(f"`{protocol}://` is one address within another", help="name the files themselves")
+    if protocol not in PROTOCOLS:
+        raise WordError(f"`{protocol}://` is no protocol that can be read", help=_READ)
     module, extra = EXTRAS.get(protocol, (None, ""))
     if module is not None and importlib.util.find_spec(module) is None:
         raise WordError(
@@ -213,9 +248,7 @@ def _opened(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise WordError(f"`{protocol}://` cannot be read: {error}") from error
     except ValueError as error:
-        raise WordError(
-            f"`{protocol}://` is no protocol that can be read", help="http, https, s3 and gs can be, and local paths"
-        ) from error
+        raise WordError(f"`{protocol}://` is no protocol that can be read", help=_READ) from error
 
 
 def _settings(protocol: str) -> dict[str, Any]:

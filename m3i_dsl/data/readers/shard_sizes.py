@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable
 
 from m3i_dsl.data.readers.places import Place
-from m3i_dsl.data.readers.tar_index import DamagedShard, index_of, samples_in
+from m3i_dsl.data.readers.tar_index import index_of, samples_in
+from m3i_dsl.data.readers.tar_members import DamagedShard
 
 STATISTICS = "_stats.json"
 """What img2dataset writes beside `00000.tar` is `00000_stats.json`; `successes` are the samples that it stored."""

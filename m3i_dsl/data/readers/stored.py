@@ -17,7 +17,7 @@ from m3i_dsl.data.readers.images import stored_size
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Modality, Picture, Storage, Unreadable, WordError
 from m3i_dsl.vocabulary.modalities import Image
 
-HeldOut = Callable[[tuple[str, ...]], Dataset]
+HeldOut = Callable[[Storage], Dataset]
 """Opens the held-out samples of a source, whose categories are those of training. Raises WordError if it has none."""
 
 PROBES = 8
@@ -38,7 +38,7 @@ class StoredImages(Dataset):
         return self.shape if canvas is None else (canvas, canvas)
 
     def evaluation(self) -> Dataset:
-        return self.held_out(self.categories)
+        return self.held_out(self.storage)
 
     @abstractmethod
     def stored(self, index: int) -> bytes:

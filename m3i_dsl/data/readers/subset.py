@@ -34,6 +34,12 @@ class Subset(Dataset):
     def image_size(self) -> tuple[int, int] | None:
         return self._dataset.image_size()
 
+    def description(self) -> SourceDescription:
+        return dataclasses.replace(self._dataset.description(), samples=len(self))
+
+    def remarks(self) -> tuple[str, ...]:
+        return self._dataset.remarks()
+
     def evaluation(self) -> Dataset:
         return Subset(self._dataset.evaluation(), self._limit)
 
@@ -41,13 +47,6 @@ class Subset(Dataset):
 def limited(dataset: Dataset, limit: int | None) -> Dataset:
     """`dataset`, cut to `limit` samples if there is one."""
     return dataset if limit is None else Subset(dataset, limit)
-
-
-def limited_description(description: SourceDescription, limit: int | None) -> SourceDescription:
-    """What is left of a source that is cut to `limit` samples."""
-    if limit is None:
-        return description
-    return dataclasses.replace(description, samples=min(description.samples, limit))
 
 
 def chosen(samples: int, limit: int) -> NDArray[np.int64]:

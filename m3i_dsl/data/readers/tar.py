@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3i_dsl.data.readers.fingerprints import fingerprint
+from m3i_dsl.data.readers.images import SUFFIXES
 from m3i_dsl.data.readers.places import Place, Unreachable, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
-from m3i_dsl.data.readers.tar_contents import Contents, Members, NoMember, OpenShard, contents, label_of
-from m3i_dsl.data.readers.tar_index import DamagedShard
+from m3i_dsl.data.readers.tar_contents import SHOWN, Contents, Members, NoMember, OpenShard, contents, label_of, rule
+from m3i_dsl.data.readers.tar_members import DamagedShard
 from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, Unreadable, WordError
 from m3i_dsl.vocabulary.modalities import Category, Text
-
-IMAGES = ("jpg", "jpeg", "png", "webp")
 
 OPEN_SHARDS = 128
 """In each process; about three for each lane of the order that it reads."""
@@ -47,7 +47,7 @@ class TarImages(StoredImages):
         members: Members,
         canvas: int | None,
         prompt: str | None,
-        known: tuple[str, ...] | None = None,
+        known: Storage | None = None,
     ) -> None:
         self.held_out, self.members, self.prompt = held_out, members, prompt
         self.places = places(written, base, argument, ".tar")
@@ -57,7 +57,7 @@ class TarImages(StoredImages):
         self.samples = int(self.counts.sum())
         if self.samples == 0:
             raise WordError(f"`{written}` has no samples", argument=argument)
-        self.storage = Storage(canvas, self.categories)
+        self.storage = Storage(canvas, self.categories, found.numbers)
         self._forget()
         self.probe(argument)
 
@@ -87,9 +87,12 @@ class TarImages(StoredImages):
         shard, sample = self._located(index)
         opened = self._opened(shard)
         self._within(opened, shard, sample)
-        kind = next((kind for kind in IMAGES if kind in opened.index.members and _has(opened, sample, kind)), None)
+        kinds = opened.kinds(sample)
+        kind = next((kind for kind in SUFFIXES if kind in kinds), None)
         if kind is None:
-            raise Unreadable(f"it has no {', '.join(f'`.{kind}`' for kind in IMAGES)}")
+            raise Unreadable(
+                f"it has no image; there is {', '.join(f'`.{kind}`' for kind in kinds[:SHOWN])}{rule(kinds)}"
+            )
         try:
             return opened.member(sample, kind)
         except NoMember as error:
@@ -103,15 +106,20 @@ class TarImages(StoredImages):
         return f"{self.places[shard].name} {opened.index.key(sample)}"
 
     def description(self) -> SourceDescription:
-        """The fingerprint is over names and numbers of samples of all shards, and over the sizes of local ones."""
+        """The fingerprint is over names and numbers of samples of all shards, and over the content of local ones."""
         content = hashlib.blake2b(digest_size=16)
         for place, count in zip(self.places, self.counts.tolist(), strict=True):
-            size = "" if place.remote else place.size()
-            content.update(f"{place.name}\0{count}\0{size}\0".encode())
+            content.update(f"{place.name}\0{count}\0".encode())
+        local = [(place.name, Path(place.url)) for place in self.places if not place.remote]
+        content.update(fingerprint(local).encode())
         return SourceDescription(self.samples, self.categories, content.hexdigest())
 
+    def proven(self) -> NDArray[np.int64]:
+        """Remote shards are not fetched for it: the first one stands for all."""
+        return self.probed() if any(place.remote for place in self.places) else super().proven()
+
     def probed(self) -> NDArray[np.int64]:
-        """Remote shards are not fetched for a header: the first one stands for all."""
+        """As `proven`."""
         if not any(place.remote for place in self.places):
             return super().probed()
         first = int(np.argmax(self.counts > 0))
@@ -179,7 +187,3 @@ class TarImages(StoredImages):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._forget()
-
-
-def _has(opened: OpenShard, sample: int, kind: str) -> bool:
-    return bool(opened.index.members[kind][sample, 0] >= 0)

@@ -21,15 +21,25 @@ from numpy.typing import NDArray
 from m3i_dsl.data.readers.cache import user_cache
 from m3i_dsl.data.readers.files import existing
 from m3i_dsl.data.readers.places import Place, Unreachable
-from m3i_dsl.data.readers.tar_index import DamagedShard, TarIndex, index_of
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.data.readers.tar_index import TarIndex, changed, index_of
+from m3i_dsl.data.readers.tar_members import DamagedShard
+from m3i_dsl.vocabulary.kinds import Storage, WordError
 
-VERSION = 1
+VERSION = 2
 
 MOST_FETCHED = 64
 """Remote shards that are fetched to count them; the sizes of more must be in a file."""
 
 MOST_CATEGORIES = 10**6
+
+MOST_DIGITS = 19
+"""Of the number of a category, whose label in a batch is an int64; what has more is no number that anybody gave."""
+
+LONGEST_NAME = 1000
+"""Characters of the name of a category."""
+
+SHOWN = 8
+"""Members and fields that a message names."""
 
 SIZES = "sizes.json"
 
@@ -53,10 +63,12 @@ class Members:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """`counts` int64 [S] by shard; `names` of the categories, in the order of their numbers."""
+    """`counts` int64 [S] by shard; `names` of the categories, and the `numbers` that are stored for them if they do not
+    count from 0."""
 
     counts: NDArray[np.int64]
     names: tuple[str, ...]
+    numbers: tuple[int, ...] | None = None
 
 
 class OpenShard:
@@ -69,12 +81,18 @@ class OpenShard:
         self.close = weakref.finalize(self, os.close, self._file)
         self.index: TarIndex = index_of(path)
 
+    def kinds(self, sample: int) -> list[str]:
+        """Those of the members of a sample, sorted."""
+        return [kind for kind, places in self.index.members.items() if places[sample, 0] >= 0]
+
     def member(self, sample: int, kind: str) -> bytes:
         """Raises NoMember, OSError."""
         found = self.index.members.get(kind)
         offset, size = (-1, -1) if found is None else found[sample].tolist()
         if offset < 0:
-            raise NoMember(f"it has no `.{kind}`")
+            there = self.kinds(sample)
+            shown = ", ".join(f"`.{other}`" for other in there[:SHOWN])
+            raise NoMember(f"it has no `.{kind}`; there is {shown}{rule(there)}")
         stored = os.pread(self._file, size, offset)
         if len(stored) != size:
             raise NoMember(f"its `.{kind}` is cut off")
@@ -86,27 +104,55 @@ class OpenShard:
         try:
             text = self.member(sample, kind).decode().strip()
             value: Any = json.loads(text) if path else text
-        except ValueError as error:  # also of decoding
+        except RecursionError as error:
+            raise NoMember(f"its `.{kind}` cannot be read: it is nested too deeply") from error
+        except ValueError as error:  # also of decoding, and of a number with thousands of digits
             raise NoMember(f"its `.{kind}` cannot be read: {error}") from error
-        for field in path.split(".") if path else ():
-            if not isinstance(value, dict) or field not in value:
-                raise NoMember(f"its `.{kind}` has no `{path}`")
-            value = value[field]
-        return value
+        return value if not path else _field(value, path, kind)
 
 
-def label_of(value: Any) -> int | str:
-    """The number or the name of a category. Raises NoMember."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise NoMember(f"its category is {json.dumps(value)[:40]}, neither a number nor a name")
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
+def rule(kinds: Sequence[str]) -> str:
+    """What a message adds where names have several dots: which of them divides."""
+    return "; the first dot of a name ends the sample's, the rest is the kind" if any("." in k for k in kinds) else ""
+
+
+def _field(value: Any, path: str, kind: str) -> Any:
+    """The value at `path` of JSON: a name, or names with dots between for objects in objects."""
+    rest = path
+    while rest:
+        if not isinstance(value, dict):
+            raise NoMember(f"its `.{kind}` has no `{path}`")
+        # A name may have dots itself: the longest that is there.
+        names = rest.split(".")
+        name = next((".".join(names[:n]) for n in range(len(names), 0, -1) if ".".join(names[:n]) in value), None)
+        if name is None:
+            keys = list(value)
+            shown = ", ".join(f"`{str(key)[:40]}`" for key in keys[:SHOWN]) + (" and more" if len(keys) > SHOWN else "")
+            raise NoMember(f"its `.{kind}` has no `{path}`" + (f"; there is {shown}" if keys else ""))
+        value, rest = value[name], rest[len(name) + 1 :]
     return value
 
 
-def contents(
-    written: str, members: Members, shards: Sequence[Place], base: Path, known: tuple[str, ...] | None
-) -> Contents:
+def label_of(value: Any) -> int | str:
+    """The number or the name of a category: of a truth value the name, of 3.0 the number 3. Raises NoMember."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= MOST_DIGITS:
+        value = int(value)
+    if isinstance(value, int) and value < 0:
+        raise NoMember(f"its category is {str(value)[:MOST_DIGITS]}, which mostly says that it has none")
+    if isinstance(value, int) and len(str(value)) >= MOST_DIGITS:
+        raise NoMember(f"its category is a number of {len(str(value))} digits")
+    if isinstance(value, str) and len(value) > LONGEST_NAME:
+        raise NoMember(f"its category is a text of {len(value)} characters, such as `{value[:40]}`")
+    if not isinstance(value, int | str) or value == "":
+        raise NoMember(f"its category is {json.dumps(value)[:40]}, neither a number nor a name")
+    return value
+
+
+def contents(written: str, members: Members, shards: Sequence[Place], base: Path, known: Storage | None) -> Contents:
     """Counts the samples of `shards` and finds the categories; `known` are those of training, for its test shards.
 
     `written` is how the recipe names the shards.
@@ -114,11 +160,12 @@ def contents(
     Raises WordError.
     """
     counts = _written_counts(members, shards, base)
-    names = known if known is not None else _written_names(members, base)
+    names = _written_names(members, base) if known is None else known.categories
     if members.category is None:
         names = ()
+    numbers = None if known is None else known.numbers
     if counts is not None and names is not None:
-        return Contents(counts, names)
+        return Contents(counts, names, numbers)
     remote = sum(place.remote for place in shards)
     if remote > MOST_FETCHED:
         if counts is None:
@@ -134,7 +181,24 @@ def contents(
             help='name a file with one category a line: `names: "classes.txt"`',
         )
     found = _kept(members, shards)
-    return Contents(found.counts if counts is None else counts, found.names if names is None else names)
+    if known is not None and members.category is not None:
+        _check_known(found, known)
+    if names is None:
+        names, numbers = found.names, found.numbers
+    return Contents(found.counts if counts is None else counts, names, numbers)
+
+
+def _check_known(found: Contents, known: Storage) -> None:
+    """Raises WordError at `test` for categories of the held-out shards that training lacks."""
+    stored: Sequence[str | int] = found.names if found.numbers is None else found.numbers
+    for label in stored:
+        if label not in known.labels:
+            raise WordError(
+                f"test category `{label}` is not one of the {len(known.categories)} training categories",
+                argument="test",
+                help=f"the training shards have {', '.join(f'`{name}`' for name in known.categories[:SHOWN])}"
+                + (" and more" if len(known.categories) > SHOWN else ""),
+            )
 
 
 def _written_counts(members: Members, shards: Sequence[Place], base: Path) -> NDArray[np.int64] | None:
@@ -191,21 +255,19 @@ def _kept(members: Members, shards: Sequence[Place]) -> Contents:
             f"contents {VERSION}",
             members.category,
             members.names,
-            [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, status, strict=True)],
+            [[str(path), changed(stat)] for path, stat in zip(paths, status, strict=True)],
         ]
     )
-    kept = user_cache().found(key, ".contents")
-    if kept is not None:
-        value = json.loads(kept.read_text())
-        return Contents(np.array(value["counts"], dtype=np.int64), tuple(value["names"]))
-    found = _found(members, shards, paths)
-    text = json.dumps({"counts": found.counts.tolist(), "names": found.names})
-
-    def write(target: Path) -> None:
-        target.write_text(text)
-
-    user_cache().file(key, ".contents", write)
-    return found
+    kept = user_cache().kept(key, ".contents")
+    if kept is None:
+        found = _found(members, shards, paths)
+        value = {"counts": found.counts.tolist(), "names": found.names, "numbers": found.numbers}
+        user_cache().content(key, ".contents", json.dumps(value).encode)
+        return found
+    value = json.loads(bytes(kept))
+    numbers = value["numbers"]
+    counts = np.array(value["counts"], dtype=np.int64)
+    return Contents(counts, tuple(value["names"]), None if numbers is None else tuple(numbers))
 
 
 def _here(place: Place) -> Path:
@@ -235,7 +297,7 @@ def _found(members: Members, shards: Sequence[Place], paths: Sequence[Path]) -> 
                 labels.update((label, name) for label, name in _labels(members, shard) if label not in labels)
         finally:
             shard.close()
-    return Contents(np.array(counts, dtype=np.int64), _names(members, labels))
+    return Contents(np.array(counts, dtype=np.int64), *_names(members, labels))
 
 
 def _labels(members: Members, shard: OpenShard) -> Iterator[tuple[int | str, str]]:
@@ -252,17 +314,22 @@ def _labels(members: Members, shard: OpenShard) -> Iterator[tuple[int | str, str
         yield label, str(name)
 
 
-def _names(members: Members, labels: dict[int | str, str]) -> tuple[str, ...]:
+def _names(members: Members, labels: dict[int | str, str]) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """The names of the categories, and the numbers that are stored for them (None: the names are stored)."""
     if members.category is None:
-        return ()
+        return (), None
     numbers = [label for label in labels if isinstance(label, int)]
     if not labels:
         raise WordError(f"no sample has a category `{members.category}`", argument="category")
     if len(numbers) not in (0, len(labels)):
         other = next(label for label in labels if isinstance(label, str))
         raise WordError(f"categories are numbers and names, such as {numbers[0]} and `{other}`", argument="category")
+    if len(labels) > MOST_CATEGORIES:
+        raise WordError(
+            f"`{members.category}` has {len(labels)} values: it is no category",
+            argument="category",
+            help="name the member that says what an image shows, not which one it is",
+        )
     if not numbers:
-        return tuple(sorted(str(label) for label in labels))
-    if max(numbers) >= MOST_CATEGORIES:
-        raise WordError(f"category {max(numbers)} is no number of a category", argument="category")
-    return tuple(labels.get(number, str(number)) for number in range(max(numbers) + 1))
+        return tuple(sorted(str(label) for label in labels)), None
+    return tuple(labels[number] for number in sorted(numbers)), tuple(sorted(numbers))

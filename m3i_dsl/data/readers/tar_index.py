@@ -9,34 +9,28 @@ and workers share its pages.
 from __future__ import annotations
 
 import json
-import mmap
 import os
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.cache import user_cache
+from m3i_dsl.data.readers.tar_members import DamagedShard, members, samples
+from m3i_dsl.source.regular import open_regular
 
-VERSION = 1
+VERSION = 2
 """Of the layout of index files."""
 
 HEADER_UNIT = 64
 """Arrays begin at a multiple of it."""
 
+NEW_LINE = ord("\n")
+
 MOST_KINDS = 64
-
-
-STREAMED = 1 << 20
-"""Bytes that are read at a time of a stream."""
-
-
-class DamagedShard(Exception):
-    """A file that is no tar file, or one that is cut off."""
 
 
 class Stopped(Exception):
@@ -68,12 +62,15 @@ class TarIndex:
 def index_of(path: Path) -> TarIndex:
     """The index of the tar file at `path`, from the cache if it was made before. Raises DamagedShard, OSError."""
     status = path.stat()
-    key = f"index\0{VERSION}\0{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}"
+    key = f"index\0{VERSION}\0{path.absolute()}\0{changed(status)}"
 
-    def make(target: Path) -> None:
-        target.write_bytes(_encoded(path))
+    return _mapped(memoryview(user_cache().content(key, ".index", lambda: _encoded(path))))
 
-    return _mapped(user_cache().file(key, ".index", make))
+
+def changed(status: os.stat_result) -> str:
+    """What tells a file from another under its name. A file that is put in its place has another inode, one that is
+    written over another time of change, which no program sets."""
+    return f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}"
 
 
 def samples_in(file: BinaryIO, size: int, stopped: Callable[[], bool] = bool) -> int:
@@ -81,30 +78,12 @@ def samples_in(file: BinaryIO, size: int, stopped: Callable[[], bool] = bool) ->
 
     Raises DamagedShard, OSError, and Stopped when `stopped` says so.
     """
-    count, last = 0, None
-    for key, *_ in _members(file, size, "r|"):
+    count = 0
+    for _ in samples(members(file, size, seek=False)):
         if stopped():
             raise Stopped
-        count += key != last
-        last = key
+        count += 1
     return count
-
-
-def _members(file: BinaryIO, size: int, mode: Literal["r:", "r|"]) -> Iterator[tuple[str, str, int, int]]:
-    """Sample, kind, offset and size of each member of a tar file of `size` bytes. Raises DamagedShard, OSError."""
-    try:
-        with tarfile.open(fileobj=file, mode=mode, bufsize=STREAMED) as tar:
-            while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined] # or it would keep every header
-                if not member.isfile():
-                    continue
-                if member.offset_data + member.size > size:
-                    raise DamagedShard(f"it is cut off within `{member.name}`")
-                key, kind = _split(member.name)
-                if kind:
-                    yield key, kind, member.offset_data, member.size
-    except (tarfile.TarError, EOFError) as error:
-        raise DamagedShard(str(error) or type(error).__name__) from error
 
 
 def _encoded(path: Path) -> bytes:
@@ -113,17 +92,12 @@ def _encoded(path: Path) -> bytes:
     found: list[dict[str, tuple[int, int]]] = []
     damage: str | None = None
     try:
-        with path.open("rb") as file:
-            for key, kind, offset, size in _members(file, path.stat().st_size, "r:"):
-                encoded = key.encode(errors="surrogateescape")
-                if not keys or keys[-1] != encoded:
-                    keys.append(encoded)
-                    found.append({})
-                found[-1][kind] = (offset, size)
+        with open_regular(path) as file:
+            for key, members_ in samples(members(file, path.stat().st_size, seek=True)):
+                keys.append(key.encode(errors="surrogateescape"))
+                found.append(members_)
     except DamagedShard as error:
         damage = str(error)
-    if damage is not None and found:
-        del keys[-1], found[-1]  # its members may not all be there
     if damage is not None and not found:
         raise DamagedShard(damage)
     kinds = sorted({kind for sample in found for kind in sample})
@@ -136,23 +110,13 @@ def _encoded(path: Path) -> bytes:
     return b"".join([header[:-1], padding, b"\n", *(a.tobytes() for a in arrays), ends.tobytes(), *keys])
 
 
-def _mapped(path: Path) -> TarIndex:
-    with path.open("rb") as file:
-        header = json.loads(line := file.readline())
-        mapped = memoryview(mmap.mmap(file.fileno(), os.fstat(file.fileno()).st_size, access=mmap.ACCESS_READ))
-    samples, at = int(header["samples"]), len(line)
+def _mapped(stored: memoryview) -> TarIndex:
+    at = next(place for place in range(HEADER_UNIT, len(stored) + 1, HEADER_UNIT) if stored[place - 1] == NEW_LINE)
+    header = json.loads(bytes(stored[:at]))
+    samples = int(header["samples"])
     members: dict[str, NDArray[np.int64]] = {}
     for kind in header["kinds"]:
-        members[kind] = np.frombuffer(mapped, np.int64, 2 * samples, at).reshape(samples, 2)
+        members[kind] = np.frombuffer(stored, np.int64, 2 * samples, at).reshape(samples, 2)
         at += 16 * samples
-    ends = np.frombuffer(mapped, np.int64, samples, at)
-    return TarIndex(members, ends, mapped[at + 8 * samples :], header["damage"])
-
-
-def _split(name: str) -> tuple[str, str]:
-    """The name of the sample and the kind, in lower case; the kind is empty for a member without a dot."""
-    folder, slash, file = name.removeprefix("./").rpartition("/")
-    if file.startswith("."):  # hidden files, such as those that some systems add
-        return name, ""
-    stem, _, kind = file.partition(".")
-    return f"{folder}{slash}{stem}", kind.lower()
+    ends = np.frombuffer(stored, np.int64, samples, at)
+    return TarIndex(members, ends, stored[at + 8 * samples :], header["damage"])

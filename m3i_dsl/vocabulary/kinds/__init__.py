@@ -57,7 +57,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     PredictorShape,
     RepresentationShape,
 )
-from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription
+from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription, spread
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import Mask, Mix, Transform, ViewState
@@ -129,5 +129,6 @@ __all__ = [
     "WordError",
     "image_encoder",
     "recorded_measure",
+    "spread",
     "text_encoder",
 ]

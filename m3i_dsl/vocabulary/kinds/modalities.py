@@ -31,15 +31,19 @@ class Storage:
     """What a source says of the values that it stores.
 
     `canvas` is the side of the square in pixels that pictures are resampled to whole (None: they stay as they are);
-    `categories` the names in label order, of which two may be equal; `labels` the label of each name.
+    `categories` the names in label order, of which two may be equal; `numbers` the number that is stored for each
+    (None: they count from 0); `labels` the label of each name and of each number.
     """
 
     canvas: int | None = None
     categories: tuple[str, ...] = ()
-    labels: Mapping[str, int] = field(init=False)
+    numbers: tuple[int, ...] | None = None
+    labels: Mapping[str | int, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", {name: label for label, name in enumerate(self.categories)})
+        numbers = range(len(self.categories)) if self.numbers is None else self.numbers
+        named = {name: label for label, name in enumerate(self.categories)}
+        object.__setattr__(self, "labels", {**named, **{number: label for label, number in enumerate(numbers)}})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +71,8 @@ class Modality(Word):
     """Whether a view can be of it, and a target of its views; a target reads any other field as it is."""
     of_categories: ClassVar[bool] = False
     """Whether its values have labels of the source's categories in them, which a mixture numbers anew."""
+    tokenized: ClassVar[bool] = False
+    """Whether the encoder of a target makes numbers of its values."""
 
     @abstractmethod
     def decode(self, stored: Any, storage: Storage) -> Any:
@@ -97,7 +103,14 @@ class PlainModality(Modality):
     """
 
     dtype: ClassVar[Literal["f32", "i64", "bool"]]
-    tokenized: ClassVar[bool] = False
+
+    def several(self, value: Any) -> int:
+        """How many values a decoded one has, of which one is drawn each time the sample is read."""
+        return 1
+
+    def one(self, value: Any, number: int) -> Any:
+        """The value that stands at `number` of a decoded one with several."""
+        return value
 
     @abstractmethod
     def dimensions(self, by: Encoder | None) -> tuple[int, ...]:

@@ -72,17 +72,58 @@ class Dataset:
         """
         return None
 
+    @abstractmethod
+    def description(self) -> SourceDescription:
+        """What it holds. Raises WordError."""
+
+    def proven(self) -> NDArray[np.int64]:
+        """int64: the samples that are decoded when a recipe is compiled and stand for the others: the first, the last
+        and some between, of each shard where there are shards. Few, whatever the size of the source.
+        """
+        import numpy as np
+
+        shards = self.shards()
+        return spread(np.array([len(self)], dtype=np.int64) if shards is None else shards)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know of it that stops nothing, such as files that are left out."""
+        return ()
+
     def evaluation(self) -> Dataset:
         """The held-out part to evaluate on (a test split); raises WordError when the source has none."""
         raise WordError("source has no held-out split to evaluate on")
 
 
+PROVEN = 16
+"""Samples of a split that are decoded when a recipe is compiled, and of how many shards there are some."""
+
+
+def spread(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64: samples spread evenly over shards with `counts` samples, int64 [S]: of each shard the first and the last,
+    and of few shards some between; of more than PROVEN shards so many of them.
+    """
+    import numpy as np
+
+    filled = np.flatnonzero(counts > 0)
+    if not len(filled):
+        return np.empty(0, dtype=np.int64)
+    starts = np.cumsum(counts) - counts
+    shards = filled[np.unique(np.linspace(0, len(filled) - 1, PROVEN).astype(np.int64))]
+    each = max(2, PROVEN // len(shards))
+    places = [starts[s] + np.unique(np.linspace(0, counts[s] - 1, each).astype(np.int64)) for s in shards.tolist()]
+    return np.concatenate(places)
+
+
 class Source(Word):
-    """Where samples come from."""
+    """Where samples come from.
+
+    `read_by` names, for each field, the argument that says where it is read: faults of the field are shown there.
+    """
 
     kind: ClassVar[Kind] = "source"
     in_memory: ClassVar[bool] = False
     """Whether its samples lie in memory decoded, so that reading one costs nothing."""
+    read_by: ClassVar[Mapping[str, str]] = {}
 
     def check(self) -> None:
         """Raises WordError for arguments that are wrong whatever is on the disk. Opens nothing."""
@@ -104,10 +145,10 @@ class Source(Word):
     def fields(self) -> Mapping[str, Modality]:
         """What the fields that it is declared to have are, by name, without opening anything."""
 
-    @abstractmethod
     def describe(self, base: Path) -> SourceDescription:
         """Opens the source (paths are relative to `base`, the recipe's folder). Raises WordError."""
+        return self.open(base).description()
 
     @abstractmethod
     def open(self, base: Path) -> Dataset:
-        """Raises WordError."""
+        """Paths are relative to `base`. Raises WordError."""

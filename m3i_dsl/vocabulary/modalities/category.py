@@ -20,9 +20,11 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Category(PlainModality):
-    """One of the source's categories, stored as its name or as its number, counted from 0.
+    """One of the source's categories, stored as its name or as its number.
 
-    It enters the graph as i64 [B], the number. In a mixture categories of one name are one category.
+    The categories of a source are those that its samples have, whatever their numbers, in the order of the numbers or
+    of the names; a list of names, where there is one, is counted from 0. It enters the graph as i64 [B], the label. In
+    a mixture categories of one name are one category.
     """
 
     name = "category"
@@ -32,8 +34,8 @@ class Category(PlainModality):
     dtype = "i64"
 
     def decode(self, stored: Any, storage: Storage) -> int:
-        label = storage.labels.get(stored, -1) if isinstance(stored, str) else stored
-        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(storage.categories):
+        label = storage.labels.get(stored) if isinstance(stored, str | int) and not isinstance(stored, bool) else None
+        if label is None:
             raise Unreadable(f"is not one of the {len(storage.categories)} known")
         return label
 

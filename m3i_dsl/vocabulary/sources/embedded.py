@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, WordError
 from m3i_dsl.vocabulary.sources.fields import image_fields
 from m3i_dsl.vocabulary.word import argument
-
-if TYPE_CHECKING:
-    from m3i_dsl.data.readers.digits import Digits
 
 DATASETS = ("digits",)
 
@@ -40,13 +36,7 @@ class Embedded(Source):
                 f'there is no embedded data "{self.dataset}"', argument="dataset", help='the only one is "digits"'
             )
 
-    def describe(self, base: Path) -> SourceDescription:
-        return self._digits().description()
-
     def open(self, base: Path) -> Dataset:
-        return self._digits()
-
-    def _digits(self) -> Digits:
         from m3i_dsl.data.readers.digits import Digits
 
         self.check()

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.fields import image_fields
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, Storage, WordError
+from m3i_dsl.vocabulary.sources.fields import FILES, image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -29,6 +29,7 @@ class Folder(Source):
     """
 
     name = "folder"
+    read_by = FILES
 
     path: str = argument(doc="the folder, relative to the recipe's")
     test: str | None = argument(None, doc="the folder of held-out images, with the same categories")
@@ -55,17 +56,12 @@ class Folder(Source):
     def has_held_out(self) -> bool:
         return self.test is not None
 
-    def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.subset import limited_description
-
-        return limited_description(self._opened(self.path, base, "path").description(), self.limit)
-
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.readers.subset import limited
 
         return limited(self._opened(self.path, base, "path"), self.limit)
 
-    def _opened(self, written: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> FolderImages:
+    def _opened(self, written: str, base: Path, argument: str, known: Storage | None = None) -> FolderImages:
         from m3i_dsl.data.readers.folder import FolderImages
 
         return FolderImages(
@@ -80,7 +76,7 @@ class Folder(Source):
             known=known,
         )
 
-    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+    def _held_out(self, base: Path, known: Storage) -> Dataset:
         if self.test is None:
             raise WordError(
                 "`folder` has no held-out images to evaluate on",

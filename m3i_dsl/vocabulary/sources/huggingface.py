@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.fields import image_fields
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, Storage, WordError
+from m3i_dsl.vocabulary.sources.fields import COLUMNS, image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -28,6 +28,7 @@ class HuggingFace(Source):
     """
 
     name = "huggingface"
+    read_by = COLUMNS
 
     dataset: str = argument(doc='its name, such as "timm/mini-imagenet", or a folder relative to the recipe\'s')
     split: str = argument("train", doc="the split to train on", origin="Hugging Face")
@@ -58,17 +59,12 @@ class HuggingFace(Source):
     def has_held_out(self) -> bool:
         return self.test is not None
 
-    def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.subset import limited_description
-
-        return limited_description(self._opened(self.split, base, "split").description(), self.limit)
-
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.readers.subset import limited
 
         return limited(self._opened(self.split, base, "split"), self.limit)
 
-    def _opened(self, split: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> HuggingFaceImages:
+    def _opened(self, split: str, base: Path, argument: str, known: Storage | None = None) -> HuggingFaceImages:
         from m3i_dsl.data.readers.huggingface import HubDataset, HuggingFaceImages
 
         return HuggingFaceImages(
@@ -85,7 +81,7 @@ class HuggingFace(Source):
             known=known,
         )
 
-    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+    def _held_out(self, base: Path, known: Storage) -> Dataset:
         if self.test is None:
             raise WordError(
                 "`huggingface` has no held-out split to evaluate on",

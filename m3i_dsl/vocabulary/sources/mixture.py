@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, WordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,5 @@ class MixtureOf(Source):
     def fields(self) -> Mapping[str, Modality]:
         return {}
 
-    def describe(self, base: Path) -> SourceDescription:
-        raise _of_data()
-
     def open(self, base: Path) -> Dataset:
-        raise _of_data()
-
-
-def _of_data() -> WordError:
-    return WordError("a mixture is of other data", help="open each of them")
+        raise WordError("a mixture is of other data", help="open each of them")

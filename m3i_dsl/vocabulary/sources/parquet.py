@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.fields import image_fields
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, Storage, WordError
+from m3i_dsl.vocabulary.sources.fields import COLUMNS, image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -30,6 +30,7 @@ class Parquet(Source):
     """
 
     name = "parquet"
+    read_by = COLUMNS
 
     path: str = argument(
         doc="a file, a folder, `*` or `{000..127}` in a path relative to the recipe's folder, or a URL"
@@ -61,17 +62,12 @@ class Parquet(Source):
     def has_held_out(self) -> bool:
         return self.test is not None
 
-    def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.subset import limited_description
-
-        return limited_description(self._opened(self.path, base, "path").description(), self.limit)
-
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.readers.subset import limited
 
         return limited(self._opened(self.path, base, "path"), self.limit)
 
-    def _opened(self, written: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> ParquetImages:
+    def _opened(self, written: str, base: Path, argument: str, known: Storage | None = None) -> ParquetImages:
         from m3i_dsl.data.readers.parquet import ParquetImages
         from m3i_dsl.data.readers.parquet_columns import Columns
 
@@ -86,7 +82,7 @@ class Parquet(Source):
             known=known,
         )
 
-    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+    def _held_out(self, base: Path, known: Storage) -> Dataset:
         if self.test is None:
             raise WordError(
                 "`parquet` has no held-out rows to evaluate on", argument="path", help='name their files: `test: "..."`'

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.fields import image_fields
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, Storage, WordError
+from m3i_dsl.vocabulary.sources.fields import MEMBERS, image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -33,6 +33,7 @@ class Tar(Source):
     """
 
     name = "tar"
+    read_by = MEMBERS
 
     path: str = argument(doc='the shards: "train/{00000..41407}.tar", a pattern with `*`, a folder; a path or a URL')
     test: str | None = argument(None, doc="the held-out shards, with the same members")
@@ -71,13 +72,10 @@ class Tar(Source):
     def has_held_out(self) -> bool:
         return self.test is not None
 
-    def describe(self, base: Path) -> SourceDescription:
-        return self._opened(self.path, base, "path").description()
-
     def open(self, base: Path) -> Dataset:
         return self._opened(self.path, base, "path")
 
-    def _opened(self, written: str, base: Path, argument: str, known: tuple[str, ...] | None = None) -> TarImages:
+    def _opened(self, written: str, base: Path, argument: str, known: Storage | None = None) -> TarImages:
         from m3i_dsl.data.readers.tar import TarImages
         from m3i_dsl.data.readers.tar_contents import Members
 
@@ -92,7 +90,7 @@ class Tar(Source):
             known=known,
         )
 
-    def _held_out(self, base: Path, known: tuple[str, ...]) -> Dataset:
+    def _held_out(self, base: Path, known: Storage) -> Dataset:
         if self.test is None:
             raise WordError(
                 "`tar` has no held-out shards to evaluate on", argument="path", help='name them: `test: "..."`'

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, SourceDescription, WordError
-from m3i_dsl.vocabulary.sources.fields import image_fields
+from m3i_dsl.vocabulary.kinds import Dataset, Modality, Source, WordError
+from m3i_dsl.vocabulary.sources.fields import ROOT, image_fields
 from m3i_dsl.vocabulary.sources.prompts import check_prompt
 from m3i_dsl.vocabulary.values import Count, Pixels
 from m3i_dsl.vocabulary.word import argument
@@ -52,6 +52,7 @@ class Torchvision(Source):
     """
 
     name = "torchvision"
+    read_by = ROOT
 
     dataset: str = argument(doc=f"one of {', '.join(NAMES)}")
     root: str = argument("data", doc="the folder of the files, relative to the recipe's", origin="our choice")
@@ -87,11 +88,6 @@ class Torchvision(Source):
 
     def fields(self) -> Mapping[str, Modality]:
         return image_fields(text=self.prompt is not None, category=True)
-
-    def describe(self, base: Path) -> SourceDescription:
-        from m3i_dsl.data.readers.subset import limited_description
-
-        return limited_description(self._opened(self.split, base, "split").description(), self.limit)
 
     def open(self, base: Path) -> Dataset:
         from m3i_dsl.data.readers.subset import limited
