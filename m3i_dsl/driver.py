@@ -131,7 +131,7 @@ def compile_program(
 
     Raises RecipeError, and UnknownPass when `passes` names none.
     """
-    from m3i_dsl.artifact.describe import describe_data
+    from m3i_dsl.data.describe import describe_data
     from m3i_dsl.passes import NAMES, passes_named
 
     applied = NAMES if passes is None else tuple(pass_.name for pass_ in passes_named(passes))
@@ -267,10 +267,10 @@ def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool
     the one that the canonical recipe gives now. Raises RecipeError when the artifact is damaged, or stale and not
     `allow_stale`: the recipe, the versions or the data changed, or the recipe compiled now gives another program.
     """
-    from m3i_dsl.artifact.describe import describe_data
     from m3i_dsl.artifact.load import load
     from m3i_dsl.artifact.manifest import IR, RECIPE
     from m3i_dsl.artifact.summary import parameter_records
+    from m3i_dsl.data.describe import describe_data
     from m3i_dsl.ir.text import read
     from m3i_dsl.ir.text import write as ir_text
     from m3i_dsl.passes import NAMES

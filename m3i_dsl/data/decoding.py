@@ -123,11 +123,12 @@ Chunk = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A source that cannot be read any more, told across processes."""
+    """A source that cannot be read any more, told across processes; it is `exhausted` when no sample of it is left."""
 
     data: str
     message: str
     help: str | None
+    exhausted: bool = False
 
 
 Rows = tuple[int, int, int]
@@ -161,7 +162,7 @@ class Decoder(Dataset[Chunk | Failed]):
             try:
                 parts.append(self._part(feed, rows, arrays))
             except Unusable as fault:
-                return Failed(feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}")
+                return Failed(feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}", True)
             except WordError as fault:
                 return Failed(feed.data, fault.message, fault.help)
             except Exception as fault:  # a data set of another package; its traceback does not reach the other process

@@ -7,7 +7,7 @@ never end a run, however early they come; the message names the first ones.
 from __future__ import annotations
 
 from m3i_dsl.data.batch import Batch, BrokenLog
-from m3i_dsl.data.sources import SourceFault
+from m3i_dsl.data.sources import Exhausted, SourceFault
 from m3i_dsl.diagnostics import RecipeError, error
 from m3i_dsl.semantics.program import Program
 
@@ -45,11 +45,13 @@ class BrokenLimit:
 
 
 def unusable(program: Program, fault: SourceFault) -> RecipeError:
-    """The fault (M3I0521) for a source that gave its last sample: all are broken, or its files went away."""
+    """The fault for a source that ends training: M3I0521 when its last sample is gone, M3I0501 for anything else."""
     source = program.data[fault.data].source
-    notes = () if fault.help is None else (fault.help,)
+    said = () if fault.help is None else (fault.help,)
+    if not isinstance(fault, Exhausted):
+        return RecipeError([error("M3I0501", fault.message, source.argument(fault.argument), helps=said)])
     helps = ("see that the files are there and can be read, then go on with `m3ic train --resume`",)
-    return RecipeError([error("M3I0521", fault.message, source.argument(fault.argument), notes=notes, helps=helps)])
+    return RecipeError([error("M3I0521", fault.message, source.span, notes=said, helps=helps)])
 
 
 def worker_died(program: Program, death: Exception) -> RecipeError:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from m3i_dsl.data.decoding import Chunk, Decoder, Failed, joined
 from m3i_dsl.data.slots import Slots, Tasks, fit
-from m3i_dsl.data.sources import SourceFault
+from m3i_dsl.data.sources import Exhausted, SourceFault
 
 CHUNK = 64
 """Rows that a worker decodes at a time: small enough for many workers to share one batch."""
@@ -129,7 +129,8 @@ def _end_all_workers() -> None:
 
 def _whole(chunk: Chunk | Failed) -> Chunk:
     if isinstance(chunk, Failed):
-        raise SourceFault(chunk.data, chunk.message, help=chunk.help)
+        kind = Exhausted if chunk.exhausted else SourceFault
+        raise kind(chunk.data, chunk.message, help=chunk.help)
     return chunk
 
 

@@ -22,6 +22,10 @@ class SourceFault(WordError):
         self.data = data
 
 
+class Exhausted(SourceFault):
+    """A source of which no sample can be read any more."""
+
+
 def open_sources(program: Program, names: Iterable[str], base: Path) -> dict[str, Dataset]:
     """The datasets of `names`, opened; paths are relative to `base`. Raises SourceFault."""
     opened: dict[str, Dataset] = {}

@@ -12,8 +12,8 @@ import torch
 from m3i_dsl.data.loader import CHUNK
 from m3i_dsl.data.readers.digits import Digits
 from m3i_dsl.data.slots import Slots, Tasks
-from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
+from m3i_dsl.diagnostics import RecipeError
 from tests.data.programs import ALL_INPUTS, digits
 from tests.data.test_stream import assert_same
 
@@ -69,6 +69,5 @@ def test_too_little_shared_memory_is_a_fault_of_the_source(monkeypatch: pytest.M
         raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
 
     monkeypatch.setattr(torch.Tensor, "share_memory_", full)
-    with pytest.raises(SourceFault, match="no 1 MiB of shared memory for 3 batches") as caught:
+    with pytest.raises(RecipeError, match="M3I0501: no 1 MiB of shared memory for 3 batches"):
         next(Stream(digits(1000), ALL_INPUTS, base=HERE, workers=1).batches(0, 20))
-    assert caught.value.data == "digits"

@@ -16,6 +16,7 @@ from m3i_dsl.data.loader import CHUNK, chunks
 from m3i_dsl.data.reading import fields_needed
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
+from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.ir.inputs import FieldInput, GeometryInput, ViewInput
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import Dataset, Sample

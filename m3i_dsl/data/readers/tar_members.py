@@ -131,9 +131,7 @@ class _Walk:
         at = self.position
         block = self._read(BLOCK)
         if at == 0:
-            for magic, name in COMPRESSED.items():
-                if block.startswith(magic):
-                    raise DamagedShard(f"it is compressed ({name}); unpack it first, images gain nothing from it")
+            _check_compression(block)
         if not block:
             raise DamagedShard(f"it ends at byte {at} without the end-of-archive marker" if at else "it is empty")
         if len(block) < BLOCK:
@@ -182,6 +180,12 @@ class _Walk:
             count -= len(part)
             self.position += len(part)
         return b"".join(parts)
+
+
+def _check_compression(start: bytes) -> None:
+    for magic, name in COMPRESSED.items():
+        if start.startswith(magic):
+            raise DamagedShard(f"it is compressed ({name}); unpack it first, images gain nothing from it")
 
 
 def _padded(size: int) -> int:

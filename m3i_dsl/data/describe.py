@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from m3i_dsl.artifact.lock import DataLock, Lock, file_sha256
-from m3i_dsl.artifact.proof import distinct, proven, source_fault
+from m3i_dsl.data.proof import distinct, proven, source_fault
 from m3i_dsl.data.reading import fields_needed, readings_of
 from m3i_dsl.data.sources import opening
 from m3i_dsl.diagnostics import Diagnostics, Label, error
@@ -25,7 +25,7 @@ from m3i_dsl.vocabulary.values import steps_of
 def describe_data(program: Program, graph: Graph, base: Path, remarks: Diagnostics | None = None) -> Lock:
     """Opens every source that a step reads, and hashes the files that its encoders read or start from.
 
-    With `remarks` its samples are proven as well (artifact/proof.py), and what stops nothing is added there.
+    With `remarks` its samples are proven as well (data/proof.py), and what stops nothing is added there.
 
     Raises RecipeError: M3I0501 a source cannot be opened, M3I0502 it is smaller than the batch, M3I0504 no such file,
     M3I0505 a queue holds all of its data, M3I0203 the warmup is longer than training.

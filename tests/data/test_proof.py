@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from m3i_dsl import driver
-from m3i_dsl.artifact.describe import describe_data
+from m3i_dsl.data.describe import describe_data
 from m3i_dsl.diagnostics import Diagnostics, RecipeError
 from m3i_dsl.source import SourceFile
 from m3i_dsl.vocabulary.kinds import spread

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from m3i_dsl import driver
-from m3i_dsl.artifact.describe import describe_data
 from m3i_dsl.artifact.lock import file_sha256
+from m3i_dsl.data.describe import describe_data
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.source import SourceFile
 
