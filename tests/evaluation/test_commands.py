@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -11,16 +10,16 @@ import timm
 import torch
 
 from m3i_dsl import driver
-from m3i_dsl.cli import eval as command
-from m3i_dsl.cli import export as export_command
 from m3i_dsl.cli.main import main
 from m3i_dsl.evaluation import trained_run
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.trained_run import TrainedRun
+from m3i_dsl.front import exporting, measuring
+from m3i_dsl.front.opening import opened
 from m3i_dsl.runtime.checkpoints.content import Content
 from m3i_dsl.runtime.checkpoints.named import WEIGHTS, module_tensors
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
-from m3i_dsl.runtime.run_folder import Identity, RunFolder
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 from m3i_dsl.source import SourceFile
 
 RECIPE = """m3i 1
@@ -57,7 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedRun:
     """A run that the commands find as the last one; its artifact is compiled in memory."""
     done = compiled()
     folder = tmp_path / "runs" / "plain-1"
-    with RunFolder.create(folder, Identity("plain", "f" * 64, {})):
+    with RunFolder.create(folder, RunIdentity("plain", "f" * 64, {})):
         pass
     trained = TrainedRun(
         path=folder,
@@ -69,8 +68,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedRun:
         fingerprint="f" * 64,
         device=torch.device("cpu"),
     )
-    for module in (command, export_command):
-        monkeypatch.setattr(module, "opened_run", lambda _arguments: trained)
+    for module in (measuring, exporting):
+        monkeypatch.setattr(module, "opened", lambda _folder, _device: trained)
     monkeypatch.chdir(tmp_path)
     return trained
 
@@ -154,7 +153,7 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
         for parameter in done.executable.module.parameters():
             parameter.add_(1)
     folder = tmp_path / "plain-1"
-    with RunFolder.create(folder, Identity("plain", "f" * 64, {})):
+    with RunFolder.create(folder, RunIdentity("plain", "f" * 64, {})):
         pass
     weights, _ = module_tensors(done.executable.module)
     with CheckpointStore(folder / "checkpoints") as store:
@@ -165,7 +164,7 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
         lock = done.lock
 
     monkeypatch.setattr(driver, "load_artifact", lambda *_, **__: (Artifact(), compiled().executable))
-    loaded = command.opened_run(argparse.Namespace(run=folder, device="cpu", stage=None))
+    loaded = opened(folder, "cpu")
     assert (loaded.step, loaded.base, loaded.fingerprint) == (12, tmp_path, "f" * 64)
     expected = done.executable.module.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.executable.module.state_dict().items())
@@ -175,8 +174,8 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
 
 def test_a_run_without_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "plain-1"
-    with RunFolder.create(folder, Identity("plain", "f" * 64, {})):
+    with RunFolder.create(folder, RunIdentity("plain", "f" * 64, {})):
         pass
     with pytest.raises(EvaluationError) as caught:
-        command.opened_run(argparse.Namespace(run=folder, device="cpu", stage=None))
+        opened(folder, "cpu")
     assert caught.value.code == "M3I0755"
