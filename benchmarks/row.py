@@ -33,13 +33,13 @@ from m3i_dsl.runtime.coupled import batch_coupled
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
 from m3i_dsl.runtime.reporting.display import PlainDisplay
-from m3i_dsl.runtime.run_folder import Identity, RunFolder, read_identity, write_json
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, read_identity, write_json
 from m3i_dsl.source import read_file
 from m3i_dsl.syntax import parse_value
-from m3i_dsl.vocabulary.evaluators import Knn, Linear
+from m3i_dsl.vocabulary.evaluators import Knn, LinearProbe
 from m3i_dsl.vocabulary.kinds import UNTRAINED, Evaluator, Result
 
-EVALUATORS = (Knn(k=20), Linear())
+EVALUATORS = (Knn(k=20), LinearProbe())
 """What is measured, whatever the recipe's own `evaluate` block asks for: the rows must be comparable."""
 
 Record = dict[str, Any]
@@ -145,7 +145,7 @@ def _trained(job: Job, artifact: Path, fingerprint: str) -> tuple[TrainedRun, Re
         continues = False
     program = run.program
     stream = Stream(program, run.executable.inputs, base=run.base, device=run.device, workers=job.workers)
-    identity = Identity(program.name, fingerprint, {"torch": torch.__version__})
+    identity = RunIdentity(program.name, fingerprint, {"torch": torch.__version__})
     with (
         RunFolder.open(path, fingerprint) if continues else RunFolder.create(path, identity, artifact) as folder,
         (path / "train.log").open("a", encoding="utf-8") as log,

@@ -25,7 +25,7 @@ from m3i_dsl.runtime.checkpoints.snapshot import Snapshot
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.distributed.agreement import by_first, gathered
 from m3i_dsl.runtime.distributed.group import Processes
-from m3i_dsl.runtime.run_folder import Identity
+from m3i_dsl.runtime.run_folder import RunIdentity
 
 EVERY = 60.0
 """Seconds from one checkpoint to the next."""
@@ -44,7 +44,7 @@ def stall(processes: Processes, name: str, size: Size, rounds: int) -> Outcome:
     recipe = whole(name, size, processes)
     member = Member(recipe.executable, rows(recipe.batch), processes)
     step_seconds = [seconds(processes, member) for _ in range(3)][-1]  # moments are there after the first
-    snapshot = Snapshot(member.module, member.optimizer, Identity(name, "", {}), processes.device, member.precision)
+    snapshot = Snapshot(member.module, member.optimizer, RunIdentity(name, "", {}), processes.device, member.precision)
     with _folder(processes) as folder, CheckpointStore(folder, processes=processes) as store:
         saving = Saving(store, snapshot, member)
         first = seconds(processes, saving.whole)  # makes the host memory that later ones use again

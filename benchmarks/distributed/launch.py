@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
-from m3i_dsl.runtime.distributed.environment import Place
+from m3i_dsl.runtime.distributed.environment import ProcessPlace
 from m3i_dsl.runtime.distributed.group import processes
 
 TIMEOUT = timedelta(minutes=3)
@@ -81,7 +81,7 @@ def device_for(size: int) -> torch.device:
 def _member(rank: int, size: int, port: int, threads: int, results: Any, tasks: Sequence[Task]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(threads)
-    with processes(Place(rank, size, rank, size), device_for(size), TIMEOUT) as members:
+    with processes(ProcessPlace(rank, size, rank, size), device_for(size), TIMEOUT) as members:
         for task in tasks:
             result = task.function(members, *task.arguments)
             dist.barrier(members.control)  # a rank that fails later than the first one returns must be blamed, too

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from m3i_dsl.cli.options import Subparsers
-    from m3i_dsl.data.readers.places import Place
+    from m3i_dsl.data.readers.places import StoragePlace
 
 SAVED_SECONDS = 10.0
 """Between two writings of the file."""
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _shards(pattern: str) -> list[Place]:
+def _shards(pattern: str) -> list[StoragePlace]:
     from m3i_dsl.data.readers.places import places
     from m3i_dsl.vocabulary.kinds import WordError
 
@@ -110,13 +110,13 @@ def _written(path: Path | None) -> dict[str, int]:
     return sizes
 
 
-def _counted(shards: Sequence[Place], jobs: int) -> Iterator[tuple[Place, int | Exception]]:
+def _counted(shards: Sequence[StoragePlace], jobs: int) -> Iterator[tuple[StoragePlace, int | Exception]]:
     """Each shard with its size, or with why it cannot be counted, as they are found."""
     from m3i_dsl.data.readers.shard_sizes import size_of_shard
     from m3i_dsl.data.readers.tar_members import DamagedShard
 
     waiting = iter(shards)
-    running: dict[Future[int], Place] = {}
+    running: dict[Future[int], StoragePlace] = {}
     stopped = threading.Event()
     with ThreadPoolExecutor(jobs) as threads, _progress() as progress:
         bar = progress.add_task("counting", total=len(shards))

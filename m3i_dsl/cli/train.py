@@ -23,7 +23,7 @@ from m3i_dsl.front.request import TrainRequest
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
-    from m3i_dsl.runtime.distributed.environment import Place
+    from m3i_dsl.runtime.distributed.environment import ProcessPlace
     from m3i_dsl.runtime.distributed.group import Processes
 
 
@@ -65,7 +65,7 @@ def _launched(arguments: argparse.Namespace) -> int:
     )
 
 
-def _process(arguments: argparse.Namespace, where: Place | None) -> int:
+def _process(arguments: argparse.Namespace, where: ProcessPlace | None) -> int:
     """One process of a run: the only one, or one of several that were started by `launch`, torchrun or srun."""
     from datetime import timedelta
 

@@ -26,7 +26,7 @@ from m3i_dsl.vocabulary.draws import Draws
 Source = tuple[str, str]
 """(data, source): a source as it is read for a `data`, which is itself or a mixture."""
 
-Parts = Mapping[Source, Part]
+DecodedParts = Mapping[Source, Part]
 
 
 class Assembler:
@@ -42,7 +42,7 @@ class Assembler:
         self.program, self.inputs, self.device = program, tuple(inputs), device
         self._labels = {source: torch.tensor(places, device=device) for source, places in labels.items()}
 
-    def __call__(self, parts: Parts) -> dict[str, Tensor]:
+    def __call__(self, parts: DecodedParts) -> dict[str, Tensor]:
         """The tensors by input name."""
         images = {
             (source, field): pixels.permute(0, 3, 1, 2).contiguous()
@@ -54,7 +54,9 @@ class Assembler:
             views[name] = self._view(name, parts, images)
         return {i.name: self._input(i, parts, views) for i in self.inputs}
 
-    def _view(self, name: str, parts: Parts, images: Mapping[tuple[Source, str], Tensor]) -> tuple[Tensor, Tensor]:
+    def _view(
+        self, name: str, parts: DecodedParts, images: Mapping[tuple[Source, str], Tensor]
+    ) -> tuple[Tensor, Tensor]:
         view = self.program.views[name]
         shown = {
             source: render_view(
@@ -70,7 +72,7 @@ class Assembler:
         )
         return pixels, geometry
 
-    def _input(self, input_: BatchInput, parts: Parts, views: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+    def _input(self, input_: BatchInput, parts: DecodedParts, views: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
         match input_:
             case ViewInput(view=view):
                 return views[view][0]

@@ -139,7 +139,7 @@ class Unusable(Exception):
     """Every sample of a source is broken."""
 
 
-class Decoder(Dataset[Chunk | Failed]):
+class SampleDecoder(Dataset[Chunk | Failed]):
     """Random access to chunks, for torch's DataLoader."""
 
     def __init__(self, feeds: tuple[Feed, ...], batch: int, rows: range, base: Path) -> None:

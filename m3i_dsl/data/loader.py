@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from m3i_dsl.data.decoding import Chunk, Decoder, Failed, joined
+from m3i_dsl.data.decoding import Chunk, Failed, SampleDecoder, joined
 from m3i_dsl.data.slots import Slots, Tasks, fit
 from m3i_dsl.data.sources import Exhausted, SourceFault
 
@@ -32,7 +32,7 @@ class WorkerDied(Exception):
     """A process that decodes is gone, by a signal or for want of memory."""
 
 
-def chunks(decoder: Decoder, start: int, stop: int, workers: int, pinned: bool) -> Generator[list[Chunk]]:
+def chunks(decoder: SampleDecoder, start: int, stop: int, workers: int, pinned: bool) -> Generator[list[Chunk]]:
     """The chunks of each step from `start` to `stop - 1`. With workers, decoding runs ahead by a few batches, and the
     images are valid until the next step is asked for.
     """

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from m3i_dsl.data.decoding import Chunk, Decoder, Failed, Feed, Rows
+from m3i_dsl.data.decoding import Chunk, Failed, Feed, Rows, SampleDecoder
 from m3i_dsl.data.sources import SourceFault
 
 
 class Slots(Dataset[Chunk | Failed]):
     """The chunks of `decoder`, but for their images, which are put into one of `count` slots."""
 
-    def __init__(self, decoder: Decoder, count: int) -> None:
+    def __init__(self, decoder: SampleDecoder, count: int) -> None:
         """Raises SourceFault when there is not so much shared memory."""
         self.decoder, self.count = decoder, count
         self.slots = [self._allocated(feed) for feed in decoder.feeds]
@@ -53,7 +53,7 @@ class Slots(Dataset[Chunk | Failed]):
             ) from error
 
 
-def fit(decoder: Decoder) -> bool:
+def fit(decoder: SampleDecoder) -> bool:
     """Whether all sources know the size of their images before any is read."""
     return all(feed.source.image_size() is not None for feed in decoder.feeds if feed.shown)
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from m3i_dsl.data.assemble import Assembler, Parts
+from m3i_dsl.data.assemble import Assembler, DecodedParts
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
-from m3i_dsl.data.decoding import Chunk, Collated, Decoder, Feed, joined
+from m3i_dsl.data.decoding import Chunk, Collated, Feed, SampleDecoder, joined
 from m3i_dsl.data.limits import BrokenLimit, unusable, worker_died
 from m3i_dsl.data.loader import WorkerDied, chunks
 from m3i_dsl.data.reading import Reading, labels_of, readings_of
@@ -76,7 +76,7 @@ class Stream:
         feeds = tuple(self._feed(reading) for reading in readings)
         self._readings = readings
         self._assembler = Assembler(program, inputs, labels_of(program, inputs, base), self.device)
-        self._decoder = Decoder(feeds, self.batch, rows_of(self.batch, rank, world), base)
+        self._decoder = SampleDecoder(feeds, self.batch, rows_of(self.batch, rank, world), base)
         self._limit = BrokenLimit(max_broken)
         self._log = None
         if sample_log is not None:
@@ -151,7 +151,7 @@ class Stream:
         new: tuple[Broken, ...] = tuple(fault for fault in broken if self.broken.add(fault))
         return Batch(step, step // self.steps_per_epoch, self._samples(parts), self._assembler(parts), wait, new)
 
-    def _samples(self, parts: Parts) -> NDArray[np.int64]:
+    def _samples(self, parts: DecodedParts) -> NDArray[np.int64]:
         """The samples of the data with the most, numbered on through the sources of a mixture."""
         sizes: dict[str, int] = {}
         numbered: dict[str, list[torch.Tensor]] = {}

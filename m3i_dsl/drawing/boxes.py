@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from m3i_dsl.drawing import labels
-from m3i_dsl.drawing.model import Branch, Edge, EdgeKind, Kind, Node
+from m3i_dsl.drawing.model import Branch, Edge, EdgeKind, Node, NodeKind
 from m3i_dsl.drawing.wiring import Origin, Wiring
 from m3i_dsl.ir.graph import Equation, Value
 from m3i_dsl.ir.inputs import FieldInput, MaskInput, ViewInput
@@ -46,7 +46,7 @@ class Boxes:
     def node(
         self,
         id_: str,
-        kind: Kind,
+        kind: NodeKind,
         branch: Branch,
         symbol: str,
         title: str,

@@ -7,9 +7,9 @@ and the nodes of a column have one rank, so that `dot -Tpdf` lays it out in the 
 from __future__ import annotations
 
 from m3i_dsl.drawing import palette, symbols
-from m3i_dsl.drawing.model import COLUMNS, Drawing, Edge, Kind, Node
+from m3i_dsl.drawing.model import COLUMNS, Drawing, Edge, Node, NodeKind
 
-_SHAPES: dict[Kind, str] = {"data": "cylinder", "total": "circle"}
+_SHAPES: dict[NodeKind, str] = {"data": "cylinder", "total": "circle"}
 
 
 def render(drawing: Drawing) -> str:

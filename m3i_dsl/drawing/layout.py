@@ -27,7 +27,7 @@ from m3i_dsl.drawing.geometry import (
     Rectangle,
 )
 from m3i_dsl.drawing.layers import Layered, layered
-from m3i_dsl.drawing.model import COLUMNS, Drawing, Kind, Node
+from m3i_dsl.drawing.model import COLUMNS, Drawing, Node, NodeKind
 from m3i_dsl.drawing.order import order
 from m3i_dsl.drawing.place import place
 from m3i_dsl.drawing.routes import at_start, flow, follow, two_lines
@@ -40,7 +40,7 @@ LABEL_ROOM = 24.0
 FORK = 26.0
 """What a label needs more where arrows part."""
 
-_WIDEST: dict[Kind, float] = {
+_WIDEST: dict[NodeKind, float] = {
     "view": 84.0,
     "data": 100.0,
     "input": 48.0,

@@ -7,9 +7,9 @@ their special characters as entities, so that any name of a recipe is safe.
 from __future__ import annotations
 
 from m3i_dsl.drawing import palette, symbols
-from m3i_dsl.drawing.model import Drawing, Edge, Kind, Node
+from m3i_dsl.drawing.model import Drawing, Edge, Node, NodeKind
 
-_SHAPES: dict[Kind, tuple[str, str]] = {
+_SHAPES: dict[NodeKind, tuple[str, str]] = {
     "data": ("[(", ")]"),
     "view": ("(", ")"),
     "field": ("(", ")"),

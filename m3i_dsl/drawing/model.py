@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal[
+NodeKind = Literal[
     "data",
     "mixture",
     "view",
@@ -33,7 +33,7 @@ Branch = Literal["data", "online", "average", "frozen", "text", "target", "total
 EdgeKind = Literal["flow", "average", "copy"]
 """`flow`: a value. `average`: parameters follow by moving average. `copy`: parameters are those at the start."""
 
-COLUMNS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
+COLUMNS: tuple[tuple[str, tuple[NodeKind, ...]], ...] = (
     ("data", ("data",)),
     ("mixture", ("mixture",)),
     ("views", ("view", "field")),
@@ -59,7 +59,7 @@ class Node:
     """
 
     id: str
-    kind: Kind
+    kind: NodeKind
     branch: Branch
     symbol: str
     title: str
@@ -111,7 +111,7 @@ class Drawing:
     def node(self, id_: str) -> Node:
         return next(node for node in self.nodes if node.id == id_)
 
-    def of_kind(self, *kinds: Kind) -> tuple[Node, ...]:
+    def of_kind(self, *kinds: NodeKind) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes if node.kind in kinds)
 
     def column(self, node: Node) -> int:

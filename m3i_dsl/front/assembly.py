@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Assembled:
     """What a run is made of."""
 
     artifact: Artifact
@@ -43,7 +43,7 @@ class Reading:
     sample_log: Path | None
 
 
-def assemble(folder: Path, run_path: Path, processes: Processes, reading: Reading, *, allow_stale: bool) -> Parts:
+def assemble(folder: Path, run_path: Path, processes: Processes, reading: Reading, *, allow_stale: bool) -> Assembled:
     """From an artifact's folder to everything that a trainer needs; opens the data.
 
     Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
@@ -67,9 +67,9 @@ def assemble(folder: Path, run_path: Path, processes: Processes, reading: Readin
             sample_log=reading.sample_log,
         )
         if not executable.program.evaluations:
-            return Parts(artifact, executable, stream, [], ())
+            return Assembled(artifact, executable, stream, [], ())
         callbacks, remarks = _measurements(artifact, executable, run_path, processes.device)
-        return Parts(artifact, executable, stream, callbacks, remarks)
+        return Assembled(artifact, executable, stream, callbacks, remarks)
     except SourceFault as fault:
         raise RecipeError([_at_source(executable.program, fault)]) from fault
 

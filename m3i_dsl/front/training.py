@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.front.assembly import Parts, Reading, assemble
+from m3i_dsl.front.assembly import Assembled, Reading, assemble
 from m3i_dsl.front.reporting import reporting_of
 from m3i_dsl.front.request import RUNS, TrainRequest
 from m3i_dsl.front.wrong_use import WrongUse, place_of_stage
@@ -19,7 +19,7 @@ from m3i_dsl.front.wrong_use import WrongUse, place_of_stage
 if TYPE_CHECKING:
     from m3i_dsl.runtime.distributed.group import Processes
     from m3i_dsl.runtime.options import Outcome
-    from m3i_dsl.runtime.run_folder import Identity, RunFolder
+    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 
 
 def train(request: TrainRequest, processes: Processes) -> Outcome:
@@ -81,7 +81,9 @@ def check_stages(stages: Sequence[str], request: TrainRequest) -> None:
         raise WrongUse("`--from` is for a new run: a run that is continued has its own stages")
 
 
-def trained(request: TrainRequest, processes: Processes, folder: RunFolder, parts: Parts, *, resume: bool) -> Outcome:
+def trained(
+    request: TrainRequest, processes: Processes, folder: RunFolder, parts: Assembled, *, resume: bool
+) -> Outcome:
     """Trains what `parts` are in `folder`, which is open."""
     from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.distributed.agreement import together
@@ -136,17 +138,17 @@ def _resumes(request: TrainRequest, processes: Processes) -> bool:
     return again and run is not None and by_first(processes, lambda: holds_run(run))
 
 
-def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Parts]:
+def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Assembled]:
     """A new run, locked, with a copy of the artifact."""
     from m3i_dsl.artifact import latest
     from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.distributed.agreement import by_first, together
-    from m3i_dsl.runtime.run_folder import Identity, RunFolder, new_path
+    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, new_path
     from m3i_dsl.runtime.slices import check_accumulation
 
     source: Path = latest() if request.artifact is None else request.artifact
 
-    def opened() -> Parts:
+    def opened() -> Assembled:
         parts = assemble(source, RUNS, processes, reading_of(request), allow_stale=request.allow_stale)
         program = parts.executable.program
         # Before there is a folder.
@@ -157,7 +159,7 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Pa
     if processes.first:
         request.show((*parts.artifact.diagnostics, *parts.remarks))
     manifest = parts.artifact.manifest
-    identity = Identity(manifest.name, manifest.fingerprint, dict(manifest.versions))
+    identity = RunIdentity(manifest.name, manifest.fingerprint, dict(manifest.versions))
     made: list[RunFolder] = []
 
     def create() -> Path:
@@ -169,14 +171,14 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Pa
     return made[0] if made else RunFolder(path, identity), parts
 
 
-def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Parts]:
+def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Assembled]:
     """The run to continue, locked. It trains its own copy of the artifact, whatever became of the recipe since."""
     from m3i_dsl.runtime.distributed.agreement import by_first, together
     from m3i_dsl.runtime.run_folder import RunFolder, latest_path
 
     made: list[RunFolder] = []
 
-    def reopen() -> tuple[Path, Identity]:
+    def reopen() -> tuple[Path, RunIdentity]:
         fingerprint = fingerprint_named(request)
         path: Path = latest_path(RUNS, fingerprint) if request.run is None else request.run
         made.append(RunFolder.open(path, fingerprint))
@@ -194,7 +196,7 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
     return folder, parts
 
 
-def opened_run(folder: RunFolder, processes: Processes, reading: Reading) -> Parts:
+def opened_run(folder: RunFolder, processes: Processes, reading: Reading) -> Assembled:
     """What a run folder trains: its own copy of the artifact."""
     return assemble(folder.artifact, folder.path, processes, reading, allow_stale=True)
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from m3i_dsl.artifact.pipeline import PipelineArtifact, PipelineManifest
-    from m3i_dsl.front.assembly import Parts
+    from m3i_dsl.front.assembly import Assembled
     from m3i_dsl.front.request import TrainRequest
     from m3i_dsl.runtime.distributed.group import Processes
     from m3i_dsl.runtime.options import Outcome
-    from m3i_dsl.runtime.run_folder import Identity, RunFolder
+    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 
 
 def train_stages(request: TrainRequest, processes: Processes, *, resume: bool, runs: Path) -> Outcome:
@@ -63,11 +63,11 @@ def _train_stage(
     from m3i_dsl.artifact.pipeline import PipelineArtifact
     from m3i_dsl.front.training import opened_run, reading_of, trained
     from m3i_dsl.runtime.distributed.agreement import by_first, together
-    from m3i_dsl.runtime.run_folder import Identity, RunFolder, holds_run
+    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, holds_run
 
     place = manifest.names.index(stage)
     source = PipelineArtifact(folder.artifact, manifest).stage_folder(stage)
-    identity = Identity(manifest.name, manifest.stages[place].fingerprint, folder.identity.versions)
+    identity = RunIdentity(manifest.name, manifest.stages[place].fingerprint, folder.identity.versions)
     begun = by_first(processes, lambda: holds_run(path))
     made: list[RunFolder] = []
 
@@ -77,7 +77,7 @@ def _train_stage(
     by_first(processes, enter)
     own = made[0] if made else RunFolder(path, identity)
 
-    def assembled() -> Parts:
+    def assembled() -> Assembled:
         parts = opened_run(own, processes, reading_of(request))
         _receive(parts, manifest, stage, folder.path)
         return parts
@@ -89,7 +89,7 @@ def _train_stage(
         return trained(request, processes, own, parts, resume=begun)
 
 
-def _receive(parts: Parts, manifest: PipelineManifest, stage: str, run: Path) -> None:
+def _receive(parts: Assembled, manifest: PipelineManifest, stage: str, run: Path) -> None:
     """Gives the encoders of a stage the weights that it starts from."""
     from m3i_dsl.lower.handover import Edge, receive
     from m3i_dsl.runtime.handover import does_not_fit, read_handover
@@ -128,7 +128,7 @@ def _started(request: TrainRequest, processes: Processes, runs: Path) -> RunFold
     from m3i_dsl.driver import check_file
     from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.distributed.agreement import by_first, together
-    from m3i_dsl.runtime.run_folder import Identity, RunFolder, new_path
+    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, new_path
     from m3i_dsl.runtime.slices import check_accumulation
     from m3i_dsl.source import SourceFile
 
@@ -149,7 +149,7 @@ def _started(request: TrainRequest, processes: Processes, runs: Path) -> RunFold
 
     pipeline, versions = together(processes, opened)
     manifest = pipeline.manifest
-    identity = Identity(manifest.name, manifest.fingerprint, versions, manifest.names)
+    identity = RunIdentity(manifest.name, manifest.fingerprint, versions, manifest.names)
     made: list[RunFolder] = []
 
     def create() -> Path:
@@ -205,7 +205,7 @@ def _continued(request: TrainRequest, processes: Processes, runs: Path) -> RunFo
 
     made: list[RunFolder] = []
 
-    def reopen() -> tuple[Path, Identity]:
+    def reopen() -> tuple[Path, RunIdentity]:
         fingerprint = fingerprint_named(request)
         path: Path = latest_path(runs, fingerprint) if request.run is None else request.run
         made.append(RunFolder.open(path, fingerprint))

@@ -18,7 +18,7 @@ from torch import nn
 from m3i_dsl.ir.graph import Graph, Module, Section
 from m3i_dsl.ir.likelihood_shape import likelihood_shape
 from m3i_dsl.lower.machine_memory import MachineMemory
-from m3i_dsl.modules.encoders.frozen import Frozen, NoGradient
+from m3i_dsl.modules.encoders.frozen import FrozenEncoder, NoGradient
 from m3i_dsl.vocabulary.kinds import (
     Distribution,
     Encoder,
@@ -138,7 +138,7 @@ def _encoder_or_projector(module: Module, parts: Parts, graph: Graph, base: Path
         case "trained":
             return built
         case "frozen":
-            return Frozen(built).train()
+            return FrozenEncoder(built).train()
         case _:
             return NoGradient(built).train()
 

@@ -16,7 +16,7 @@ from m3i_dsl.modules.scheduled import ScheduledScalar
 from m3i_dsl.vocabulary.values import Duration, Ramp
 
 
-class Centering(nn.Module):
+class CenteringAssignment(nn.Module):
     """h - c for each view, then c <- momentum c + (1 - momentum) mean(h) (Caron et al. 2021, equation 4)."""
 
     center: Tensor
@@ -37,7 +37,7 @@ class Centering(nn.Module):
         return _each(centred)
 
 
-class Sharpening(nn.Module):
+class SharpeningAssignment(nn.Module):
     """softmax(h / temperature) for each view; the temperature may move over training."""
 
     def __init__(self, temperature: Ramp, warmup: Duration | None) -> None:
@@ -51,7 +51,7 @@ class Sharpening(nn.Module):
         return _each(tuple((wide(each) / temperature).softmax(dim=-1) for each in scores))
 
 
-class Sinkhorn(nn.Module):
+class SinkhornAssignment(nn.Module):
     """Sinkhorn and Knopp's scaling for each view: rows sum to 1, columns to B / K in the limit (Caron et al. 2020)."""
 
     def __init__(self, temperature: float, iterations: int) -> None:

@@ -45,7 +45,7 @@ def _reduce(errors: Tensor, reduction: Reduction) -> Tensor:
     return errors.mean() if reduction == "mean" else errors.sum(dim=-1).mean()
 
 
-class Gaussian(nn.Module):
+class GaussianLoss(nn.Module):
     """`gaussian` as a module: (prediction, target) -> scalar."""
 
     def __init__(self, reduction: Reduction = "mean") -> None:
@@ -56,14 +56,14 @@ class Gaussian(nn.Module):
         return gaussian(prediction, target, self.reduction)
 
 
-class Laplace(nn.Module):
+class LaplaceLoss(nn.Module):
     """`laplace` as a module: (prediction, target) -> scalar."""
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return laplace(prediction, target)
 
 
-class Huber(nn.Module):
+class HuberLoss(nn.Module):
     """`huber` as a module: (prediction, target) -> scalar."""
 
     def __init__(self, beta: float) -> None:
@@ -74,7 +74,7 @@ class Huber(nn.Module):
         return huber(prediction, target, self.beta)
 
 
-class Bernoulli(nn.Module):
+class BernoulliLoss(nn.Module):
     """`bernoulli` over the categories of a class table (DeiT-III, Touvron et al. 2022), mean over categories.
 
     `label_smoothing` e gives the label 1 - e + e / C and the others e / C.
@@ -92,11 +92,11 @@ class Bernoulli(nn.Module):
 
 
 __all__ = [
-    "Bernoulli",
+    "BernoulliLoss",
     "CategoryBoltzmann",
-    "Gaussian",
-    "Huber",
-    "Laplace",
+    "GaussianLoss",
+    "HuberLoss",
+    "LaplaceLoss",
     "Reduction",
     "SampleBoltzmann",
     "TextBoltzmann",

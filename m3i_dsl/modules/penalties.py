@@ -53,7 +53,7 @@ def decorrelation(first: Tensor, second: Tensor) -> Tensor:
     return decorrelation_of(correlation(first, second))
 
 
-class UniGrad(nn.Module):
+class UniGradPenalty(nn.Module):
     """weight * `unigrad`: (prediction, target) -> scalar."""
 
     def __init__(self, weight: float) -> None:
@@ -64,7 +64,7 @@ class UniGrad(nn.Module):
         return self.weight * unigrad(prediction, target)
 
 
-class Decorrelation(nn.Module):
+class DecorrelationPenalty(nn.Module):
     """weight * `decorrelation`: (prediction, target), both standardized, or their correlation matrix, -> scalar."""
 
     def __init__(self, weight: float) -> None:

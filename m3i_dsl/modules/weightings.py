@@ -23,7 +23,7 @@ Family = Literal["gaussian", "boltzmann"]
 EPSILON = 1e-12
 
 
-class Fixed(nn.Module):
+class FixedWeighting(nn.Module):
     """sum of w_k L_k with the given w_k."""
 
     def __init__(self, weights: Sequence[float]) -> None:
@@ -34,7 +34,7 @@ class Fixed(nn.Module):
         return _given(losses, self.weights).sum(), _given(_ones(losses), self.weights)
 
 
-class Likelihood(nn.Module):
+class LikelihoodWeighting(nn.Module):
     """The negative log likelihood with a learned spread for each target (Kendall, Gal and Cipolla 2018).
 
     gaussian: exp(-s) L / 2 + s / 2 with s = log sigma^2 and L a mean over channels; boltzmann: exp(-s) L + s / 2. The
@@ -77,7 +77,7 @@ class _Smoothed(nn.Module):
         return smoothed
 
 
-class LossNorm(nn.Module):
+class LossNormWeighting(nn.Module):
     """1 / EMA(L_k): every target starts out as large as the others and counts by its relative progress."""
 
     def __init__(self, weights: Sequence[float]) -> None:
@@ -91,7 +91,7 @@ class LossNorm(nn.Module):
         return (scales * stacked).sum(), scales
 
 
-class GradNorm(nn.Module):
+class GradNormWeighting(nn.Module):
     """mean_j |g_j| / |g_k|, g_k the gradient of L_k at z_x, of the global batch: equal pull on the shared features.
 
     Smoothed with factor 0.9 and scaled to sum to K, then times the given weights. Without gradient (in evaluation) the

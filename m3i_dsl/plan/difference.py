@@ -13,14 +13,14 @@ from typing import Literal
 from m3i_dsl.artifact.difference import changed_lines
 from m3i_dsl.plan.schema import Model, Plan
 
-Kind = Literal["words", "targets", "encoders", "parameters", "FLOPs a sample", "bytes of a device", "training"]
+ChangeKind = Literal["words", "targets", "encoders", "parameters", "FLOPs a sample", "bytes of a device", "training"]
 Cell = str | int
 
 
 class Difference(Model):
     """What changed in `where`; None before or after for what is new or gone. `ratio` is after / before of numbers."""
 
-    kind: Kind
+    kind: ChangeKind
     where: str
     before: str | None
     after: str | None
@@ -43,7 +43,7 @@ def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple
     )
 
 
-def _named(kind: Kind, old: Mapping[str, Cell], new: Mapping[str, Cell]) -> Iterator[Difference]:
+def _named(kind: ChangeKind, old: Mapping[str, Cell], new: Mapping[str, Cell]) -> Iterator[Difference]:
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name), new.get(name)
         if before != after:

@@ -21,7 +21,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from m3i_dsl.modules.blocks import Block
-from m3i_dsl.modules.predictors.decoder import PromptingDecoder
+from m3i_dsl.modules.predictors.decoder import PromptingDecoderHead
 from m3i_dsl.runtime.faults import CANNOT_COMPILE, TrainingFault
 
 CompileMode = Literal["on", "off", "auto"]
@@ -41,7 +41,7 @@ def transformer_blocks(module: nn.Module) -> Iterator[nn.Module]:
     A prompting decoder is left out: it uses its blocks in parts (`Block.update`), not by calling them.
     """
     left_out = {
-        part for decoder in module.modules() if isinstance(decoder, PromptingDecoder) for part in decoder.blocks
+        part for decoder in module.modules() if isinstance(decoder, PromptingDecoderHead) for part in decoder.blocks
     }
     for part in module.modules():
         if isinstance(part, VisionTransformer):

@@ -47,7 +47,7 @@ _LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class RunIdentity:
     """What a run trains. Two runs with the same fingerprint compute the same program.
 
     `stages` are the names of a run of stages, each of which has a run folder inside of it; none in any other.
@@ -65,13 +65,13 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     Of several processes rank 0 holds the lock (`create`, `open`), for all of them; the others construct it without.
     """
 
-    def __init__(self, path: Path, identity: Identity, lock: int | None = None) -> None:
+    def __init__(self, path: Path, identity: RunIdentity, lock: int | None = None) -> None:
         self.path = path
         self.identity = identity
         self._lock = lock
 
     @classmethod
-    def create(cls, path: Path, identity: Identity, artifact: Path | None = None) -> RunFolder:
+    def create(cls, path: Path, identity: RunIdentity, artifact: Path | None = None) -> RunFolder:
         """Starts a run in `path`, with a copy of `artifact`. M3I0709 when a run is there already."""
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -195,11 +195,11 @@ def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
     return max(found, key=lambda path: (path / IDENTITY).stat().st_mtime_ns)
 
 
-def read_identity(path: Path) -> Identity:
+def read_identity(path: Path) -> RunIdentity:
     """Raises TrainingFault (M3I0707) when `path` holds no run."""
     try:
         saved: dict[str, Any] = json.loads((path / IDENTITY).read_text(encoding="utf-8"))
-        return Identity(saved["recipe"], saved["fingerprint"], saved["versions"], tuple(saved.get("stages", ())))
+        return RunIdentity(saved["recipe"], saved["fingerprint"], saved["versions"], tuple(saved.get("stages", ())))
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise TrainingFault(
             NOTHING_TO_RESUME,
@@ -249,7 +249,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _fields(identity: Identity) -> dict[str, Any]:
+def _fields(identity: RunIdentity) -> dict[str, Any]:
     fields = {"recipe": identity.recipe, "fingerprint": identity.fingerprint, "versions": identity.versions}
     return {**fields, "stages": list(identity.stages)} if identity.stages else fields
 

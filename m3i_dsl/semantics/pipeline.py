@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from m3i_dsl.semantics.program import EncoderDeclaration, Program
 
-Kind = Literal["data", "view", "encoder"]
+DeclarationKind = Literal["data", "view", "encoder"]
 T = TypeVar("T")
 
 
@@ -22,7 +22,7 @@ class Pipeline:
     """The stages of a recipe, in order. `declared` are the names of its data, views and encoders, in order."""
 
     stages: tuple[Program, ...]
-    declared: Mapping[Kind, tuple[str, ...]]
+    declared: Mapping[DeclarationKind, tuple[str, ...]]
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Pipeline:
         """The names of the stages; none in a recipe without stages."""
         return tuple(program.stage for program in self.stages if program.stage is not None)
 
-    def all(self, kind: Kind, of: Callable[[Program], Mapping[str, T]]) -> list[T]:
+    def all(self, kind: DeclarationKind, of: Callable[[Program], Mapping[str, T]]) -> list[T]:
         """What the stages read of a kind, each once, in the order of the recipe."""
         found = {name: value for program in self.stages for name, value in of(program).items()}
         places = {name: place for place, name in enumerate(self.declared[kind])}

@@ -18,7 +18,7 @@ from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax.keywords import DECLARATIONS
 from m3i_dsl.syntax.parser import parse
 from m3i_dsl.syntax.recovery import CONTINUATIONS
-from m3i_dsl.syntax.tokens import Kind, Token, tokenize
+from m3i_dsl.syntax.tokens import Token, TokenKind, tokenize
 
 INDENT = 2
 WIDEST_SHIFT = 16
@@ -71,11 +71,11 @@ class _Lines:
 
     def run(self, tokens: Sequence[Token]) -> list[Row]:
         for token in tokens:
-            if token.kind is Kind.NEWLINE:
+            if token.kind is TokenKind.NEWLINE:
                 if self.current is None:
                     self.blank = True
                 self._end_row()
-            elif token.kind is Kind.COMMENT:
+            elif token.kind is TokenKind.COMMENT:
                 self._comment(token)
             else:
                 self._token(token)
@@ -248,5 +248,5 @@ def _spaced(row: Row, left: Token, right: Token) -> bool:
     if right.text == "(":
         # The parentheses of a word touch it; a list does not touch what is before it, not even the name of its setting.
         opens_list = row.tokens[0] is left and row.block not in (None, "evaluate") and not row.continues
-        return left.kind is not Kind.NAME or opens_list
+        return left.kind is not TokenKind.NAME or opens_list
     return True

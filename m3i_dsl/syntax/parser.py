@@ -15,7 +15,7 @@ from lark.exceptions import UnexpectedInput
 from m3i_dsl.diagnostics import MOST_ERRORS, Diagnostic, Diagnostics, RecipeError, error
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import ast, grammar
-from m3i_dsl.syntax.tokens import Kind, tokenize, tokens_of
+from m3i_dsl.syntax.tokens import TokenKind, tokenize, tokens_of
 from m3i_dsl.syntax.tree import Builder, subtree
 
 DEEPEST_NESTING = 64
@@ -104,8 +104,8 @@ def _length_fault(file: SourceFile) -> Diagnostic | None:
             helps = ["move parts of it into files of their own, and `use` them"]
             message = f"the file has more than {MOST_TOKENS} words and signs"
             return error("M3I0044", message, token.span(file), helps=helps)
-        longest = LONGEST_STRING if token.kind in (Kind.STRING, Kind.UNCLOSED_STRING) else LONGEST_WORD
-        if len(token.text) > longest and token.kind is not Kind.COMMENT:
+        longest = LONGEST_STRING if token.kind in (TokenKind.STRING, TokenKind.UNCLOSED_STRING) else LONGEST_WORD
+        if len(token.text) > longest and token.kind is not TokenKind.COMMENT:
             message = f"a {token.kind.value} of {len(token.text)} characters, more than {longest}"
             return error("M3I0044", message, Span(file, token.start, token.start + 1))
     return None
@@ -123,7 +123,7 @@ def _nesting_fault(file: SourceFile) -> Diagnostic | None:
             depths.pop()
         elif token.text == "by":
             depths[-1] += 1
-        elif token.text == "," or token.kind is Kind.NEWLINE:
+        elif token.text == "," or token.kind is TokenKind.NEWLINE:
             depths[-1] = depths[-2] + 1 if len(depths) > 1 else 0
         if depths[-1] > DEEPEST_NESTING:
             return error("M3I0043", f"nested more than {DEEPEST_NESTING} deep", token.span(file))

@@ -20,7 +20,7 @@ from m3i_dsl.syntax.keywords import (
     home_of,
     looks_like_declaration,
 )
-from m3i_dsl.syntax.tokens import Kind, Token
+from m3i_dsl.syntax.tokens import Token, TokenKind
 
 CONTINUATIONS = frozenset({"|", "+", ",", "=", "->", ".."})
 _PAIRS = {"(": ")", "{": "}"}
@@ -58,10 +58,10 @@ class _Splitter:
         closed = _closed_openers(self.tokens)
         line: list[Token] = []
         for index, token in enumerate(self.tokens):
-            if token.kind in (Kind.NEWLINE, Kind.COMMENT):
+            if token.kind in (TokenKind.NEWLINE, TokenKind.COMMENT):
                 if self.blocks:
                     self.blocks[-1].tokens.append(token)
-                if token.kind is Kind.NEWLINE:
+                if token.kind is TokenKind.NEWLINE:
                     self._line_end(line, index)
                     line = []
                 continue
@@ -110,8 +110,8 @@ class _Splitter:
         if token.text == "}":
             self._stray()
             return
-        if token.kind is not Kind.NAME:
-            joins = token.kind is Kind.SYMBOL and token.text != "{"
+        if token.kind is not TokenKind.NAME:
+            joins = token.kind is TokenKind.SYMBOL and token.text != "{"
             opens_nothing = not joins and not self._continued() and not self._headless_brace(token)
             if opens_nothing:
                 self._stray()
@@ -136,7 +136,8 @@ class _Splitter:
         """A `}` in the middle of a line of a block that began on another line: it hardly ends the block."""
         token = self.tokens[index]
         following = self.tokens[index + 1] if index + 1 < len(self.tokens) else None
-        ends_line = following is None or following.kind in (Kind.NEWLINE, Kind.COMMENT) or following.text == "}"
+        ends = (TokenKind.NEWLINE, TokenKind.COMMENT)
+        ends_line = following is None or following.kind in ends or following.text == "}"
         if token.text != "}" or ends_line or token is line_first:
             return False
         opened = next((opened for opened in reversed(self.stack) if opened.token.text == "{"), None)
@@ -167,16 +168,16 @@ class _Splitter:
         """Whether the last token asks for more."""
         for block in reversed(self.blocks):
             for token in reversed(block.tokens):
-                if token.kind not in (Kind.NEWLINE, Kind.COMMENT):
+                if token.kind not in (TokenKind.NEWLINE, TokenKind.COMMENT):
                     return token.text in CONTINUATIONS
         return False
 
     def _bracket(self, token: Token, line_first: Token) -> None:
-        if token.text in _PAIRS and token.kind is Kind.SYMBOL:
+        if token.text in _PAIRS and token.kind is TokenKind.SYMBOL:
             self.stack.append(_Open(token, line_first))
         elif token.text == ")" and self.stack and self.stack[-1].token.text == "(":
             self.stack.pop()
-        elif token.text == "}" and token.kind is Kind.SYMBOL:
+        elif token.text == "}" and token.kind is TokenKind.SYMBOL:
             if any(opened.token.text == "{" or opened.missing for opened in self.stack):
                 while self.stack[-1].token.text == "(":
                     self._unclosed(self.stack.pop().token, before=token)
@@ -238,7 +239,7 @@ def _closed_openers(tokens: Sequence[Token]) -> frozenset[int]:
     closed: set[int] = set()
     stack: list[Token] = []
     for token in tokens:
-        if token.kind is not Kind.SYMBOL:
+        if token.kind is not TokenKind.SYMBOL:
             continue
         if token.text in _PAIRS:
             stack.append(token)
@@ -252,4 +253,4 @@ def _closed_openers(tokens: Sequence[Token]) -> frozenset[int]:
 
 def real(tokens: Sequence[Token]) -> list[Token]:
     """Without comments and newlines."""
-    return [token for token in tokens if token.kind not in (Kind.NEWLINE, Kind.COMMENT)]
+    return [token for token in tokens if token.kind not in (TokenKind.NEWLINE, TokenKind.COMMENT)]

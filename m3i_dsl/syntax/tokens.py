@@ -17,7 +17,7 @@ from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import grammar
 
 
-class Kind(enum.Enum):
+class TokenKind(enum.Enum):
     """What a token is; the last two are of no language."""
 
     NAME = "name"
@@ -34,7 +34,7 @@ class Kind(enum.Enum):
 class Token:
     """One token. `first` is true for the first token of its line."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     start: int
     first: bool
@@ -54,14 +54,14 @@ _SYMBOLS = ("->", "..", "(", ")", "[", "]", "{", "}", "=", "|", "+", ",", ":", "
 def _pattern() -> re.Pattern[str]:
     terminals = {terminal.name: terminal.pattern.to_regexp() for terminal in grammar.parser().terminals}
     alternatives = {
-        Kind.NEWLINE: terminals["_NEWLINE"],
-        Kind.COMMENT: terminals["COMMENT"],
-        Kind.NUMBER: terminals["NUMBER"],
-        Kind.NAME: terminals["NAME"],
-        Kind.STRING: terminals["STRING"],
-        Kind.UNCLOSED_STRING: r'"[^\r\n]*',
-        Kind.SYMBOL: "|".join(map(re.escape, _SYMBOLS)),
-        Kind.UNKNOWN: r"[^ \t\f]",
+        TokenKind.NEWLINE: terminals["_NEWLINE"],
+        TokenKind.COMMENT: terminals["COMMENT"],
+        TokenKind.NUMBER: terminals["NUMBER"],
+        TokenKind.NAME: terminals["NAME"],
+        TokenKind.STRING: terminals["STRING"],
+        TokenKind.UNCLOSED_STRING: r'"[^\r\n]*',
+        TokenKind.SYMBOL: "|".join(map(re.escape, _SYMBOLS)),
+        TokenKind.UNKNOWN: r"[^ \t\f]",
     }
     return re.compile("|".join(f"(?P<{kind.name}>{pattern})" for kind, pattern in alternatives.items()))
 
@@ -76,6 +76,6 @@ def tokens_of(text: str) -> Iterator[Token]:
     first = True
     for match in _pattern().finditer(text):
         assert match.lastgroup is not None
-        kind = Kind[match.lastgroup]
+        kind = TokenKind[match.lastgroup]
         yield Token(kind, match.group(), match.start(), first)
-        first = kind is Kind.NEWLINE
+        first = kind is TokenKind.NEWLINE

@@ -11,7 +11,7 @@ import pytest
 
 from m3i_dsl.cli.main import main
 from m3i_dsl.data.readers import shard_sizes, tar_contents
-from m3i_dsl.data.readers.places import Place
+from m3i_dsl.data.readers.places import StoragePlace
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources.tar import Tar
 from tests.data.shards import shards
@@ -94,7 +94,7 @@ def test_a_damaged_shard_is_named_and_the_others_are_written(
 def test_an_interruption_keeps_what_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     original = shard_sizes.size_of_shard
 
-    def interrupted(place: Place, stopped: Callable[[], bool]) -> int:
+    def interrupted(place: StoragePlace, stopped: Callable[[], bool]) -> int:
         if place.name == "shard-00002.tar":
             raise KeyboardInterrupt
         return original(place, stopped)

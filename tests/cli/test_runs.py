@@ -17,7 +17,7 @@ from m3i_dsl.artifact.difference import changed_lines
 from m3i_dsl.cli.main import main
 from m3i_dsl.cli.runs_text import shortened
 from m3i_dsl.runtime.reporting.record import read_run
-from m3i_dsl.runtime.run_folder import Identity, RunFolder, is_held
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, is_held
 
 NOW = 1_800_000_000.0
 RECIPE = """\
@@ -88,7 +88,7 @@ STOPPED = (start(0), step(10, 10, 3.0), step(20, 20, 1.5), measured(21, 20, 0.8)
 def made(name: str, records: tuple[Mapping[str, Any], ...], recipe: str = RECIPE, *, complete: bool = False) -> Path:
     """A run folder in `runs`, as old as the order in which they are made."""
     path = Path("runs", name)
-    with RunFolder.create(path, Identity("tiny", name[0] * 64, {"m3ic": "0.1.0", "torch": "2.14.1"})):
+    with RunFolder.create(path, RunIdentity("tiny", name[0] * 64, {"m3ic": "0.1.0", "torch": "2.14.1"})):
         (path / "artifact").mkdir()
         (path / "artifact/recipe.canonical.m3i").write_text(recipe, encoding="utf-8")
         (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")

@@ -17,7 +17,7 @@ import torch
 
 from m3i_dsl.data.readers import places
 from m3i_dsl.data.readers.cache import Cache, size_of, user_cache
-from m3i_dsl.data.readers.places import Place, Unreachable
+from m3i_dsl.data.readers.places import StoragePlace, Unreachable
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.ir.inputs import FieldInput, ViewInput
 from m3i_dsl.vocabulary.kinds import WordError
@@ -109,14 +109,14 @@ def test_a_store_that_stumbles_is_asked_again_and_one_that_is_down_is_a_fault(
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(kind, "get_file", stumbling)
-    assert Place(f"{store}/shard-00000.tar").local().stat().st_size > 0
+    assert StoragePlace(f"{store}/shard-00000.tar").local().stat().st_size > 0
     failures.extend(range(100))
     with pytest.raises(Unreachable, match=r"shard-00001\.tar: the peer went away \(4 attempts\)"):
-        Place(f"{store}/shard-00001.tar").local()
+        StoragePlace(f"{store}/shard-00001.tar").local()
 
 
 def test_a_shard_that_changed_is_fetched_again(store: str) -> None:
-    place = Place(f"{store}/shard-00000.tar")
+    place = StoragePlace(f"{store}/shard-00000.tar")
     first = place.local()
     assert place.local() == first
     fsspec.filesystem("memory").pipe("/bucket/shard-00000.tar", b"another, of another size")
@@ -157,7 +157,7 @@ def test_http_with_workers(tmp_path: Path) -> None:
         near = Stream(program({"images": Tar("data", category="cls")}, 8), INPUTS, base=tmp_path)
         assert all(torch.equal(one["x1"], near.batch_at(step)["x1"]) for step, one in enumerate(far))
         with pytest.raises(Unreachable, match="not found"):
-            Place(url.replace("{00000..00003}", "00009")).local()
+            StoragePlace(url.replace("{00000..00003}", "00009")).local()
     finally:
         server.shutdown()
         server.server_close()

@@ -19,7 +19,7 @@ from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import placement, whole
 from m3i_dsl.runtime.precision import Precision
-from m3i_dsl.runtime.run_folder import Identity
+from m3i_dsl.runtime.run_folder import RunIdentity
 
 CPU = torch.device("cpu")
 
@@ -102,7 +102,7 @@ def spread(way: str, seed: int) -> Run:
     optimizer = torch.optim.AdamW(
         [{"params": vectors, "weight_decay": 0.0}, {"params": matrices, "initial_lr": 0.1}], lr=0.01 * seed
     )
-    snapshot = Snapshot(module, optimizer, Identity("small", "a" * 64, {}), CPU, Precision("fp32", CPU))
+    snapshot = Snapshot(module, optimizer, RunIdentity("small", "a" * 64, {}), CPU, Precision("fp32", CPU))
     return Run(module, call, optimizer, snapshot, members())
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from m3i_dsl.collectives import gather, own
-from m3i_dsl.modules.assignments import Centering, Sinkhorn
+from m3i_dsl.modules.assignments import CenteringAssignment, SinkhornAssignment
 from tests.distributed.processes import ONE_WORKER, run
 
 pytestmark = ONE_WORKER
@@ -15,10 +15,10 @@ pytestmark = ONE_WORKER
 def balanced() -> tuple[Tensor, Tensor, Tensor]:
     """The centre after two steps of two views, what the second step yields, and Sinkhorn's shares; of all rows."""
     scores = torch.rand(4, 8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    centering = Centering(5, 0.5).double()
+    centering = CenteringAssignment(5, 0.5).double()
     centering(own(scores[0]), own(scores[1]))
     centred, _ = centering(own(scores[2]), own(scores[3]))
-    shares = Sinkhorn(0.3, 3)(own(scores[0]))
+    shares = SinkhornAssignment(0.3, 3)(own(scores[0]))
     assert isinstance(shares, Tensor)
     return centering.center, gather(centred), gather(shares)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from m3i_dsl.cli.main import main
-from m3i_dsl.runtime.distributed.environment import Place, place
+from m3i_dsl.runtime.distributed.environment import ProcessPlace, place
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import device_mesh
 from m3i_dsl.runtime.faults import TrainingFault
@@ -28,17 +28,17 @@ SLURM = {
         ({}, None),
         (MASTER, None),
         ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, None),
-        (POD, Place(1, 4, 0, 1)),
+        (POD, ProcessPlace(1, 4, 0, 1)),
         (
             {**POD, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RESTART_COUNT": "3"},
-            Place(1, 4, 1, 2, restart=3),
+            ProcessPlace(1, 4, 1, 2, restart=3),
         ),
-        ({**POD, "TORCHELASTIC_MAX_RESTARTS": "2"}, Place(1, 4, 0, 1, may_restart=True)),
-        (SLURM, Place(9, 12, 1, 8)),
-        ({**SLURM, **POD}, Place(1, 4, 0, 1)),
+        ({**POD, "TORCHELASTIC_MAX_RESTARTS": "2"}, ProcessPlace(1, 4, 0, 1, may_restart=True)),
+        (SLURM, ProcessPlace(9, 12, 1, 8)),
+        ({**SLURM, **POD}, ProcessPlace(1, 4, 0, 1)),
     ],
 )
-def test_a_process_knows_its_place(environment: dict[str, str], expected: Place | None) -> None:
+def test_a_process_knows_its_place(environment: dict[str, str], expected: ProcessPlace | None) -> None:
     assert place(environment) == expected
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from m3i_dsl.collectives import gather, mean, own, world
 from m3i_dsl.modules.clamp import projected_clamp
 from m3i_dsl.modules.over_processes import over_all_processes
-from m3i_dsl.modules.predictors.conv_decoder import ConvDecoder
+from m3i_dsl.modules.predictors.conv_decoder import ConvDecoderHead
 from m3i_dsl.runtime.monitors import CollapseMonitor
 from m3i_dsl.vocabulary.kinds import PredictorShape, WordError
 from tests.distributed.processes import ONE_WORKER, run
@@ -111,7 +111,7 @@ def noise() -> np.ndarray:
     """The output of the decoder of data2vec, whose hidden positions start as noise."""
     torch.manual_seed(0)
     shape = PredictorShape(4, 4)
-    decoder = ConvDecoder(shape, layers=1, width=4, kernel=3, groups=1, noise=0.5).double()
+    decoder = ConvDecoderHead(shape, layers=1, width=4, kernel=3, groups=1, noise=0.5).double()
     hidden = torch.tensor([True, False, False, True]).expand(BATCH, -1)
     features = torch.ones(BATCH, 2, 4, dtype=torch.float64)
     return gather(decoder(own(features), own(hidden), prefix=0, rows=2, columns=2, count=2).detach()).numpy()

@@ -18,11 +18,11 @@ from m3i_dsl.evaluation.comparison import Comparison, results_json, results_tabl
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.measure import Evaluation
 from m3i_dsl.evaluation.subject import EncoderSubject
-from m3i_dsl.vocabulary.evaluators import Knn, Linear, ZeroShot
+from m3i_dsl.vocabulary.evaluators import Knn, LinearProbe, ZeroShot
 from m3i_dsl.vocabulary.kinds import Baselines, Evaluator, Measure, Result, Score, Split, Splits, Subject
 from tests.evaluation.tiny import Tokens, split
 
-KNN, LINEAR = Knn(k=5), Linear(c=(0.01, 1.0))
+KNN, LINEAR = Knn(k=5), LinearProbe(c=(0.01, 1.0))
 
 
 class Path:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from m3i_dsl.modules.assignments import Centering, Sharpening, Sinkhorn
+from m3i_dsl.modules.assignments import CenteringAssignment, SharpeningAssignment, SinkhornAssignment
 from m3i_dsl.modules.boltzmann import PrototypeBoltzmann
-from m3i_dsl.modules.predictors.prototypes import Prototypes
+from m3i_dsl.modules.predictors.prototypes import PrototypesHead
 from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.vocabulary.values import Duration, Ramp
 
@@ -22,7 +22,7 @@ def _scores(*views: int, batch: int = 6, count: int = 5) -> list[Tensor]:
 
 
 def test_every_view_is_centred_by_the_mean_before_the_step_which_moves_once() -> None:
-    centering = Centering(5, 0.9).double()
+    centering = CenteringAssignment(5, 0.9).double()
     start = torch.arange(5, dtype=torch.float64)
     centering.center.copy_(start)
     first, second = _scores(1, 2)
@@ -34,7 +34,7 @@ def test_every_view_is_centred_by_the_mean_before_the_step_which_moves_once() ->
 
 
 def test_evaluation_does_not_move_the_centre() -> None:
-    centering = Centering(5, 0.9).double().eval()
+    centering = CenteringAssignment(5, 0.9).double().eval()
     centering(*_scores(1))
     assert not centering.center.any()
 
@@ -43,7 +43,7 @@ def test_evaluation_does_not_move_the_centre() -> None:
     ("step", "value"), [(0, 0.04), (1, 0.04 + 0.03 / 4), (2, 0.055), (4, 0.07), (5, 0.07), (99, 0.07)]
 )
 def test_a_temperature_moves_over_its_warmup_and_then_stays(step: int, value: float) -> None:
-    sharpening = Sharpening(Ramp(0.04, 0.07, "linear"), Duration(40.0, "samples"))
+    sharpening = SharpeningAssignment(Ramp(0.04, 0.07, "linear"), Duration(40.0, "samples"))
     scalars = Scalars(sharpening, 100, lambda duration: int(duration.value / 10))
     (scores,) = _scores(1)
     scalars.set(step)
@@ -53,7 +53,7 @@ def test_a_temperature_moves_over_its_warmup_and_then_stays(step: int, value: fl
 
 
 def test_a_ramp_without_a_warmup_takes_all_of_training() -> None:
-    sharpening = Sharpening(Ramp(0.04, 0.08, "linear"), None)
+    sharpening = SharpeningAssignment(Ramp(0.04, 0.08, "linear"), None)
     Scalars(sharpening, 8, lambda _: 1).set(4)
     (scores,) = _scores(1)
     torch.testing.assert_close(sharpening(scores), (scores / 0.06).softmax(dim=1))
@@ -61,7 +61,7 @@ def test_a_ramp_without_a_warmup_takes_all_of_training() -> None:
 
 def test_sinkhorn_gives_every_prototype_an_equal_share() -> None:
     scores = nn.functional.normalize(_scores(1, batch=8, count=4)[0], dim=1)
-    shares = Sinkhorn(0.2, 200)(scores)
+    shares = SinkhornAssignment(0.2, 200)(scores)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(8, dtype=torch.float64))
     torch.testing.assert_close(shares.sum(dim=0), torch.full((4,), 2.0, dtype=torch.float64), rtol=1e-6, atol=0)
     # Scaling rows and columns leaves the cross-ratios of exp(scores / temperature) as they were.
@@ -72,14 +72,14 @@ def test_sinkhorn_gives_every_prototype_an_equal_share() -> None:
 
 def test_sinkhorn_balances_each_view_by_itself() -> None:
     first, second = _scores(1, 2)
-    sinkhorn = Sinkhorn(0.5, 3)
+    sinkhorn = SinkhornAssignment(0.5, 3)
     for together, alone in zip(sinkhorn(first, second), (sinkhorn(first), sinkhorn(second)), strict=True):
         torch.testing.assert_close(together, alone, rtol=0, atol=0)
 
 
 def test_cosines_are_those_of_weight_norm_with_unit_norms() -> None:
     torch.manual_seed(0)
-    head = Prototypes(6, 7, layers=2, hidden=8, width=5, activation="gelu", norm_kind=None).double()
+    head = PrototypesHead(6, 7, layers=2, hidden=8, width=5, activation="gelu", norm_kind=None).double()
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(5, 7, bias=False).double())
     weights: Any = normed.parametrizations["weight"]
     weights.original0.data.fill_(1.0)

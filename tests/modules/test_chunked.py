@@ -12,7 +12,7 @@ from m3i_dsl.modules import boltzmann
 from m3i_dsl.modules.boltzmann import SampleBoltzmann, TextBoltzmann, cross_entropy
 from m3i_dsl.modules.chunked import Mask, chunked_cross_entropy
 from m3i_dsl.modules.queue import Queue
-from m3i_dsl.modules.weightings import GradNorm
+from m3i_dsl.modules.weightings import GradNormWeighting
 
 ROWS, COLUMNS, WIDTH = 23, 17, 5
 LABELS = (torch.arange(ROWS) * 7) % COLUMNS
@@ -288,7 +288,7 @@ def test_grad_norm_measures_the_chunked_loss_and_the_gradient_still_follows(monk
     for largest in (1 << 20, 0):
         monkeypatch.setattr(boltzmann, "LARGEST_WHOLE", largest)
         shared, target, loss = normal(ROWS, WIDTH), normal(ROWS, WIDTH, seed=1).detach(), SampleBoltzmann(0.2)
-        total, scales = GradNorm((1.0, 2.0)).double()([loss(shared, target), shared.square().mean()], shared)
+        total, scales = GradNormWeighting((1.0, 2.0)).double()([loss(shared, target), shared.square().mean()], shared)
         total.backward()
         assert shared.grad is not None
         found.append((scales, shared.grad))

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from m3i_dsl.modules.encoders.frozen import Frozen, NoGradient
+from m3i_dsl.modules.encoders.frozen import FrozenEncoder, NoGradient
 from m3i_dsl.modules.positions import sincos_2d
 from m3i_dsl.modules.tokens import gather_tokens, upsample
 from m3i_dsl.vocabulary.encoders.timm import Timm
@@ -247,7 +247,7 @@ def test_a_copy_takes_no_random_decision() -> None:
     trained = word.build(EncoderContext())
     trained.train()
     assert not torch.equal(trained(images), trained(images)), "the trained one drops depth"
-    for copy_ in (NoGradient(copy.deepcopy(trained)), Frozen(copy.deepcopy(trained))):
+    for copy_ in (NoGradient(copy.deepcopy(trained)), FrozenEncoder(copy.deepcopy(trained))):
         copy_.train()
         assert torch.equal(copy_(images), copy_(images))
 
@@ -256,7 +256,7 @@ def test_a_frozen_copy_never_moves_and_an_average_keeps_its_statistics() -> None
     torch.manual_seed(0)
     word = Timm("resnet10t", 32)
     images = torch.randn(4, 3, 32, 32), 3 + torch.randn(4, 3, 32, 32)
-    frozen, average = Frozen(word.build(EncoderContext())), NoGradient(word.build(EncoderContext()))
+    frozen, average = FrozenEncoder(word.build(EncoderContext())), NoGradient(word.build(EncoderContext()))
     before = {name: buffer.clone() for name, buffer in frozen.named_buffers()}
     for copy_ in (frozen, average):
         copy_.eval()

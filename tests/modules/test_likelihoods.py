@@ -19,12 +19,12 @@ def test_gaussian_is_the_mean_over_rows_of_the_squared_distance(pair: tuple[torc
     expected = torch.stack(distances).mean()
     torch.testing.assert_close(likelihoods.gaussian(prediction, target, "sum"), expected)
     torch.testing.assert_close(likelihoods.gaussian(prediction, target, "mean"), expected / 4)
-    torch.testing.assert_close(likelihoods.Gaussian("sum")(prediction, target), expected)
+    torch.testing.assert_close(likelihoods.GaussianLoss("sum")(prediction, target), expected)
 
 
 def test_laplace_is_the_mean_absolute_error(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     prediction, target = pair
-    torch.testing.assert_close(likelihoods.Laplace()(prediction, target), (prediction - target).abs().mean())
+    torch.testing.assert_close(likelihoods.LaplaceLoss()(prediction, target), (prediction - target).abs().mean())
 
 
 @pytest.mark.parametrize("beta", [0.5, 2.0])
@@ -32,7 +32,7 @@ def test_huber_is_square_inside_and_linear_outside(pair: tuple[torch.Tensor, tor
     prediction, target = pair
     error = (prediction - target).abs()
     expected = torch.where(error < beta, error**2 / (2 * beta), error - beta / 2).mean()
-    torch.testing.assert_close(likelihoods.Huber(beta)(prediction, target), expected)
+    torch.testing.assert_close(likelihoods.HuberLoss(beta)(prediction, target), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -45,7 +45,7 @@ def test_bernoulli_counts_each_category_by_itself(smoothing: float) -> None:
             p = torch.sigmoid(prediction[n] @ table[c] + bias[c])
             y = (1 - smoothing) * (labels[n] == c).double() + smoothing / 5
             terms.append(-(y * p.log() + (1 - y) * (1 - p).log()))
-    got = likelihoods.Bernoulli(smoothing)(prediction, table, bias, labels)
+    got = likelihoods.BernoulliLoss(smoothing)(prediction, table, bias, labels)
     torch.testing.assert_close(got, torch.stack(terms).mean())
 
 

@@ -18,7 +18,7 @@ def test_unigrad_is_the_mean_diagonal_of_p_c_p_with_the_same_gradient() -> None:
     squared = (rows @ others.T).square().mean() / 5
     torch.testing.assert_close(got, squared)
     assert torch.autograd.grad(penalties.unigrad(prediction, target), target, allow_unused=True) == (None,)
-    torch.testing.assert_close(penalties.UniGrad(0.02)(prediction, target), 0.02 * expected)
+    torch.testing.assert_close(penalties.UniGradPenalty(0.02)(prediction, target), 0.02 * expected)
 
 
 def test_barlow_terms_match_loops_over_the_correlation_matrix() -> None:
@@ -33,7 +33,7 @@ def test_barlow_terms_match_loops_over_the_correlation_matrix() -> None:
             else:
                 push += c**2
     torch.testing.assert_close(penalties.Invariance()(first, second).item(), pull)
-    torch.testing.assert_close(penalties.Decorrelation(0.0051)(first, second).item(), 0.0051 * push)
+    torch.testing.assert_close(penalties.DecorrelationPenalty(0.0051)(first, second).item(), 0.0051 * push)
     shared = penalties.correlation(first, second)
     torch.testing.assert_close(penalties.invariance_of(shared), penalties.invariance(first, second))
     torch.testing.assert_close(penalties.decorrelation_of(shared), penalties.decorrelation(first, second))

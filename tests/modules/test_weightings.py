@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from m3i_dsl.modules.weightings import Fixed, GradNorm, Likelihood, LossNorm
+from m3i_dsl.modules.weightings import FixedWeighting, GradNormWeighting, LikelihoodWeighting, LossNormWeighting
 
 
 def losses_of(shared: Tensor) -> list[Tensor]:
@@ -21,13 +21,13 @@ def shared() -> Tensor:
 
 def test_fixed_is_the_weighted_sum(shared: Tensor) -> None:
     losses = losses_of(shared)
-    total, weights = Fixed((0.3, 2.0))(losses, shared)
+    total, weights = FixedWeighting((0.3, 2.0))(losses, shared)
     assert torch.equal(total, 0.3 * losses[0] + 2.0 * losses[1])
     assert weights.tolist() == [0.3, 2.0] and not weights.requires_grad
 
 
 def test_likelihood_learns_a_spread_for_each_family(shared: Tensor) -> None:
-    weighting = Likelihood(("gaussian", "boltzmann"), (1.0, 2.0)).double()
+    weighting = LikelihoodWeighting(("gaussian", "boltzmann"), (1.0, 2.0)).double()
     with torch.no_grad():
         weighting.s.copy_(torch.tensor([0.5, -0.25]))
     losses = losses_of(shared)
@@ -43,7 +43,7 @@ def test_likelihood_learns_a_spread_for_each_family(shared: Tensor) -> None:
 
 def test_the_best_gaussian_spread_is_the_mean_squared_error() -> None:
     """At s = log mse the term is (1 + log mse) / 2, and its slope is zero."""
-    weighting = Likelihood(("gaussian",), (1.0,)).double()
+    weighting = LikelihoodWeighting(("gaussian",), (1.0,)).double()
     mse = torch.tensor(0.3, dtype=torch.float64)
     with torch.no_grad():
         weighting.s.fill_(math.log(0.3))
@@ -54,7 +54,7 @@ def test_the_best_gaussian_spread_is_the_mean_squared_error() -> None:
 
 
 def test_a_collapsing_target_cannot_take_all_the_weight() -> None:
-    weighting = Likelihood(("boltzmann",), (1.0,)).double()
+    weighting = LikelihoodWeighting(("boltzmann",), (1.0,)).double()
     with torch.no_grad():
         weighting.s.fill_(-9.0)
     loss = torch.tensor(1e-6, dtype=torch.float64)
@@ -65,7 +65,7 @@ def test_a_collapsing_target_cannot_take_all_the_weight() -> None:
 
 
 def test_lossnorm_divides_by_the_smoothed_loss() -> None:
-    weighting = LossNorm((1.0, 2.0)).double()
+    weighting = LossNormWeighting((1.0, 2.0)).double()
     anchor = torch.zeros(1)
     total, weights = weighting([torch.tensor(4.0).double(), torch.tensor(0.5).double()], anchor)
     assert weights.tolist() == [0.25, 4.0] and total.item() == pytest.approx(1 + 2)
@@ -74,7 +74,7 @@ def test_lossnorm_divides_by_the_smoothed_loss() -> None:
 
 
 def test_gradnorm_gives_every_loss_the_same_pull(shared: Tensor) -> None:
-    weighting = GradNorm((1.0, 1.0)).double()
+    weighting = GradNormWeighting((1.0, 1.0)).double()
     losses = losses_of(shared)
     total, weights = weighting(losses, shared)
     norms = [(2 * shared).norm().item(), 3 * math.sqrt(4)]
@@ -86,7 +86,7 @@ def test_gradnorm_gives_every_loss_the_same_pull(shared: Tensor) -> None:
 
 
 def test_gradnorm_smooths_over_steps_and_keeps_its_weights_in_evaluation(shared: Tensor) -> None:
-    weighting = GradNorm((1.0, 1.0)).double()
+    weighting = GradNormWeighting((1.0, 1.0)).double()
     first = torch.tensor([norm_ratio(losses_of(shared), shared, k) for k in range(2)])
     weighting(losses_of(shared), shared)
     scaled = [10 * losses_of(shared)[0], losses_of(shared)[1]]

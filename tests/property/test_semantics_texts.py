@@ -9,7 +9,7 @@ from m3i_dsl.diagnostics import FORMATS, Diagnostic, RecipeError, render
 from m3i_dsl.driver import check_file, resolve
 from m3i_dsl.source import InMemory, SourceFile, Span
 from m3i_dsl.syntax import parse_value
-from m3i_dsl.syntax.tokens import Kind, tokenize
+from m3i_dsl.syntax.tokens import TokenKind, tokenize
 from m3i_dsl.vocabulary.registry import KINDS, words
 from tests.property.recipes import recipes
 
@@ -30,14 +30,14 @@ _pieces = st.sampled_from([*_NAMES, *_VALUES, *_SYMBOLS, *_WORDS, *_KEYWORDS])
 def mutants(draw: st.DrawFn) -> str:
     """A right recipe in which a few tokens are dropped, doubled, exchanged, or replaced."""
     text = draw(recipes())
-    tokens = [token for token in tokenize(text) if token.kind is not Kind.NEWLINE]
+    tokens = [token for token in tokenize(text) if token.kind is not TokenKind.NEWLINE]
     for _ in range(draw(st.integers(1, 4))):
         index = draw(st.integers(0, len(tokens) - 1))
         token = tokens[index]
         other = tokens[draw(st.integers(0, len(tokens) - 1))].text
         new = draw(st.one_of(st.just(""), st.just(f"{token.text} {token.text}"), st.just(other), _pieces))
         text = f"{text[: token.start]} {new} {text[token.end :]}"
-        tokens = [token for token in tokenize(text) if token.kind is not Kind.NEWLINE] or tokens
+        tokens = [token for token in tokenize(text) if token.kind is not TokenKind.NEWLINE] or tokens
     return text
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from m3i_dsl.diagnostics import FORMATS, Label, RecipeError, error, render
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import parse, parse_value
-from m3i_dsl.syntax.tokens import Kind, tokenize
+from m3i_dsl.syntax.tokens import TokenKind, tokenize
 
 RECIPE = (Path(__file__).parent / "recipe.m3i").read_text(encoding="utf-8")
-TOKENS = [token for token in tokenize(RECIPE) if token.kind is not Kind.COMMENT]
+TOKENS = [token for token in tokenize(RECIPE) if token.kind is not TokenKind.COMMENT]
 
 GENERAL = "M3I0001"
 """The message of last resort."""

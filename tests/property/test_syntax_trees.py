@@ -11,7 +11,7 @@ from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import ast, parse, parse_value
 from m3i_dsl.syntax.format import format_text
 from m3i_dsl.syntax.printer import print_recipe, print_value
-from m3i_dsl.syntax.tokens import Kind, tokenize
+from m3i_dsl.syntax.tokens import TokenKind, tokenize
 from tests.property.trees import recipes, values
 
 
@@ -53,7 +53,7 @@ def _messy(recipe: ast.Recipe, seed: int) -> str:
     position = 0
     for token in tokenize(text):
         gap = text[position : token.start]
-        if token.kind is Kind.NEWLINE:
+        if token.kind is TokenKind.NEWLINE:
             pieces.append(random.choice(_COMMENTS) + random.choice(_BREAKS))
         elif token.text in (",", "|", "+") and random.random() < 0.2:
             pieces.append(gap + token.text + random.choice(_INNER_BREAKS))
@@ -74,7 +74,7 @@ def test_formatting_changes_only_whitespace(recipe: ast.Recipe, seed: int) -> No
 
 
 def _code(text: str) -> list[str]:
-    return [token.text for token in tokenize(text) if token.kind not in (Kind.COMMENT, Kind.NEWLINE)]
+    return [token.text for token in tokenize(text) if token.kind not in (TokenKind.COMMENT, TokenKind.NEWLINE)]
 
 
 def _comments(text: str) -> list[tuple[str | None, str]]:
@@ -82,8 +82,8 @@ def _comments(text: str) -> list[tuple[str | None, str]]:
     last: str | None = None
     found: list[tuple[str | None, str]] = []
     for token in tokenize(text):
-        if token.kind is Kind.COMMENT:
+        if token.kind is TokenKind.COMMENT:
             found.append((None if token.first else last, token.text.rstrip()))
-        elif token.kind is not Kind.NEWLINE:
+        elif token.kind is not TokenKind.NEWLINE:
             last = token.text
     return found

@@ -19,7 +19,7 @@ from m3i_dsl.runtime.checkpoints.folder import verify
 from m3i_dsl.runtime.checkpoints.reading import Checkpoint
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
-from m3i_dsl.runtime.run_folder import Identity, RunFolder
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 from m3i_dsl.vocabulary.values import Duration
 from tests.runtime.test_loop import equal, weights
 from tests.runtime.tiny import IDENTITY, Silent, TinyStream, create, tiny_graph, trainer
@@ -271,7 +271,7 @@ def test_identity_travels(tmp_path: Path) -> None:
         pass
     with RunFolder.open(tmp_path / "run") as run:
         assert run.identity == IDENTITY
-    assert isinstance(run.identity, Identity)
+    assert isinstance(run.identity, RunIdentity)
 
 
 @pytest.mark.parametrize("bad", [float("inf"), float("nan")])

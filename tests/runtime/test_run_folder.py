@@ -11,7 +11,7 @@ import pytest
 from m3i_dsl.artifact import load, write
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import TrainingFault
-from m3i_dsl.runtime.run_folder import Identity, RunFolder, latest_path, new_path
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, latest_path, new_path
 from tests.artifact.contents import contents
 from tests.runtime.tiny import IDENTITY, create
 
@@ -122,7 +122,7 @@ def test_the_latest_run_and_the_latest_of_an_artifact(tmp_path: Path) -> None:
     with pytest.raises(TrainingFault) as caught:
         latest_path(tmp_path)
     assert caught.value.code == "M3I0707"
-    other: Identity = replace(IDENTITY, fingerprint="a" * 64)
+    other: RunIdentity = replace(IDENTITY, fingerprint="a" * 64)
     for name, identity in (("a-1", IDENTITY), ("a-2", IDENTITY), ("b-1", other)):
         with RunFolder.create(tmp_path / name, identity):
             pass

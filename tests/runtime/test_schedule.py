@@ -6,7 +6,7 @@ import pytest
 
 from m3i_dsl.runtime.schedule import Every, LearningRate, ramp_at
 from m3i_dsl.vocabulary.kinds import WordError
-from m3i_dsl.vocabulary.schedules import WORDS, Constant, Cosine, Linear, Multistep
+from m3i_dsl.vocabulary.schedules import WORDS, Constant, Cosine, LinearSchedule, Multistep
 from m3i_dsl.vocabulary.values import Duration, Ramp, steps_of
 
 
@@ -52,7 +52,7 @@ def test_cosine_after_warmup(step: int) -> None:
 
 def test_other_schedules() -> None:
     assert LearningRate(0, 10, Constant()).factor(7) == 1.0
-    assert LearningRate(0, 10, Linear(floor=0.2)).factor(5) == pytest.approx(0.6)
+    assert LearningRate(0, 10, LinearSchedule(floor=0.2)).factor(5) == pytest.approx(0.6)
     multistep = Multistep(at=(0.5, 0.8), by=0.1)
     assert [LearningRate(0, 10, multistep).factor(step) for step in (4, 5, 7, 8, 9)] == pytest.approx(
         [1, 0.1, 0.1, 0.01, 0.01]

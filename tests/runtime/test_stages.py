@@ -88,11 +88,11 @@ def test_stages_are_equal_to_runs_by_hand_with_an_encoder_carried_over(whole: Pa
     from m3i_dsl.data.stream import Stream
     from m3i_dsl.runtime.loop import Trainer
     from m3i_dsl.runtime.options import TrainOptions
-    from m3i_dsl.runtime.run_folder import Identity, RunFolder
+    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 
     device = torch.device("cpu")
     stream = Stream(executable.program, executable.inputs, base=whole, device=device)
-    with RunFolder.create(whole / "by_hand", Identity("by_hand", "f" * 64, {})) as by_hand:
+    with RunFolder.create(whole / "by_hand", RunIdentity("by_hand", "f" * 64, {})) as by_hand:
         Trainer(executable, stream, by_hand, TrainOptions(device=device), display=Silent()).run()
     left = handover(run, FOLDERS[1])
     ours = handed_over(executable)

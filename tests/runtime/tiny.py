@@ -19,7 +19,7 @@ from m3i_dsl.runtime.interfaces import Batch, Plan, Progress
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
 from m3i_dsl.runtime.reporting.settings import Reporting
-from m3i_dsl.runtime.run_folder import Identity, RunFolder
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 from m3i_dsl.semantics.program import Placed, Program, Training
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import Optimizer, Schedule, Score
@@ -29,7 +29,7 @@ from m3i_dsl.vocabulary.values import Duration, Ramp, Rate
 
 BATCH = 8
 STEPS_PER_EPOCH = 5
-IDENTITY = Identity("tiny", "f" * 64, {"torch": torch.__version__})
+IDENTITY = RunIdentity("tiny", "f" * 64, {"torch": torch.__version__})
 
 RECIPE = SourceFile("tiny.m3i", "objective m3i {\n  target intra {}\n  target inter {}\n}\ntrain { batch 8 }\n")
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from m3i_dsl.data.readers.files import content
 from m3i_dsl.data.readers.fingerprints import fingerprint
 from m3i_dsl.data.readers.parquet_columns import Columns, Labels, check_columns, read_labels
-from m3i_dsl.data.readers.places import Place, places
+from m3i_dsl.data.readers.places import StoragePlace, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.vocabulary.kinds import BrokenSample, Sample, SourceDescription, Storage, Unreadable, WordError, spread
@@ -209,7 +209,7 @@ class ParquetImages(StoredImages):
         self._forget()
 
 
-def _footer(place: Place, argument: str) -> pq.FileMetaData:
+def _footer(place: StoragePlace, argument: str) -> pq.FileMetaData:
     try:
         with place.open() as file:
             return pq.read_metadata(file)
@@ -217,7 +217,7 @@ def _footer(place: Place, argument: str) -> pq.FileMetaData:
         raise WordError(f"`{place.name}` is not a Parquet file", argument=argument, help=str(error)) from error
 
 
-def _footer_bytes(place: Place) -> bytes:
+def _footer_bytes(place: StoragePlace) -> bytes:
     """The footer as it lies at the end of the file, its length in the 4 bytes before the final magic."""
     with place.open() as file:
         file.seek(-8, os.SEEK_END)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from m3i_dsl.data.readers.places import Place
+from m3i_dsl.data.readers.places import StoragePlace
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import Storage, WordError
 
@@ -60,7 +60,7 @@ def check_columns(columns: Columns, schema: pa.Schema, name: str) -> None:
             raise WordError(f"column `{column}` of `{name}` has {type_}, not {what}", argument=argument)
 
 
-def read_labels(files: list[Place], schema: pa.Schema, column: str, known: Storage | None) -> Labels:
+def read_labels(files: list[StoragePlace], schema: pa.Schema, column: str, known: Storage | None) -> Labels:
     """Reads the category column of all files. `known` are the training categories when this is the test split.
 
     Names come from the Hugging Face metadata of the schema; without it the values that occur are the categories, in
@@ -116,7 +116,7 @@ def _whole(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(numbers.astype(np.int64))])
 
 
-def _column(place: Place, column: str) -> pa.ChunkedArray:
+def _column(place: StoragePlace, column: str) -> pa.ChunkedArray:
     try:
         with place.open() as file:  # parts of it: a remote file is not fetched for one column
             return pq.read_table(file, columns=[column], use_threads=False).column(column)

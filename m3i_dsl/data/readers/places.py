@@ -1,6 +1,6 @@
 """Where the files of a source lie: on this machine or behind a URL.
 
-Takes: a path or URL as written in a recipe, with braces or `*`. Gives: `Place`s in a fixed order. Guarantees: a
+Takes: a path or URL as written in a recipe, with braces or `*`. Gives: `StoragePlace`s in a fixed order. Guarantees: a
 remote file is read from the cache, into which it is fetched whole, by one process of the machine; what cannot be
 reached is tried again a few times and then an `Unreachable`, never a wait without end.
 
@@ -62,7 +62,7 @@ class Unreachable(OSError):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class StoragePlace:
     """One file. `url` is an absolute path, or has a protocol."""
 
     url: str
@@ -109,9 +109,9 @@ class Place:
             return Path(self.url).stat().st_size
         return int(self._tried(lambda files, path: files.size(path) or 0))
 
-    def beside(self, name: str) -> Place:
+    def beside(self, name: str) -> StoragePlace:
         """Another file in the same folder."""
-        return Place(f"{self.url.rsplit('/', 1)[0]}/{name}")
+        return StoragePlace(f"{self.url.rsplit('/', 1)[0]}/{name}")
 
     def _fetch(self, target: Path, size: int | None) -> None:
         def fetched(files: Any, path: str) -> None:
@@ -138,18 +138,18 @@ class Place:
         raise AssertionError
 
 
-def places(pattern: str, base: Path, argument: str, suffix: str) -> list[Place]:
+def places(pattern: str, base: Path, argument: str, suffix: str) -> list[StoragePlace]:
     """The files that `pattern` names, in the order of its braces and, for `*`, of their names.
 
     `{00000..41407}` counts with leading zeros, `{train,extra}` lists, `*` matches names; a local folder means all its
     files that end in `suffix`. Raises WordError at `argument`.
     """
-    found: list[Place] = []
+    found: list[StoragePlace] = []
     _check_count(pattern, argument)
     for written in braces(pattern, argument):
         if not is_remote(written):
             path = written.removeprefix("file://")
-            found.extend(Place(str(path.absolute())) for path in matching(path, base, argument, suffix))
+            found.extend(StoragePlace(str(path.absolute())) for path in matching(path, base, argument, suffix))
         else:
             found.extend(_remote_matches(written, argument))
     return found
@@ -213,11 +213,11 @@ def _choices(inside: str, pattern: str, argument: str) -> list[str]:
     return [str(number).zfill(width) for number in range(int(first), int(last) + 1)]
 
 
-def _remote_matches(url: str, argument: str) -> list[Place]:
+def _remote_matches(url: str, argument: str) -> list[StoragePlace]:
     try:
         files, path = _opened(url)
         if not has_magic(url):
-            return [Place(url)]
+            return [StoragePlace(url)]
         protocol = url.split("://", 1)[0]
         found = sorted(str(name) for name in files.glob(path))
     except WordError as fault:
@@ -226,7 +226,7 @@ def _remote_matches(url: str, argument: str) -> list[Place]:
         raise WordError(f"`{url}` cannot be listed: {_reason(error)}", argument=argument) from error
     if not found:
         raise WordError(f"no file matches `{url}`", argument=argument)
-    return [Place(name if "://" in name else f"{protocol}://{name.lstrip('/')}") for name in found]
+    return [StoragePlace(name if "://" in name else f"{protocol}://{name.lstrip('/')}") for name in found]
 
 
 def _opened(url: str) -> tuple[Any, str]:

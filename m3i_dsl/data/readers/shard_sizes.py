@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from m3i_dsl.data.readers.places import Place
+from m3i_dsl.data.readers.places import StoragePlace
 from m3i_dsl.data.readers.tar_index import index_of, samples_in
 from m3i_dsl.data.readers.tar_members import DamagedShard
 
@@ -18,7 +18,7 @@ STATISTICS = "_stats.json"
 """What img2dataset writes beside `00000.tar` is `00000_stats.json`; `successes` are the samples that it stored."""
 
 
-def size_of_shard(place: Place, stopped: Callable[[], bool] = bool) -> int:
+def size_of_shard(place: StoragePlace, stopped: Callable[[], bool] = bool) -> int:
     """The number of samples. Raises DamagedShard, OSError, and Stopped when `stopped` says so while it reads."""
     told = _told(place)
     if told is not None:
@@ -32,7 +32,7 @@ def size_of_shard(place: Place, stopped: Callable[[], bool] = bool) -> int:
         return samples_in(file, place.size(), stopped)
 
 
-def _told(place: Place) -> int | None:
+def _told(place: StoragePlace) -> int | None:
     text = place.beside(place.name.removesuffix(".tar") + STATISTICS).text()
     try:
         count = json.loads(text)["successes"] if text is not None else None

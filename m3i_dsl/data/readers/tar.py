@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.fingerprints import fingerprint
 from m3i_dsl.data.readers.images import SUFFIXES
-from m3i_dsl.data.readers.places import Place, Unreachable, places
+from m3i_dsl.data.readers.places import StoragePlace, Unreachable, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.data.readers.tar_contents import SHOWN, Contents, Members, NoMember, OpenShard, contents, label_of, rule
@@ -125,7 +125,7 @@ class TarImages(StoredImages):
         first = int(np.argmax(self.counts > 0))
         return self.starts[first] + np.arange(min(8, self.counts[first]), dtype=np.int64)
 
-    def place(self, shard: int) -> Place:
+    def place(self, shard: int) -> StoragePlace:
         """Where a shard lies."""
         return self.places[shard]
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.cache import user_cache
 from m3i_dsl.data.readers.files import existing
-from m3i_dsl.data.readers.places import Place, Unreachable
+from m3i_dsl.data.readers.places import StoragePlace, Unreachable
 from m3i_dsl.data.readers.tar_index import TarIndex, changed, index_of
 from m3i_dsl.data.readers.tar_members import DamagedShard
 from m3i_dsl.vocabulary.kinds import Storage, WordError
@@ -152,7 +152,9 @@ def label_of(value: Any) -> int | str:
     return value
 
 
-def contents(written: str, members: Members, shards: Sequence[Place], base: Path, known: Storage | None) -> Contents:
+def contents(
+    written: str, members: Members, shards: Sequence[StoragePlace], base: Path, known: Storage | None
+) -> Contents:
     """Counts the samples of `shards` and finds the categories; `known` are those of training, for its test shards.
 
     `written` is how the recipe names the shards.
@@ -201,7 +203,7 @@ def _check_known(found: Contents, known: Storage) -> None:
             )
 
 
-def _written_counts(members: Members, shards: Sequence[Place], base: Path) -> NDArray[np.int64] | None:
+def _written_counts(members: Members, shards: Sequence[StoragePlace], base: Path) -> NDArray[np.int64] | None:
     """From the file of sizes, if there is one."""
     if members.sizes is not None:
         where, text = members.sizes, existing(members.sizes, base, "sizes").read_text()
@@ -246,7 +248,7 @@ def is_member(written: str) -> bool:
     return written in ("txt", "cls", "json") or written.startswith("json.")
 
 
-def _kept(members: Members, shards: Sequence[Place]) -> Contents:
+def _kept(members: Members, shards: Sequence[StoragePlace]) -> Contents:
     """What is in the shards, from the cache if they did not change."""
     paths = [_here(place) for place in shards]
     status = [path.stat() for path in paths]
@@ -270,14 +272,14 @@ def _kept(members: Members, shards: Sequence[Place]) -> Contents:
     return Contents(counts, tuple(value["names"]), None if numbers is None else tuple(numbers))
 
 
-def _here(place: Place) -> Path:
+def _here(place: StoragePlace) -> Path:
     try:
         return place.local()
     except OSError as error:
         raise WordError(f"shard `{place.name}` cannot be fetched: {error}", argument="path") from error
 
 
-def _found(members: Members, shards: Sequence[Place], paths: Sequence[Path]) -> Contents:
+def _found(members: Members, shards: Sequence[StoragePlace], paths: Sequence[Path]) -> Contents:
     counts: list[int] = []
     labels: dict[int | str, str] = {}
     for place, path in zip(shards, paths, strict=True):

@@ -35,7 +35,7 @@ class NoGradient(nn.Module):
         return self.module(*arguments, **named)
 
 
-class Frozen(NoGradient):
+class FrozenEncoder(NoGradient):
     """Never moves: its mode is that of evaluation whatever the program's."""
 
     def train(self, mode: bool = True) -> Self:

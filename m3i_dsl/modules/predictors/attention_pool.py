@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from m3i_dsl.modules.blocks import initialise
 
 
-class AttentionPool(nn.Module):
+class AttentionPoolHead(nn.Module):
     """Prefix tokens are left out; with `source`, so are the tokens of the other image."""
 
     def __init__(self, input_width: int, output_width: int, *, heads: int) -> None:

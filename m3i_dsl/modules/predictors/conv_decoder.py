@@ -18,7 +18,7 @@ from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
 from m3i_dsl.vocabulary.kinds import PredictorShape
 
 
-class ConvDecoder(nn.Module):
+class ConvDecoderHead(nn.Module):
     """`layers` of: grouped convolution, layer norm over channels without affine, GELU, residual where widths agree."""
 
     def __init__(

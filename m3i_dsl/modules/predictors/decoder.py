@@ -46,7 +46,7 @@ class _Context(nn.Module):
         return torch.cat([x[:, :prefix], x[:, prefix:] + position], dim=1)
 
 
-class Decoder(nn.Module):
+class DecoderHead(nn.Module):
     """Full self-attention over context tokens and mask tokens, a final norm and a linear layer (MAE, SiameseIM).
 
     With `absolute` a mask token has the position of its patch in the target grid; with `relative` the position and size
@@ -139,7 +139,7 @@ def _rows(context: Tensor, queries: Tensor, wanted: Tensor | None, count: int) -
     return torch.cat([context.flatten(0, 1), queries]), torch.cat([own, batch * length + asked], dim=1)
 
 
-class PromptingDecoder(nn.Module):
+class PromptingDecoderHead(nn.Module):
     """Mask tokens at the hidden positions attend to everything; the encoder's tokens stay as they are (MILAN).
 
     The prediction at a visible position is the linear layer on the encoder's token itself.

@@ -16,14 +16,14 @@ from m3i_dsl.modules.blocks import Block, ChannelBatchNorm, Norm, initialise, no
 Activation = Literal["relu", "gelu"]
 
 
-class Identity(nn.Module):
+class IdentityHead(nn.Module):
     """The features as they are."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features
 
 
-class Linear(nn.Module):
+class LinearHead(nn.Module):
     """One linear layer."""
 
     def __init__(self, input_width: int, output_width: int, bias: bool = True) -> None:
@@ -69,7 +69,7 @@ class MLP(nn.Module):
         return self.layers(features)
 
 
-class Blocks(nn.Module):
+class BlocksHead(nn.Module):
     """A linear layer to the output width, then transformer blocks and a norm; a pooled vector counts as one token."""
 
     def __init__(self, input_width: int, output_width: int, *, layers: int, heads: int, norm_kind: Norm) -> None:

@@ -16,7 +16,7 @@ from m3i_dsl.modules.precision import wide, without_autocast
 from m3i_dsl.modules.predictors.heads import MLP, Activation
 
 
-class Prototypes(nn.Module):
+class PrototypesHead(nn.Module):
     """s_k = l2(mlp(z)) . l2(w_k); the prototypes w are the weights [K, width] of a linear layer.
 
     A linear layer under weight norm whose norms stay at 1 has the same values and the same gradients.

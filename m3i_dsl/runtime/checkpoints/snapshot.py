@@ -29,7 +29,7 @@ from m3i_dsl.runtime.checkpoints.named import (
 from m3i_dsl.runtime.checkpoints.reading import Checkpoint
 from m3i_dsl.runtime.faults import OTHER_RECIPE, TrainingFault
 from m3i_dsl.runtime.precision import Precision
-from m3i_dsl.runtime.run_folder import Identity
+from m3i_dsl.runtime.run_folder import RunIdentity
 from m3i_dsl.runtime.state import RandomState, capture_random, restore_random
 
 
@@ -49,7 +49,7 @@ class Snapshot:
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
-    identity: Identity
+    identity: RunIdentity
     device: torch.device
     precision: Precision
 

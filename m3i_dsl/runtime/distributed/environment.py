@@ -1,7 +1,7 @@
 """Where this process stands among those of a run.
 
 Takes: the environment variables of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), of Kubernetes' PyTorchJob (the same names,
-one process a pod) or of `srun` (SLURM_PROCID and its kind). Gives: a `Place`, or None for a run of one process.
+one process a pod) or of `srun` (SLURM_PROCID and its kind). Gives: a `ProcessPlace`, or None for a run of one process.
 Guarantees: half an environment is a fault that names what is missing, never a guess.
 """
 
@@ -15,7 +15,7 @@ from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProcessPlace:
     """`rank` of `size` processes, `local_rank` of `local_size` on this machine.
 
     `restart` counts how often torchrun's agent has started the processes again; with `may_restart` it will do so.
@@ -29,7 +29,7 @@ class Place:
     may_restart: bool = False
 
 
-def place(environment: Mapping[str, str] | None = None) -> Place | None:
+def place(environment: Mapping[str, str] | None = None) -> ProcessPlace | None:
     """Raises TrainingFault (M3I0730) for variables that are missing or no whole numbers."""
     known = os.environ if environment is None else environment
     if "RANK" in known or "WORLD_SIZE" in known:
@@ -47,7 +47,7 @@ def place(environment: Mapping[str, str] | None = None) -> Place | None:
             raise _incomplete(f"process {rank} of {size} does not know `{name}`")
     if not 0 <= rank < size:
         raise _incomplete(f"there is no process {rank} among {size}")
-    return Place(
+    return ProcessPlace(
         rank,
         size,
         local_rank,

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from m3i_dsl.runtime.distributed.environment import Place
+from m3i_dsl.runtime.distributed.environment import ProcessPlace
 from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
 
 MEETING = timedelta(minutes=10)
@@ -51,7 +51,7 @@ class Processes:
 
 
 @contextlib.contextmanager
-def processes(place: Place | None, device: torch.device, timeout: timedelta) -> Generator[Processes]:
+def processes(place: ProcessPlace | None, device: torch.device, timeout: timedelta) -> Generator[Processes]:
     """Joins the others; `timeout` is for each collective of the training group.
 
     Raises TrainingFault (M3I0730) when the others do not come.
@@ -99,7 +99,7 @@ def processes(place: Place | None, device: torch.device, timeout: timedelta) -> 
             dist.destroy_process_group()
 
 
-def _store(place: Place) -> Store:
+def _store(place: ProcessPlace) -> Store:
     """The key-value store of this start of the run.
 
     torchrun's agent keeps one store for all its restarts, where addresses of dead processes would be found again
@@ -117,7 +117,7 @@ def _store(place: Place) -> Store:
     return PrefixStore(f"m3ic/{_agreed_name(store, place)}", store)
 
 
-def _agreed_name(store: Store, place: Place) -> str:
+def _agreed_name(store: Store, place: ProcessPlace) -> str:
     if place.rank == 0:
         name = uuid.uuid4().hex
         store.set("m3ic/start", name)

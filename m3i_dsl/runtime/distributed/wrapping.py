@@ -24,7 +24,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 
-from m3i_dsl.modules.weightings import GradNorm
+from m3i_dsl.modules.weightings import GradNormWeighting
 from m3i_dsl.runtime.compiling import transformer_blocks
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.faults import LAUNCH, TrainingFault
@@ -167,7 +167,7 @@ def shard(module: nn.Module, averages: Sequence[AveragedPair], mesh: DeviceMesh,
             mp_policy=policy if low_precision and unit.low_precision else MixedPrecisionPolicy(),
         )
     for part in module.modules():
-        if isinstance(part, GradNorm):
+        if isinstance(part, GradNormWeighting):
             part.probing = partial(_kept_whole, [part for part in module.modules() if isinstance(part, FSDPModule)])
 
 

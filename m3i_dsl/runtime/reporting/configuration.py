@@ -6,12 +6,12 @@ of the recipe; the recipe as a whole is in the run folder.
 
 from __future__ import annotations
 
-from m3i_dsl.runtime.run_folder import Identity
+from m3i_dsl.runtime.run_folder import RunIdentity
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.vocabulary.values import Duration, number_text
 
 
-def configuration_of(program: Program, identity: Identity) -> dict[str, str | int | float]:
+def configuration_of(program: Program, identity: RunIdentity) -> dict[str, str | int | float]:
     """By dotted name: `train.optimizer`, `encoder.image`, `data.digits`, `version.torch`."""
     training = program.training
     found: dict[str, str | int | float] = {

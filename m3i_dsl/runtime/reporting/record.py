@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from m3i_dsl.artifact.manifest import RECIPE
-from m3i_dsl.runtime.run_folder import Identity, holds_run, is_held, read_identity, run_name, stage_path
+from m3i_dsl.runtime.run_folder import RunIdentity, holds_run, is_held, read_identity, run_name, stage_path
 from m3i_dsl.vocabulary.kinds import LOSS, Measure, recorded_measure
 
 State = Literal["running", "finished", "stopped", "failed"]
@@ -54,7 +54,7 @@ class RunRecord:
     """
 
     path: Path
-    identity: Identity
+    identity: RunIdentity
     state: State
     reason: str
     step: int

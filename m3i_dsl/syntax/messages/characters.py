@@ -5,7 +5,7 @@ from __future__ import annotations
 from m3i_dsl.diagnostics import Diagnostic, Fix
 from m3i_dsl.source import Span
 from m3i_dsl.syntax.messages.situation import Situation
-from m3i_dsl.syntax.tokens import Kind, Token
+from m3i_dsl.syntax.tokens import Token, TokenKind
 
 _QUOTES = {
     "'": "'",
@@ -41,7 +41,7 @@ _INVISIBLE = {
 def unclosed_string(situation: Situation) -> Diagnostic | None:
     """`"text` up to the end of the line."""
     bad = situation.bad
-    if bad is None or bad.kind is not Kind.UNCLOSED_STRING:
+    if bad is None or bad.kind is not TokenKind.UNCLOSED_STRING:
         return None
     span = Span(situation.file, bad.start, bad.start + len(bad.text.rstrip()))
     helps = ['close it with `"`; a string ends on the line that it starts on']
@@ -51,7 +51,7 @@ def unclosed_string(situation: Situation) -> Diagnostic | None:
 def wrong_quotes(situation: Situation) -> Diagnostic | None:
     """`'text'` and the quotes of word processors."""
     bad = situation.bad
-    if bad is None or bad.text not in _QUOTES or bad.kind is not Kind.UNKNOWN:
+    if bad is None or bad.text not in _QUOTES or bad.kind is not TokenKind.UNKNOWN:
         return None
     line, column = situation.file.line_and_column(bad.start)
     rest = situation.file.line(line)[column:]
@@ -67,7 +67,7 @@ def wrong_quotes(situation: Situation) -> Diagnostic | None:
 def foreign_comment(situation: Situation) -> Diagnostic | None:
     """`// text`, `/* text */`, `-- text`."""
     bad, following = situation.bad, situation.following
-    if bad is None or following is None or bad.kind is not Kind.UNKNOWN or bad.end != following.start:
+    if bad is None or following is None or bad.kind is not TokenKind.UNKNOWN or bad.end != following.start:
         return None
     mark = bad.text + following.text[:1]
     if mark not in ("//", "/*", "--"):
@@ -98,11 +98,11 @@ def hyphen_in_name(situation: Situation) -> Diagnostic | None:
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None or not bad.text.startswith("-") or bad.text == "->":
         return None
-    if previous.kind is not Kind.NAME or not situation.touches_previous():
+    if previous.kind is not TokenKind.NAME or not situation.touches_previous():
         return None
     parts: list[Token] = [previous]
     for token in situation.tokens[situation.index :]:
-        joined = token.kind in (Kind.NAME, Kind.NUMBER) or token.text == "-"
+        joined = token.kind in (TokenKind.NAME, TokenKind.NUMBER) or token.text == "-"
         if token.start != parts[-1].end or not joined:
             break
         parts.append(token)
@@ -122,7 +122,7 @@ def foreign_operator(situation: Situation) -> Diagnostic | None:
     text, span = bad.text, situation.span
     if text == "=" and previous is not None and previous.text == "=" and situation.touches_previous():
         text, span = "==", Span(situation.file, previous.start, bad.end)
-    elif bad.kind is not Kind.UNKNOWN or text not in _OPERATORS:
+    elif bad.kind is not TokenKind.UNKNOWN or text not in _OPERATORS:
         return None
     helps = ["a recipe computes and compares nothing: write the value itself, or declare a `param`"]
     return situation.error("M3I0024", f"`{text}` is not an operator of the language", span=span, helps=helps)
@@ -139,7 +139,7 @@ def semicolon(situation: Situation) -> Diagnostic | None:
 def space_before_percent(situation: Situation) -> Diagnostic | None:
     """`75 %`."""
     bad, previous = situation.bad, situation.previous
-    if bad is None or previous is None or bad.text != "%" or previous.kind is not Kind.NUMBER:
+    if bad is None or previous is None or bad.text != "%" or previous.kind is not TokenKind.NUMBER:
         return None
     span = Span(situation.file, previous.start, bad.end)
     whole = f"{previous.text}%"
@@ -155,7 +155,7 @@ def space_before_percent(situation: Situation) -> Diagnostic | None:
 def unknown_character(situation: Situation) -> Diagnostic | None:
     """Any other character that no token starts with."""
     bad = situation.bad
-    if bad is None or bad.kind is not Kind.UNKNOWN:
+    if bad is None or bad.kind is not TokenKind.UNKNOWN:
         return None
     character = bad.text
     if character in _INVISIBLE:

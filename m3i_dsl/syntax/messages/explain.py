@@ -13,7 +13,7 @@ from m3i_dsl.syntax import grammar
 from m3i_dsl.syntax.keywords import DECLARATIONS
 from m3i_dsl.syntax.messages import characters, statements, values
 from m3i_dsl.syntax.messages.situation import VALUE_STARTS, Situation
-from m3i_dsl.syntax.tokens import Kind, Token
+from m3i_dsl.syntax.tokens import Token, TokenKind
 
 Rule = Callable[[Situation], Diagnostic | None]
 
@@ -28,7 +28,7 @@ RULES: tuple[Rule, ...] = (
 
 def explain(file: SourceFile, tokens: Sequence[Token], start: str) -> Diagnostic | None:
     """What is wrong with the statement made of `tokens` (see `recovery`), or None if it parses as `start`."""
-    situation = _situation(file, [token for token in tokens if token.kind is not Kind.COMMENT], start)
+    situation = _situation(file, [token for token in tokens if token.kind is not TokenKind.COMMENT], start)
     if situation is None:
         return None
     for rule in RULES:

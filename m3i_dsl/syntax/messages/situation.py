@@ -14,13 +14,13 @@ from m3i_dsl.diagnostics import Diagnostic, Fix, Label, error
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax.keywords import CLAUSES
 from m3i_dsl.syntax.recovery import CONTINUATIONS
-from m3i_dsl.syntax.tokens import Kind, Token
+from m3i_dsl.syntax.tokens import Token, TokenKind
 
 VALUE_STARTS = frozenset({"NAME", "NUMBER", "STRING", "LPAR"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GrammarPlace:
     """The structure around a token: open brackets, the blocks they open, and where its statement starts."""
 
     brackets: tuple[Token, ...]
@@ -45,14 +45,14 @@ class Situation:
     @cached_property
     def at_end(self) -> bool:
         """The line, the text or the block ends where the parser wanted more."""
-        if self.index >= len(self.tokens) or self.tokens[self.index].kind is Kind.NEWLINE:
+        if self.index >= len(self.tokens) or self.tokens[self.index].kind is TokenKind.NEWLINE:
             return True
         return self.tokens[self.index].text == "}" and self.bracket == "{"
 
     @cached_property
     def before(self) -> tuple[Token, ...]:
         """The tokens before the bad one, without newlines."""
-        return tuple(token for token in self.tokens[: self.index] if token.kind is not Kind.NEWLINE)
+        return tuple(token for token in self.tokens[: self.index] if token.kind is not TokenKind.NEWLINE)
 
     @property
     def previous(self) -> Token | None:
@@ -62,10 +62,12 @@ class Situation:
     def following(self) -> Token | None:
         """The token after the bad one on the same line."""
         after = self.index + 1
-        return self.tokens[after] if after < len(self.tokens) and self.tokens[after].kind is not Kind.NEWLINE else None
+        if after >= len(self.tokens) or self.tokens[after].kind is TokenKind.NEWLINE:
+            return None
+        return self.tokens[after]
 
     @cached_property
-    def place(self) -> Place:
+    def place(self) -> GrammarPlace:
         return place_of(self.tokens, self.index)
 
     @property
@@ -81,14 +83,14 @@ class Situation:
     @property
     def statement(self) -> tuple[Token, ...]:
         """The tokens of the bad token's own statement before it, without newlines."""
-        return tuple(t for t in self.tokens[self.place.statement : self.index] if t.kind is not Kind.NEWLINE)
+        return tuple(t for t in self.tokens[self.place.statement : self.index] if t.kind is not TokenKind.NEWLINE)
 
     @property
     def rest_of_line(self) -> tuple[Token, ...]:
         """The bad token and those after it on the line."""
         rest: list[Token] = []
         for token in self.tokens[self.index :]:
-            if token.kind is Kind.NEWLINE:
+            if token.kind is TokenKind.NEWLINE:
                 break
             rest.append(token)
         return tuple(rest)
@@ -168,13 +170,13 @@ def quoted(token: Token) -> str:
     return f"`{text}`"
 
 
-def place_of(tokens: Sequence[Token], index: int) -> Place:
+def place_of(tokens: Sequence[Token], index: int) -> GrammarPlace:
     """The structure around `tokens[index]`; stray closing brackets are passed over."""
     brackets: list[Token] = []
     blocks: list[str] = []
     statement, continued, depth = 0, False, 0
     for position, token in enumerate(tokens[:index]):
-        if token.kind is Kind.NEWLINE:
+        if token.kind is TokenKind.NEWLINE:
             if depth == 0 and not continued:
                 statement = position + 1
             continue
@@ -194,4 +196,4 @@ def place_of(tokens: Sequence[Token], index: int) -> Place:
                 depth = 0
             blocks.pop()
             statement = position + 1
-    return Place(tuple(brackets), tuple(blocks), min(statement, index))
+    return GrammarPlace(tuple(brackets), tuple(blocks), min(statement, index))

@@ -14,7 +14,7 @@ from m3i_dsl.syntax.keywords import (
     looks_like_declaration,
 )
 from m3i_dsl.syntax.messages.situation import Situation, quoted
-from m3i_dsl.syntax.tokens import Kind
+from m3i_dsl.syntax.tokens import TokenKind
 
 _NAMED = frozenset({"recipe", "param", "data", "view", "views", "encoder", "objective", "target", "stage"})
 _LEADING = frozenset({"|", "+", "->", "..", ",", ".", ":", "="})
@@ -37,7 +37,7 @@ def unknown_declaration(situation: Situation) -> Diagnostic | None:
     bad = situation.bad
     if bad is None or situation.index > 0 or situation.takes_value:
         return None
-    if bad.kind is not Kind.NAME:
+    if bad.kind is not TokenKind.NAME:
         helps = ["a statement at the top level starts with one of " + _listed(DECLARATIONS)]
         return situation.error("M3I0037", f"a statement cannot start with {quoted(bad)}", helps=helps)
     word = bad.text
@@ -72,7 +72,7 @@ def unknown_declaration(situation: Situation) -> Diagnostic | None:
 def part_of_stage(situation: Situation) -> Diagnostic | None:
     """A statement directly in a stage that is none of its parts."""
     bad = situation.bad
-    if bad is None or situation.block != "stage" or not situation.starts_statement or bad.kind is not Kind.NAME:
+    if bad is None or situation.block != "stage" or not situation.starts_statement or bad.kind is not TokenKind.NAME:
         return None
     word, start = bad.text, situation.place.statement
     opening = situation.place.brackets[0].span(situation.file)
@@ -141,11 +141,11 @@ def missing_name(situation: Situation) -> Diagnostic | None:
     shape = DECLARATIONS.get(keyword, "target NAME { ... }")
     helps = [f"write `{shape}`"]
     fix = None
-    if bad is not None and bad.kind is Kind.STRING:
+    if bad is not None and bad.kind is TokenKind.STRING:
         helps = ["a name is written without quotes"]
         if bad.text[1:-1].isidentifier() and bad.text.isascii():
             fix = Fix(situation.span, bad.text[1:-1])
-    elif bad is not None and bad.kind is Kind.NUMBER:
+    elif bad is not None and bad.kind is TokenKind.NUMBER:
         helps = ["a name starts with a letter or `_`"]
     if bad is None:
         return situation.error("M3I0017", f"`{keyword}` has no name", "expected a name here", helps=helps)
@@ -163,7 +163,7 @@ def missing_equals(situation: Situation) -> Diagnostic | None:
     fix = None
     if bad is not None and bad.text == ":":
         fix = Fix(situation.span, " =")
-    elif bad is not None and bad.kind is Kind.NAME and situation.following is not None:
+    elif bad is not None and bad.kind is TokenKind.NAME and situation.following is not None:
         if situation.following.text == "=" and situation.previous is not None:
             name = f"{situation.previous.text}_{bad.text}"
             span = Span(situation.file, situation.previous.start, bad.end)
@@ -237,12 +237,12 @@ def missing_brace(situation: Situation) -> Diagnostic | None:
     what = " ".join(token.text for token in situation.statement)
     helps = [f"write `{what} {{`, its statements on lines of their own, and `}}`"]
     if bad is None:
-        after = [token for token in situation.tokens[situation.index :] if token.kind is not Kind.NEWLINE]
+        after = [token for token in situation.tokens[situation.index :] if token.kind is not TokenKind.NEWLINE]
         if after and after[0].text == "{":
             helps = ["put the `{` at the end of this line"]
     elif bad.text == ":":
         helps = ["a block is written in `{` and `}`; the language has no meaning for indentation"]
-    elif bad.kind is Kind.NAME and what in ("train", "evaluate"):
+    elif bad.kind is TokenKind.NAME and what in ("train", "evaluate"):
         helps = [f"`{what}` has no name: write `{what} {{ ... }}`"]
     return situation.error("M3I0031", f"the block of `{what}` does not start", "expected `{`", helps=helps)
 
@@ -250,7 +250,7 @@ def missing_brace(situation: Situation) -> Diagnostic | None:
 def declaration_in_block(situation: Situation) -> Diagnostic | None:
     """A whole declaration, or a block that does not exist, inside a block."""
     statement = situation.statement
-    if situation.block is None or not statement or statement[0].kind is not Kind.NAME:
+    if situation.block is None or not statement or statement[0].kind is not TokenKind.NAME:
         return None
     first = statement[0]
     start = situation.place.statement
@@ -284,7 +284,7 @@ def declaration_in_block(situation: Situation) -> Diagnostic | None:
 def statement_start(situation: Situation) -> Diagnostic | None:
     """A statement of a block that does not start with a word."""
     bad = situation.bad
-    if bad is None or situation.block is None or not situation.starts_statement or bad.kind is Kind.NAME:
+    if bad is None or situation.block is None or not situation.starts_statement or bad.kind is TokenKind.NAME:
         return None
     what = {"evaluate": "an evaluation", "stage": "a part of a stage"}.get(situation.block, "a setting")
     helps = [f"{what} starts with a word"]
@@ -323,11 +323,11 @@ def evaluation_time(situation: Situation) -> Diagnostic | None:
         return situation.error(
             "M3I0025", f"expected a length of training after `every`, found {situation.found}", helps=helps
         )
-    if not {"_EVERY", "_AT"} <= situation.accepts or (bad is not None and bad.kind is Kind.SYMBOL):
+    if not {"_EVERY", "_AT"} <= situation.accepts or (bad is not None and bad.kind is TokenKind.SYMBOL):
         return None
     suspects = [*situation.statement, *([bad] if bad is not None else [])]
     for token in suspects[1:]:
-        guess = closest(token.text, ["every", "at"]) if token.kind is Kind.NAME else None
+        guess = closest(token.text, ["every", "at"]) if token.kind is TokenKind.NAME else None
         if guess is not None:
             span = token.span(situation.file)
             return situation.error(
@@ -357,7 +357,7 @@ def setting_without_value(situation: Situation) -> Diagnostic | None:
 def misspelled_clause(situation: Situation) -> Diagnostic | None:
     """`view view1 fo digits.image`, `linear(c: 1) att end`."""
     bad = situation.bad
-    if bad is None or bad.kind is not Kind.NAME:
+    if bad is None or bad.kind is not TokenKind.NAME:
         return None
     guess = closest(bad.text, situation.clauses)
     if guess is None and len(bad.text) == 2:
@@ -383,7 +383,7 @@ def statement_too_long(situation: Situation) -> Diagnostic | None:
     helps = [f"start {quoted(bad)} on a new line, or remove it"]
     statement = situation.statement
     if [token.text for token in statement[:1]] == ["recipe"]:
-        helps = [f"a name is one word: write `{previous.text}_{bad.text}`"] if bad.kind is Kind.NAME else helps
+        helps = [f"a name is one word: write `{previous.text}_{bad.text}`"] if bad.kind is TokenKind.NAME else helps
     return situation.error("M3I0026", f"expected the end of the line, found {quoted(bad)}", helps=helps)
 
 

@@ -6,10 +6,10 @@ from m3i_dsl.diagnostics import Diagnostic, Fix, Label
 from m3i_dsl.source import Span
 from m3i_dsl.syntax.keywords import CLAUSES, SPACED_UNITS, UNITS, closest
 from m3i_dsl.syntax.messages.situation import Situation, quoted
-from m3i_dsl.syntax.tokens import Kind, Token
+from m3i_dsl.syntax.tokens import Token, TokenKind
 
 _BETWEEN_NUMBERS = {"..": "a range", "->": "a ramp", "per": "a rate"}
-_ENDS_VALUE = (Kind.NAME, Kind.NUMBER, Kind.STRING)
+_ENDS_VALUE = (TokenKind.NAME, TokenKind.NUMBER, TokenKind.STRING)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -18,7 +18,7 @@ _ENDS_VALUE = (Kind.NAME, Kind.NUMBER, Kind.STRING)
 def malformed_number(situation: Situation) -> Diagnostic | None:
     """`1.2.3`, `1.`, `1_000`: a number that goes on as no number does."""
     bad, previous = situation.bad, situation.previous
-    if bad is None or previous is None or previous.kind is not Kind.NUMBER or not situation.touches_previous():
+    if bad is None or previous is None or previous.kind is not TokenKind.NUMBER or not situation.touches_previous():
         return None
     span = previous.span(situation.file).to(situation.span)
     if bad.text == ".":
@@ -27,12 +27,12 @@ def malformed_number(situation: Situation) -> Diagnostic | None:
             "M3I0021", f"`{span.text}` is not a number", span=span, helps=[f"write `{whole}`"], fix=Fix(span, whole)
         )
     digits = bad.text.replace("_", "")
-    if bad.kind is Kind.NAME and bad.text.startswith("_") and digits.isdigit():
+    if bad.kind is TokenKind.NAME and bad.text.startswith("_") and digits.isdigit():
         whole = previous.text + digits
         return situation.error(
             "M3I0021", f"`{span.text}` is not a number", span=span, helps=[f"write `{whole}`"], fix=Fix(span, whole)
         )
-    if bad.kind is Kind.NUMBER:
+    if bad.kind is TokenKind.NUMBER:
         return situation.error("M3I0021", f"`{span.text}` is not a number", span=span)
     return None
 
@@ -40,7 +40,7 @@ def malformed_number(situation: Situation) -> Diagnostic | None:
 def unknown_unit(situation: Situation) -> Diagnostic | None:
     """`32pix`, `32 px`, `10 iterations`."""
     bad, previous = situation.bad, situation.previous
-    if bad is None or previous is None or bad.kind is not Kind.NAME or previous.kind is not Kind.NUMBER:
+    if bad is None or previous is None or bad.kind is not TokenKind.NAME or previous.kind is not TokenKind.NUMBER:
         return None
     if bad.first or "NAME" in situation.accepts:
         return None
@@ -66,7 +66,7 @@ def unknown_unit(situation: Situation) -> Diagnostic | None:
 
 def ramp_without_shape(situation: Situation) -> Diagnostic | None:
     """`0.996 -> 1`."""
-    numbers = [token for token in situation.before if token.kind is Kind.NUMBER or token.text == "->"]
+    numbers = [token for token in situation.before if token.kind is TokenKind.NUMBER or token.text == "->"]
     if "NAME" not in situation.accepts or not situation.accepts <= {"NAME", "DURATION"} or len(numbers) < 3:
         return None
     if numbers[-2].text != "->":
@@ -92,12 +92,12 @@ def equals_in_argument(situation: Situation) -> Diagnostic | None:
         return None
     following = situation.following
     span = Span(situation.file, previous.end, following.start if following else bad.end)
-    name = previous.text if previous.kind is Kind.NAME else "name"
+    name = previous.text if previous.kind is TokenKind.NAME else "name"
     return situation.error(
         "M3I0014",
         "`=` does not belong in an argument",
         helps=[f"an argument is named with `:`, as in `{name}: {following.text if following else 'value'}`"],
-        fix=Fix(span, ": ") if previous.kind is Kind.NAME and following else None,
+        fix=Fix(span, ": ") if previous.kind is TokenKind.NAME and following else None,
     )
 
 
@@ -112,18 +112,18 @@ def argument_name(situation: Situation) -> Diagnostic | None:
     if not words:
         return situation.error("M3I0035", "an argument has no name before its `:`", "expected a name")
     span = words[0].span(situation.file).to(words[-1].span(situation.file))
-    if len(words) == 1 and words[0].kind is Kind.STRING:
+    if len(words) == 1 and words[0].kind is TokenKind.STRING:
         return situation.error(
             "M3I0035", "the name of an argument is not in quotes", span=span, helps=[f"write `{words[0].text[1:-1]}`"]
         )
-    if len(words) > 1 and all(word.kind is Kind.NAME for word in words):
+    if len(words) > 1 and all(word.kind is TokenKind.NAME for word in words):
         name = "_".join(word.text for word in words)
         apart = f"{' '.join(word.text for word in words[:-1])}, {words[-1].text}: ..."
         helps = [f"write `{name}: ...` if it is one name, `{apart}` if a `,` is missing"]
         return situation.error("M3I0035", "the name of an argument is one word", span=span, helps=helps)
-    if len(words) > 1 and words[-1].kind is Kind.NAME:
+    if len(words) > 1 and words[-1].kind is TokenKind.NAME:
         return _missing_comma(situation, words[-2], words[-1])
-    if len(words) == 1 and words[0].kind is Kind.NAME:
+    if len(words) == 1 and words[0].kind is TokenKind.NAME:
         helps = ["only a word takes named arguments, as in `crop(size: 32px)`"]
         return situation.error("M3I0035", "the values of a list have no names", span=span, helps=helps)
     return situation.error("M3I0035", f"`{span.text}` cannot be the name of an argument", span=span)
@@ -202,7 +202,7 @@ def missing_value(situation: Situation) -> Diagnostic | None:
     bad, previous = situation.bad, situation.previous
     if previous is None or previous.text not in ("=", ":"):
         return None
-    if bad is not None and (bad.kind is not Kind.SYMBOL or bad.text == "{"):
+    if bad is not None and (bad.kind is not TokenKind.SYMBOL or bad.text == "{"):
         return None
     before = situation.before
     owner = f"the argument `{before[-2].text}`" if previous.text == ":" else f"`{before[0].text} {before[1].text}`"
@@ -224,7 +224,7 @@ def missing_operand(situation: Situation) -> Diagnostic | None:
         )
     if operator in ("|", "+", "by", "of", ".") and situation.only("NAME"):
         what = "a name" if operator in ("of", ".") else "a word"
-        if bad is not None and (bad.kind in (Kind.NUMBER, Kind.STRING) or bad.text == "("):
+        if bad is not None and (bad.kind in (TokenKind.NUMBER, TokenKind.STRING) or bad.text == "("):
             return (
                 None
                 if what == "a word"
@@ -240,7 +240,7 @@ def word_expected(situation: Situation) -> Diagnostic | None:
     bad, previous = situation.bad, situation.previous
     if bad is None or previous is None or not situation.only("NAME"):
         return None
-    kinds = {Kind.NUMBER: "number", Kind.STRING: "string"}
+    kinds = {TokenKind.NUMBER: "number", TokenKind.STRING: "string"}
     what = kinds.get(bad.kind, "list" if bad.text == "(" else None)
     if what is None:
         return None
@@ -259,7 +259,7 @@ def misplaced_operator(situation: Situation) -> Diagnostic | None:
     before = [token.text for token in situation.statement]
     if bad.text in ("|", "+"):
         other = "+" if bad.text == "|" else "|"
-        if previous.kind in (Kind.NUMBER, Kind.STRING) and other not in before:
+        if previous.kind in (TokenKind.NUMBER, TokenKind.STRING) and other not in before:
             helps = ["a recipe computes nothing: write the value itself"]
             return situation.error("M3I0033", f"`{bad.text}` only joins words", helps=helps)
         if other in before:

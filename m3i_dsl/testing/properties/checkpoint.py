@@ -23,7 +23,7 @@ from m3i_dsl.runtime.distributed.wrapping import alone
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision
-from m3i_dsl.runtime.run_folder import Identity
+from m3i_dsl.runtime.run_folder import RunIdentity
 from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep
@@ -58,7 +58,7 @@ class _Run:
             clip=training.clip,
             slices=1,
         )
-        self.snapshot = Snapshot(self.module, self.optimizer, Identity("tiny", "0" * 64, {}), _CPU, precision)
+        self.snapshot = Snapshot(self.module, self.optimizer, RunIdentity("tiny", "0" * 64, {}), _CPU, precision)
 
     def advance(self, case: Case, number: int) -> float:
         batch = case.batch(number, torch.float32)

@@ -36,6 +36,6 @@ class Bernoulli(Distribution):
             )
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
-        from m3i_dsl.modules.likelihoods import Bernoulli as BernoulliLikelihood
+        from m3i_dsl.modules.likelihoods import BernoulliLoss
 
-        return BernoulliLikelihood(self.label_smoothing)
+        return BernoulliLoss(self.label_smoothing)

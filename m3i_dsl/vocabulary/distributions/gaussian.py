@@ -36,9 +36,9 @@ class Gaussian(Distribution):
         return frozenset({Effect.BATCH_COUPLED}) if shape.standardized else PURE
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
-        from m3i_dsl.modules.likelihoods import Gaussian as GaussianLikelihood
+        from m3i_dsl.modules.likelihoods import GaussianLoss
         from m3i_dsl.modules.penalties import Invariance
 
         if shape.standardized:
             return Invariance()
-        return GaussianLikelihood(self.reduction)
+        return GaussianLoss(self.reduction)

@@ -25,6 +25,6 @@ class Huber(Distribution):
         return self.tokens == "hidden"
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
-        from m3i_dsl.modules.likelihoods import Huber as HuberLikelihood
+        from m3i_dsl.modules.likelihoods import HuberLoss
 
-        return HuberLikelihood(self.beta)
+        return HuberLoss(self.beta)

@@ -23,6 +23,6 @@ class Laplace(Distribution):
         return self.tokens == "hidden"
 
     def build(self, shape: LikelihoodShape) -> "nn.Module":
-        from m3i_dsl.modules.likelihoods import Laplace as LaplaceLikelihood
+        from m3i_dsl.modules.likelihoods import LaplaceLoss
 
-        return LaplaceLikelihood()
+        return LaplaceLoss()

@@ -6,11 +6,11 @@ block is measured by. An evaluator measures itself; the functions of torch that 
 """
 
 from m3i_dsl.vocabulary.evaluators.knn import Knn
-from m3i_dsl.vocabulary.evaluators.linear import Linear
+from m3i_dsl.vocabulary.evaluators.linear import LinearProbe
 from m3i_dsl.vocabulary.evaluators.zero_shot import ZeroShot
 from m3i_dsl.vocabulary.kinds import Evaluator
 
-WORDS: tuple[type[Evaluator], ...] = (Knn, Linear, ZeroShot)
-DEFAULTS: tuple[Evaluator, ...] = (Knn(), Linear())
+WORDS: tuple[type[Evaluator], ...] = (Knn, LinearProbe, ZeroShot)
+DEFAULTS: tuple[Evaluator, ...] = (Knn(), LinearProbe())
 
-__all__ = ["DEFAULTS", "WORDS", "Knn", "Linear", "ZeroShot"]
+__all__ = ["DEFAULTS", "WORDS", "Knn", "LinearProbe", "ZeroShot"]

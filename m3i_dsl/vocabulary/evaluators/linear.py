@@ -9,7 +9,7 @@ from m3i_dsl.vocabulary.word import argument
 
 
 @dataclass(frozen=True, slots=True)
-class Linear(Evaluator):
+class LinearProbe(Evaluator):
     """Accuracy of a logistic regression on frozen, standardised features (the linear probe).
 
     The weights minimise |W|^2 / 2 + C * sum_i CE(W z_i + b, y_i), with every channel of z brought to mean 0 and

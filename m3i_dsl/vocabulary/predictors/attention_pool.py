@@ -32,6 +32,6 @@ class AttentionPool(Predictor):
             )
 
     def build(self, shape: PredictorShape) -> "nn.Module":
-        from m3i_dsl.modules.predictors.attention_pool import AttentionPool as Module
+        from m3i_dsl.modules.predictors.attention_pool import AttentionPoolHead
 
-        return Module(shape.input_width, shape.output_width, heads=self.heads)
+        return AttentionPoolHead(shape.input_width, shape.output_width, heads=self.heads)

@@ -47,6 +47,6 @@ class Blocks(Predictor):
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 
-        return heads.Blocks(
+        return heads.BlocksHead(
             shape.input_width, shape.output_width, layers=self.layers, heads=self.heads, norm_kind=self.norm
         )

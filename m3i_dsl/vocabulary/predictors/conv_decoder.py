@@ -48,9 +48,9 @@ class ConvDecoder(Predictor):
                 raise WordError(f"{self.groups} groups do not divide {channels} channels", argument="groups")
 
     def build(self, shape: PredictorShape) -> "nn.Module":
-        from m3i_dsl.modules.predictors.conv_decoder import ConvDecoder as Module
+        from m3i_dsl.modules.predictors.conv_decoder import ConvDecoderHead
 
-        return Module(
+        return ConvDecoderHead(
             shape,
             layers=self.layers,
             width=self.width or shape.input_width,

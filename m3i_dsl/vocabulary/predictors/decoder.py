@@ -58,9 +58,9 @@ class Decoder(Predictor):
             )
 
     def build(self, shape: PredictorShape) -> "nn.Module":
-        from m3i_dsl.modules.predictors.decoder import Decoder as Module
+        from m3i_dsl.modules.predictors.decoder import DecoderHead
 
-        return Module(
+        return DecoderHead(
             shape,
             layers=self.layers,
             heads=self.heads,

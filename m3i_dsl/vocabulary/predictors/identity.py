@@ -38,4 +38,4 @@ class Identity(Predictor):
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 
-        return heads.Identity()
+        return heads.IdentityHead()

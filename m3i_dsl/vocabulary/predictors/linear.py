@@ -39,4 +39,4 @@ class Linear(Predictor):
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 
-        return heads.Linear(shape.input_width, shape.output_width, self.bias)
+        return heads.LinearHead(shape.input_width, shape.output_width, self.bias)

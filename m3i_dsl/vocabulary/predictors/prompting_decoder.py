@@ -43,7 +43,7 @@ class PromptingDecoder(Predictor):
             raise WordError(f"the target grid is {call.target_grid}, the input grid {call.input_grid}")
 
     def build(self, shape: PredictorShape) -> "nn.Module":
-        from m3i_dsl.modules.predictors.decoder import PromptingDecoder as Module
+        from m3i_dsl.modules.predictors.decoder import PromptingDecoderHead
 
         width = self.width or shape.input_width
-        return Module(shape, layers=self.layers, heads=self.heads, width=width, norm_kind=self.norm)
+        return PromptingDecoderHead(shape, layers=self.layers, heads=self.heads, width=width, norm_kind=self.norm)

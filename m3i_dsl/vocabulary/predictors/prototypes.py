@@ -53,9 +53,9 @@ class Prototypes(Predictor):
         return self.count
 
     def build(self, shape: PredictorShape) -> "nn.Module":
-        from m3i_dsl.modules.predictors.prototypes import Prototypes as PrototypeHead
+        from m3i_dsl.modules.predictors.prototypes import PrototypesHead
 
-        return PrototypeHead(
+        return PrototypesHead(
             shape.input_width,
             self.count,
             layers=self.layers,

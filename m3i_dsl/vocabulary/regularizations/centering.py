@@ -30,6 +30,6 @@ class Centering(Regularization):
     momentum: Number = argument(0.9, doc="of the running mean", origin="DINO", minimum=0, below=1)
 
     def build_assignment(self, width: int) -> "nn.Module":
-        from m3i_dsl.modules.assignments import Centering as CenteringModule
+        from m3i_dsl.modules.assignments import CenteringAssignment
 
-        return CenteringModule(width, self.momentum)
+        return CenteringAssignment(width, self.momentum)

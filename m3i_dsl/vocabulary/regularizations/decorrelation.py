@@ -32,6 +32,6 @@ class Decorrelation(Regularization):
         return (f"+ {number_text(self.weight)} {self.name}",)
 
     def build(self) -> "nn.Module":
-        from m3i_dsl.modules.penalties import Decorrelation as DecorrelationPenalty
+        from m3i_dsl.modules.penalties import DecorrelationPenalty
 
         return DecorrelationPenalty(self.weight)

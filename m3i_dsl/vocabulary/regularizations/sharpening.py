@@ -31,6 +31,6 @@ class Sharpening(Regularization):
         return max(self.temperature.start, self.temperature.stop)
 
     def build_assignment(self, width: int) -> "nn.Module":
-        from m3i_dsl.modules.assignments import Sharpening as SharpeningModule
+        from m3i_dsl.modules.assignments import SharpeningAssignment
 
-        return SharpeningModule(self.temperature, self.warmup)
+        return SharpeningAssignment(self.temperature, self.warmup)

@@ -32,6 +32,6 @@ class Sinkhorn(Regularization):
     iterations: Count = argument(3, doc="rounds of scaling", origin="SwAV", minimum=1)
 
     def build_assignment(self, width: int) -> "nn.Module":
-        from m3i_dsl.modules.assignments import Sinkhorn as SinkhornModule
+        from m3i_dsl.modules.assignments import SinkhornAssignment
 
-        return SinkhornModule(self.temperature, self.iterations)
+        return SinkhornAssignment(self.temperature, self.iterations)

@@ -30,6 +30,6 @@ class UniGrad(Regularization):
         return (f"+ {number_text(self.weight)} {self.name}",)
 
     def build(self) -> "nn.Module":
-        from m3i_dsl.modules.penalties import UniGrad as UniGradPenalty
+        from m3i_dsl.modules.penalties import UniGradPenalty
 
         return UniGradPenalty(self.weight)

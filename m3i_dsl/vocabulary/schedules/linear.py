@@ -9,7 +9,7 @@ from m3i_dsl.vocabulary.word import argument
 
 
 @dataclass(frozen=True, slots=True)
-class Linear(Schedule):
+class LinearSchedule(Schedule):
     """A straight line from the peak rate to `floor` times it: factor(p) = 1 - (1 - floor) p."""
 
     name: ClassVar[str] = "linear"

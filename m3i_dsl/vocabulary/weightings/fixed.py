@@ -17,6 +17,6 @@ class Fixed(Weighting):
     constant = True
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
-        from m3i_dsl.modules.weightings import Fixed as FixedWeighting
+        from m3i_dsl.modules.weightings import FixedWeighting
 
         return FixedWeighting(weights)

@@ -23,6 +23,6 @@ class GradNorm(Weighting):
     effects = frozenset({Effect.STATEFUL, Effect.BATCH_COUPLED})
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
-        from m3i_dsl.modules.weightings import GradNorm as GradNormWeighting
+        from m3i_dsl.modules.weightings import GradNormWeighting
 
         return GradNormWeighting(weights)

@@ -22,6 +22,6 @@ class Likelihood(Weighting):
     effects = frozenset({Effect.COLLECTIVE})  # which way a step leads at a bound is asked of all processes
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
-        from m3i_dsl.modules.weightings import Likelihood as LikelihoodWeighting
+        from m3i_dsl.modules.weightings import LikelihoodWeighting
 
         return LikelihoodWeighting(families, weights)

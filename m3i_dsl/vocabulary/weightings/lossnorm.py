@@ -18,6 +18,6 @@ class LossNorm(Weighting):
     effects = frozenset({Effect.STATEFUL, Effect.BATCH_COUPLED})
 
     def build(self, families: tuple[Family, ...], weights: tuple[float, ...]) -> "nn.Module":
-        from m3i_dsl.modules.weightings import LossNorm as LossNormWeighting
+        from m3i_dsl.modules.weightings import LossNormWeighting
 
         return LossNormWeighting(weights)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from m3i_dsl.modules.positions import relative_embedding, sincos_2d
-from m3i_dsl.modules.predictors.decoder import Decoder
+from m3i_dsl.modules.predictors.decoder import DecoderHead
 from m3i_dsl.modules.tables import ClassTable
 from m3i_dsl.vocabulary.kinds import Grid, PredictorShape
 from tests.numerics.reference import plain
@@ -54,10 +54,10 @@ def _vit(prefix: bool = True) -> nn.Module:
     )
 
 
-def _decoder(output: int, *, relative: bool) -> Decoder:
+def _decoder(output: int, *, relative: bool) -> DecoderHead:
     shape = PredictorShape(WIDTH, output)
     position = "relative" if relative else "absolute"
-    return Decoder(shape, layers=1, heads=2, width=WIDTH, position=position, norm_kind="layer")
+    return DecoderHead(shape, layers=1, heads=2, width=WIDTH, position=position, norm_kind="layer")
 
 
 class _Text(nn.Module):
