@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from m3i_dsl.cli.main import main
-from m3i_dsl.data.readers import shard_sizes, tar_contents
+from m3i_dsl.data.readers import places, shard_sizes, tar_contents
 from m3i_dsl.data.readers.places import StoragePlace
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources.tar import Tar
@@ -18,6 +18,12 @@ from tests.data.shards import shards
 
 COUNTS = (6, 3, 1)
 SIZES = {f"shard-{number:05}.tar": count for number, count in enumerate(COUNTS)}
+
+
+@pytest.fixture(autouse=True)
+def memory_is_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users reach http, s3, gs and hf; here memory stands for them."""
+    monkeypatch.setattr(places, "PROTOCOLS", (*places.PROTOCOLS, "memory"))
 
 
 @pytest.fixture(autouse=True)
