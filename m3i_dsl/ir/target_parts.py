@@ -107,10 +107,12 @@ class TargetValues:
 
     # --- the representation's own module ------------------------------------------------------------------------------
 
-    def represent(self, *values: Value, tokens: int = 0) -> Value:
+    def represent(self, *values: Value) -> Value:
         encoder = self.target.encoder and self.target.encoder.word.word
         stride = image_encoder(self.objective.encoder).shape().stride
         self._declare(width=self.target.representation.word.width(encoder, stride))
+        grid = target_grid(self.objective, self.target, self.view)
+        tokens = 0 if grid is None else grid.tokens
         return self._call("represent", *values, module=self.name, tokens=tokens)[0]
 
     def table(self, rows: int | None = None) -> tuple[Value, Value]:

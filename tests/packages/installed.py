@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def install(
     lines = [f"[{group}]", *(f"{key} = {value}" for key, value in words.items())]
     (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+def install_project(folder: Path, project: Path) -> Path:
+    """The package whose `pyproject.toml` is in `project`, modules in the folder of its name, in `folder`."""
+    declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    modules = project / declared["name"].replace("-", "_")
+    files = {path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in modules.glob("*.py")}
+    return install(folder, declared["name"], declared["version"], files, declared["entry-points"]["m3ic.words"])
 
 
 def environment(folder: Path | None) -> dict[str, str]:

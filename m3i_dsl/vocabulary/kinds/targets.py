@@ -57,8 +57,8 @@ class TargetParts(Protocol[V]):
         """The row of `target` [B, L, d] for each token of z_x: the one whose feature [B, P + L, D] is most similar."""
         ...
 
-    def represent(self, *values: V, tokens: int = 0) -> V:
-        """f32 [B, E], or [B, `tokens`, E]: the representation's own module on values; E is its `width`."""
+    def represent(self, *values: V) -> V:
+        """f32 [B, E], or [B, L, E] of a representation that has a grid: its own module on values; E is its `width`."""
         ...
 
     def table(self, rows: int | None = None) -> tuple[V, V]:

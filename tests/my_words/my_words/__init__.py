@@ -1,0 +1,1 @@
+"""Words of a laboratory: one file a word."""
