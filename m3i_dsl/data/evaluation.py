@@ -1,6 +1,6 @@
 """Labelled images to evaluate on.
 
-Takes: an opened source and the size and normalisation of a view. Gives: images, categories and texts. Guarantees: no
+Takes: an opened source and the size and normalisation of a view. Gives: images and categories. Guarantees: no
 randomness: the largest centred box of the view's aspect, resized, normalised as in training; a broken sample is left
 out and named.
 """
@@ -19,7 +19,6 @@ from m3i_dsl.data.batch import Broken
 from m3i_dsl.semantics.program import View
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Picture, Sample, ViewState
-from m3i_dsl.vocabulary.modalities import Text
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
 from m3i_dsl.vocabulary.transforms.pipeline import normalization as ending
 
@@ -31,13 +30,12 @@ PART = 256
 class Labelled:
     """N samples: `images` f32 [N, 3, H, W] normalised, `labels` int64 [N], both on the host.
 
-    `texts` has a caption for each where asked for, else it is empty; `indices` int64 [N] says where they stand in the
-    source; `broken` what could not be read.
+    Where no category was asked for, labels are 0. `indices` int64 [N] says where they stand in the source; `broken`
+    what could not be read.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    texts: tuple[str, ...]
     indices: torch.Tensor
     broken: tuple[Broken, ...]
 
@@ -53,27 +51,26 @@ def labelled(
     size: tuple[int, int],
     normalize: Normalize,
     limit: int | None = None,
-    fields: frozenset[str] = frozenset({"image", "category"}),
+    image: str = "image",
+    category: str | None = "category",
     device: torch.device | str = "cpu",
 ) -> Labelled:
     """The samples of `source`, or `limit` of them spread evenly over it, at (height, width) `size`.
 
-    `fields` must have "image"; labels and texts that it leaves out are empty. Images are resized on `device`.
+    `image` and `category` are the names of the fields. Images are resized on `device`.
     """
     broken: list[Broken] = []
     images: list[torch.Tensor] = []
     labels: list[int] = []
-    texts: list[str] = []
     indices: list[int] = []
+    fields = frozenset({image} if category is None else {image, category})
     for part in _parts(source, limit, fields, broken):
-        images.extend(_prepared([sample["image"] for _, sample in part], size, normalize, torch.device(device)))
-        labels.extend(sample["category"] for _, sample in part if "category" in sample)
-        texts.extend(Text().one(sample["text"], 0) for _, sample in part if "text" in sample)
+        images.extend(_prepared([sample[image] for _, sample in part], size, normalize, torch.device(device)))
+        labels.extend(0 if category is None else sample[category] for _, sample in part)
         indices.extend(index for index, _ in part)
     return Labelled(
         images=torch.cat(images) if images else torch.empty(0, 3, *size),
         labels=torch.tensor(labels, dtype=torch.int64),
-        texts=tuple(texts),
         indices=torch.tensor(indices, dtype=torch.int64),
         broken=tuple(broken),
     )

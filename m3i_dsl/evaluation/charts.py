@@ -210,7 +210,7 @@ def scatter(
         box = f'x="{x - side / 2:.1f}" y="{y - side / 2:.1f}" width="{side}" height="{side}"'
         parts.append(f'<image {box} href="{uri}"/><rect {box} class="frame" style="stroke:{colour}"/>')
     present = np.unique(labels).tolist()
-    if len(present) <= 2 * COLOURS:
+    if 1 < len(present) <= 2 * COLOURS:  # one category has no others to be told from
         for label in present:
             x, y = np.median(placed[labels == label], axis=0).tolist()
             name = escape(names[label] if label < len(names) else label)

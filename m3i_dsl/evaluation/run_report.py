@@ -104,9 +104,9 @@ def _facts(run: TrainedRun, evaluation: Evaluation, encoder: str, speed: float) 
     splits = evaluation.splits
     label = program.encoders[encoder].word.word.label()
     count = sum(parameter.numel() for parameter in run.executable.encoders[encoder].parameters())
+    among = f" in {len(splits.categories)} categories" if splits.categories else ""
     facts = {
-        "data": f"{data.name}: {len(splits.train.labels)} training and {len(splits.test.labels)} test "
-        f"images in {len(splits.categories)} categories",
+        "data": f"{data.name}: {len(splits.train.labels)} training and {len(splits.test.labels)} test images{among}",
         "encoder": f"{encoder}: {label}, {count / 1e6:.2f} M parameters, images of {view.size[0]} x {view.size[1]}",
         "training": f"{duration_text(training.length)}, batch {training.batch}, {training.precision}, "
         f"{run.step} steps done",

@@ -107,22 +107,33 @@ def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) ->
     """The splits of the data that the encoder was trained on (of a mixture: `evaluated_data`), ready to measure on.
 
     `limit` takes so many samples of each split, spread evenly. Raises EvaluationError: M3I0750 when the data has no
-    categories or no held-out split, M3I0756 when the splits do not fit into memory; WordError of the source.
+    categories and an evaluator needs them, or no held-out split, M3I0756 when the splits do not fit into memory;
+    WordError of the source.
     """
     program = run.program
     view = view_of(program, encoder)
-    data = evaluated_data(view.data)
-    if data is None or not run.categories.get(data.name):
+    data = evaluated_data(view.data) or view.data.sources[0]
+    categories = run.categories.get(data.name, ())
+    if not categories and any(evaluator.needs_labels() for evaluator in evaluators_of(program)):
         raise errors.EvaluationError(
             errors.NO_LABELLED_SPLIT,
             f"data `{view.data.name}` has no categories to evaluate on",
             help="evaluate on data with a category field, or leave `evaluate` out",
         )
+    labels = next((name for name, modality in data.fields.items() if modality.of_categories), None)
     with opening(data.name):
         opened = data.source.word.open(run.base)
         _check_size(view, min(len(opened), limit or len(opened)) * 2)
         splits = [
-            labelled(part, size=view.size, normalize=normalization(view), limit=limit, device=run.device)
+            labelled(
+                part,
+                size=view.size,
+                normalize=normalization(view),
+                limit=limit,
+                image=view.field,
+                category=labels if categories else None,
+                device=run.device,
+            )
             for part in (opened, opened.evaluation())
         ]
     train, test = (Split(split.images, split.labels) for split in splits)
@@ -132,7 +143,7 @@ def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) ->
         if split.broken
     )
     return Evaluation(
-        Splits(train, test, run.categories[data.name], run.device),
+        Splits(train, test, categories, run.device),
         untrained=lambda: subject_of(_on(run.untrained(), run.device), encoder, run.base),
         left_out=left_out,
     )

@@ -22,7 +22,6 @@ def test_images_are_the_centre_resized_and_normalised(tmp_path: Path) -> None:
     found = labelled(Folder("train").open(tmp_path), size=(16, 16), normalize=NORMALIZE)
     assert found.labels.tolist() == [0, 0, 1]
     assert found.indices.tolist() == [0, 1, 2]
-    assert found.texts == ()
     for index in range(3):
         image = torch.from_numpy(picture(index, (30, 50)).copy()).permute(2, 0, 1).float() / 255
         centre = F.resize(F.center_crop(image, [30, 30]), [16, 16], InterpolationMode.BICUBIC, antialias=True)
@@ -30,19 +29,19 @@ def test_images_are_the_centre_resized_and_normalised(tmp_path: Path) -> None:
         torch.testing.assert_close(found.images[index], reference, atol=1e-4, rtol=0)
 
 
-def test_digits_with_texts_and_a_limit_that_spreads() -> None:
+def test_digits_and_a_limit_that_spreads() -> None:
     source = Embedded("digits").open(Path()).evaluation()
-    fields = frozenset({"image", "category", "text"})
-    whole = labelled(source, size=(16, 16), normalize=NORMALIZE, fields=fields)
+    whole = labelled(source, size=(16, 16), normalize=NORMALIZE)
     assert whole.images.shape == (359, 3, 16, 16)
-    assert len(whole.texts) == len(whole.labels) == 359
-    assert torch.equal(whole.images, labelled(source, size=(16, 16), normalize=NORMALIZE).images)
-    some = labelled(source, size=(16, 16), normalize=NORMALIZE, limit=50, fields=fields)
+    assert len(whole.labels) == 359
+    unlabelled = labelled(source, size=(16, 16), normalize=NORMALIZE, category=None)
+    assert torch.equal(whole.images, unlabelled.images) and unlabelled.labels.tolist() == 359 * [0]
+    some = labelled(source, size=(16, 16), normalize=NORMALIZE, limit=50)
     assert len(some.labels) == 50
     assert some.indices[-1] > 340
     assert len(set(some.indices.tolist())) == 50
     torch.testing.assert_close(some.images, whole.images[some.indices], atol=1e-6, rtol=0)
-    assert some.texts == tuple(whole.texts[index] for index in some.indices)
+    assert torch.equal(some.labels, whole.labels[some.indices])
 
 
 def test_a_size_that_is_not_square_keeps_the_aspect(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ CHANCE = "chance"
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images f32 [N, 3, H, W], normalised as in training; labels i64 [N]; both on the host."""
+    """images f32 [N, 3, H, W], normalised as in training; labels i64 [N], all 0 of data without categories; both on the
+    host.
+    """
 
     images: Tensor
     labels: Tensor
@@ -99,6 +101,11 @@ class Evaluator(Word):
 
     kind: ClassVar[Kind] = "evaluator"
     needs: ClassVar[frozenset[str]] = frozenset({"category"})
+    """The modalities without which there is nothing to measure."""
+
+    def needs_labels(self) -> bool:
+        """Whether there is nothing to measure without the category of each image."""
+        return "category" in self.needs
 
     def pooling(self) -> Pooling | None:
         """How tokens become the feature of an image; None when it takes another path."""

@@ -37,8 +37,9 @@ class Balance(Regularization):
 
 def balance(temperature: float) -> nn.Module:
     """The module; in a function, so that torch is imported when a module is wanted and not before."""
-    from m3i_dsl.collectives import mean
     from torch import Tensor, nn
+
+    from m3i_dsl.collectives import mean
 
     class BalancedShares(nn.Module):
         def forward(self, *scores: Tensor) -> Tensor | tuple[Tensor, ...]:

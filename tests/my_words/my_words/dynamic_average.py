@@ -34,8 +34,9 @@ def dynamic_average(temperature: float, given: tuple[float, ...]) -> nn.Module:
     from collections.abc import Sequence
 
     import torch
-    from m3i_dsl.collectives import mean
     from torch import Tensor, nn
+
+    from m3i_dsl.collectives import mean
 
     class DynamicAverageOfLosses(nn.Module):
         before: Tensor

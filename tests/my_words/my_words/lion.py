@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m3i_dsl.vocabulary.kinds import Optimizer
+from m3i_dsl.vocabulary.kinds import Optimizer, WordError
 from m3i_dsl.vocabulary.values import Number, Numbers, Rate
 from m3i_dsl.vocabulary.word import argument
 
@@ -26,6 +26,10 @@ class Lion(Optimizer):
     lr: Rate = argument(doc="the peak learning rate, as such or `per` a batch size", above=0)
     betas: Numbers = argument((0.9, 0.99), doc="b1, b2", origin="Chen et al. 2023", minimum=0, below=1)
     weight_decay: Number = argument(0.1, doc="decay", origin="Chen et al. 2023", minimum=0)
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2:
+            raise WordError(f"there are two betas, not {len(self.betas)}", argument="betas", help="write `(b1, b2)`")
 
     def build(self, module: nn.Module, batch: int) -> torch.optim.Optimizer:
         rate = self.lr.at_batch(batch)

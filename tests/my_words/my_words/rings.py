@@ -27,8 +27,8 @@ FRACTIONS = 5
 class Rings(Source):
     """Images of one to three rings around one centre, drawn when they are read.
 
-    Fields: `image`, `category` (how many rings) and `centre`, the place that they are around. Every fifth sample is
-    held out.
+    Fields: `drawing`, `number` (the category: how many rings there are) and `centre`, the place that they are around.
+    Every fifth sample is held out.
     """
 
     name = "rings"
@@ -46,12 +46,7 @@ class Rings(Source):
             )
 
     def fields(self) -> Mapping[str, Modality]:
-        return {"image": Image(), "category": Category(), "centre": Place()}
-
-    def describe(self, base: Path) -> SourceDescription:
-        self.check()
-        trained = self.samples - self.samples // FRACTIONS
-        return SourceDescription(trained, ("one", "two", "three"), f"rings 1 {self.text()}")
+        return {"drawing": Image(), "number": Category(), "centre": Place()}
 
     def open(self, base: Path) -> Dataset:
         self.check()
@@ -76,13 +71,18 @@ class DrawnRings(Dataset):
         row, column, radius = Draws(0, 0, np.array([number]), "rings").uniform(3)[0]
         centre = np.array([row - 0.5, column - 0.5])
         sample: dict[str, Any] = {}
-        if "image" in fields:
-            sample["image"] = Picture(self._drawn(rings, centre, 0.2 + 0.1 * radius), (self.word.size, self.word.size))
-        if "category" in fields:
-            sample["category"] = rings - 1
+        if "drawing" in fields:
+            sample["drawing"] = Picture(
+                self._drawn(rings, centre, 0.2 + 0.1 * radius), (self.word.size, self.word.size)
+            )
+        if "number" in fields:
+            sample["number"] = rings - 1
         if "centre" in fields:
             sample["centre"] = centre
         return sample
+
+    def description(self) -> SourceDescription:
+        return SourceDescription(len(self), ("one", "two", "three"), f"rings 1 {self.word.text()}")
 
     def evaluation(self) -> Dataset:
         return DrawnRings(self.word, held_out=True)

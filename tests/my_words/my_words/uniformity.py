@@ -38,9 +38,10 @@ def uniformity(weight: float, t: float) -> nn.Module:
     import math
 
     import torch
-    from m3i_dsl.collectives import gather
     from torch import Tensor, nn
     from torch.nn import functional as F
+
+    from m3i_dsl.collectives import gather
 
     class UniformityTerm(nn.Module):
         def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
