@@ -18,7 +18,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3i_dsl.data.evaluation import labelled
 from m3i_dsl.data.readers.cache import Cache
 from m3i_dsl.data.readers.fingerprints import WHOLE
 from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
@@ -31,7 +30,6 @@ from m3i_dsl.vocabulary.modalities import Category, Text
 from m3i_dsl.vocabulary.sources.folder import Folder
 from m3i_dsl.vocabulary.sources.parquet import Parquet
 from m3i_dsl.vocabulary.sources.tar import Tar
-from m3i_dsl.vocabulary.transforms import Normalize
 from tests.data.programs import encoded, image_folder, picture, program
 from tests.data.shards import sample, write_tar
 
@@ -283,12 +281,6 @@ def test_one_of_several_captions_is_drawn_each_time(tmp_path: Path, form: str) -
     assert any(first[0][n] != first[1][n] for n in range(32))
     assert first == drawn(0, workers=1, batch=8), "of the sample and the epoch, not of the batch"
     assert first != drawn(1)
-
-
-def test_evaluation_takes_the_first_caption(tmp_path: Path) -> None:
-    source = _captioned(tmp_path, "tar")
-    found = labelled(source, size=(16, 16), normalize=Normalize(), fields=frozenset({"image", "text"}), limit=2)
-    assert found.texts == ("0 ant", "16 ant")
 
 
 @pytest.mark.parametrize(

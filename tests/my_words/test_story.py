@@ -187,7 +187,9 @@ def test_an_evaluator_without_categories_needs_none(
 
     every = Rings.fields
     monkeypatch.setattr(Rings, "fields", lambda word: {k: v for k, v in every(word).items() if k != "number"})
-    monkeypatch.setattr(DrawnRings, "description", lambda of: SourceDescription(len(of), (), "unlabelled rings"))
+    monkeypatch.setattr(
+        DrawnRings, "description", lambda of: SourceDescription(len(of), (), f"{len(of)} unlabelled rings")
+    )
     Path("unlabelled.m3i").write_text(RECIPE.replace("  knn(k: 5) at end\n", ""), encoding="utf-8")
     plain(capsys, "compile", "unlabelled.m3i", "-o", "target/unlabelled")
     plain(capsys, "train", "target/unlabelled", *TRAIN[1:], "--run", "runs/unlabelled", "--max-steps", "1")

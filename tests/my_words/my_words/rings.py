@@ -82,7 +82,8 @@ class DrawnRings(Dataset):
         return sample
 
     def description(self) -> SourceDescription:
-        return SourceDescription(len(self), ("one", "two", "three"), f"rings 1 {self.word.text()}")
+        content = f"1 {self.word.text()} {self.numbers[0]}"
+        return SourceDescription(len(self), ("one", "two", "three"), content)
 
     def evaluation(self) -> Dataset:
         return DrawnRings(self.word, held_out=True)
