@@ -44,7 +44,7 @@ class EdgesOfPatches(Representation):
         return 12
 
     def target(self, parts: TargetParts[V]) -> V:
-        return parts.aligned(parts.represent(parts.image(), tokens=16))
+        return parts.aligned(parts.represent(parts.image()))
 
     def build(self, shape: RepresentationShape) -> nn.Module:
         return Edges(shape)
