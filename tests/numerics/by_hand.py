@@ -24,15 +24,15 @@ Function = Callable[[Tensor], Tensor]
 def function(module: Any) -> Function:
     """The function of a head, a text projection or a text encoder."""
     match type(module).__name__:
-        case "Identity":
+        case "IdentityHead" | "Identity":
             return lambda x: x
-        case "Linear" | "TextProjection":
+        case "LinearHead" | "TextProjection":
             return lambda x: linear(module.linear, x)
         case "MLP":
             return lambda x: mlp(module.layers, x)
-        case "Prototypes":
+        case "PrototypesHead":
             return lambda x: l2(mlp(module.mlp.layers, x)) @ l2(module.prototypes.weight).T
-        case "Blocks":
+        case "BlocksHead":
             return lambda x: blocks(module, x)
         case "TextTransformer":
             return lambda tokens: text_transformer(module, tokens)

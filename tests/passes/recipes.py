@@ -42,10 +42,15 @@ objective two_depths {{
 {_TRAIN}"""
 """Two targets of one view: the features, and the mean of the last two blocks."""
 
+_NOISY = (
+    'encoder noisy  = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 36, '
+    "depth: 2, heads: 3, drop_path: 50%)"
+)
+
 STOCHASTIC = f"""m3i 1
 recipe stochastic
 use "data.m3i"
-encoder noisy  = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 36, depth: 2, heads: 3, drop_path: 50%)
+{_NOISY}
 encoder target = ema of noisy(0.99)
 objective stochastic {{
   input     view1
@@ -54,7 +59,7 @@ objective stochastic {{
 {_target("other", "view2", "dense feature of target", ", position: relative")}
 }}
 {_TRAIN}"""
-"""Stochastic depth in both branches."""
+"""Stochastic depth; the average, a copy, drops nothing."""
 
 SIAMESE = (
     """m3i 1
@@ -76,3 +81,6 @@ objective siamese {
     + _TRAIN
 )
 """SimSiam: the target is made by the encoder that is trained, so that its stop gradient matters."""
+
+DRAWN_TWICE = SIAMESE.replace('use "encoders.m3i"', _NOISY).replace("of image", "of noisy")
+"""One encoder that draws random numbers, on two views."""
