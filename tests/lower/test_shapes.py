@@ -10,12 +10,12 @@ import torch
 from m3i_dsl.ir.graph import Dimension, Equation, Type
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.lower.rehearsal import rehearse
-from m3i_dsl.lower.shapes import ShapeDisagreement, check_shapes
+from m3i_dsl.lower.shapes import ShapeDisagreement, ShapeRules
 from tests.testing.recipes import case_named
 
 
-def said(executable: Executable, operation: str, dimensions: tuple[Dimension, ...]) -> Executable:
-    """The executable whose IR says another type of the first result of an operation."""
+def said(executable: Executable, operation: str, dimensions: tuple[Dimension, ...]) -> ShapeRules:
+    """What the IR would say with another type of the first result of an operation."""
 
     def edited(equation: Equation) -> Equation:
         if equation.operation != operation:
@@ -23,8 +23,7 @@ def said(executable: Executable, operation: str, dimensions: tuple[Dimension, ..
         first, *others = equation.results
         return replace(equation, results=(replace(first, type=Type("f32", dimensions)), *others))
 
-    graph = replace(executable.graph, equations=tuple(map(edited, executable.graph.equations)))
-    return replace(executable, graph=graph)
+    return ShapeRules(replace(executable.graph, equations=tuple(map(edited, executable.graph.equations))), {})
 
 
 @pytest.mark.parametrize(
@@ -38,11 +37,10 @@ def test_another_type_is_a_disagreement(
     operation: str, right: tuple[Dimension, ...], wrong: list[tuple[Dimension, ...]]
 ) -> None:
     executable = case_named("mae").copy(torch.float32)
-    rehearsal = rehearse(executable)
     value = next(e.results[0] for e in executable.graph.equations if e.operation == operation)
     right = value.type.dimensions
-    check_shapes(said(executable, operation, right), rehearsal, {})
+    rehearse(executable, said(executable, operation, right).check)
     for dimensions in wrong:
         assert dimensions != right
         with pytest.raises(ShapeDisagreement, match=f"%{value.name}: the IR says"):
-            check_shapes(said(executable, operation, dimensions), rehearsal, {})
+            rehearse(executable, said(executable, operation, dimensions).check)
