@@ -171,9 +171,9 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
     return made[0] if made else RunFolder(path, identity), parts
 
 
-def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Assembled]:
-    """The run to continue, locked. It trains its own copy of the artifact, whatever became of the recipe since."""
-    from m3i_dsl.runtime.distributed.agreement import by_first, together
+def reopened(request: TrainRequest, processes: Processes) -> RunFolder:
+    """The folder of the run to continue, locked by the first process. Raises TrainingFault."""
+    from m3i_dsl.runtime.distributed.agreement import by_first
     from m3i_dsl.runtime.run_folder import RunFolder, latest_path
 
     made: list[RunFolder] = []
@@ -185,7 +185,14 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
         return path, made[0].identity
 
     path, identity = by_first(processes, reopen)
-    folder = made[0] if made else RunFolder(path, identity)
+    return made[0] if made else RunFolder(path, identity)
+
+
+def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, Assembled]:
+    """The run to continue, locked. It trains its own copy of the artifact, whatever became of the recipe since."""
+    from m3i_dsl.runtime.distributed.agreement import together
+
+    folder = reopened(request, processes)
     try:
         parts = together(processes, lambda: opened_run(folder, processes, reading_of(request)))
     except BaseException:

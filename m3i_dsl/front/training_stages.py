@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from m3i_dsl.front.request import TrainRequest
     from m3i_dsl.runtime.distributed.group import Processes
     from m3i_dsl.runtime.options import Outcome
-    from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
+    from m3i_dsl.runtime.run_folder import RunFolder
 
 
 def train_stages(request: TrainRequest, processes: Processes, *, resume: bool, runs: Path) -> Outcome:
     """What `train` does for a recipe of stages. Raises RecipeError, TrainingFault and WrongUse."""
     from m3i_dsl.artifact.pipeline import load_pipeline
+    from m3i_dsl.front.training import reopened
     from m3i_dsl.runtime.distributed.agreement import by_first, gathered
     from m3i_dsl.runtime.handover import is_complete
     from m3i_dsl.runtime.options import Outcome
     from m3i_dsl.runtime.run_folder import stage_path
     from m3i_dsl.runtime.signals import StopRequest
 
-    folder = _continued(request, processes, runs) if resume else _started(request, processes, runs)
+    folder = reopened(request, processes) if resume else _started(request, processes, runs)
     outcome = Outcome("finished", 0, folder.path)
     with folder, StopRequest(patient=processes.size > 1) as stop:
         manifest = by_first(processes, lambda: load_pipeline(folder.artifact).manifest)
@@ -196,20 +197,3 @@ def _take(other: Path, run: RunFolder, manifest: PipelineManifest) -> None:
             helps=("leave `--from` out to train all stages", "`m3ic runs show A B` says how two recipes differ"),
         )
     print(f"taken from {other}: {', '.join(manifest.names[:taken])}", file=sys.stderr)
-
-
-def _continued(request: TrainRequest, processes: Processes, runs: Path) -> RunFolder:
-    from m3i_dsl.front.training import fingerprint_named
-    from m3i_dsl.runtime.distributed.agreement import by_first
-    from m3i_dsl.runtime.run_folder import RunFolder, latest_path
-
-    made: list[RunFolder] = []
-
-    def reopen() -> tuple[Path, RunIdentity]:
-        fingerprint = fingerprint_named(request)
-        path: Path = latest_path(runs, fingerprint) if request.run is None else request.run
-        made.append(RunFolder.open(path, fingerprint))
-        return path, made[0].identity
-
-    path, identity = by_first(processes, reopen)
-    return made[0] if made else RunFolder(path, identity)
