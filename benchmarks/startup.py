@@ -42,14 +42,14 @@ def main() -> None:
         print(f"m3ic {' '.join(command):<29}" + "".join(f"{column:>8.0f}" for column in columns))
 
 
-def measured(command: tuple[str, ...]) -> tuple[float, float]:
-    """Seconds on the clock and of processor time of one run."""
+def measured(command: tuple[str, ...], tree: Path = ROOT) -> tuple[float, float]:
+    """Seconds on the clock and of processor time of one run in `tree`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "m3i_dsl.cli.main", *command],
-        cwd=ROOT,
-        env=environment,
+        cwd=tree,
+        env={**environment, "PYTHONPATH": str(tree)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,
