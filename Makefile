@@ -2,6 +2,7 @@
 # make test         environment, checks and all tests
 # make check        formatting, lint, types and recipes
 # make pictures     the pictures of the documentation, drawn again
+# make tables       the parser's tables, where the grammar has changed
 # make environment  .venv with the pinned versions; done again only when pyproject.toml or constraints.txt change
 #
 # All that is needed is Python 3.11 or later and a package index.
@@ -24,7 +25,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PROCESSES ?= 2
 
-.PHONY: help quickstart test check format pictures environment clean
+.PHONY: help quickstart test check format pictures tables environment clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -52,6 +53,9 @@ format: environment
 
 pictures: $(VENV)/.installed
 	$(BIN)/m3ic graph recipes/m3i.m3i -o docs/m3i.svg
+
+tables: $(VENV)/.installed
+	$(BIN)/python -c 'from m3i_dsl.syntax import grammar; grammar.keep()'
 
 environment: $(VENV)/.installed-dev
 

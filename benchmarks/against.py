@@ -2,8 +2,9 @@
 
 The commit is checked out into a folder of its own beside this one's environment, and both trees take turns: `m3ic
 check` of a recipe in new processes (processor time, byte code written), and the training step of each benchmark recipe
-in two processes that stay (time on the clock, least of all rounds). Prints a row for each with the ratio of this tree
-to the commit's; at most 1.00 is asked where a change is not meant to cost. The recipes are each tree's own
+in two processes that stay (time on the clock). Prints a row for each with the medians and the median of the rounds'
+ratios of this tree to the commit's, which a machine that slows down between rounds moves least; at most 1.00 is asked
+where a change is not meant to cost. The recipes are each tree's own
 (`benchmarks/speed/recipes`), and a step's first loss is printed for both, so that a change of what is computed is seen.
 """
 
@@ -110,11 +111,11 @@ def main() -> None:
         print(f"{'milliseconds':<28}{'before':>10}{'now':>10}{'ratio':>8}   losses before, now", flush=True)
         if "check" in names:
             for recipe in CHECKED:
-                _print(f"check {recipe}", *_checks(before, recipe, options.rounds), "")
+                _print(f"check {recipe}", _checks(before, recipe, options.rounds), "")
         for recipe in (name for name in names if name != "check"):
             then, now = (Stepping(tree, recipe, options.size, options.threads) for tree in (before, ROOT))
-            times = _steps(then, now, options.rounds)
-            _print(f"step {recipe}", *times, f"   {then.loss:.6f} {now.loss:.6f}")
+            losses = f"   {then.loss:.6f} {now.loss:.6f}"
+            _print(f"step {recipe}", _steps(then, now, options.rounds), losses)
             then.close()
             now.close()
 
@@ -131,27 +132,23 @@ def earlier(commit: str) -> Iterator[Path]:
             subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
 
 
-def _checks(before: Path, recipe: str, rounds: int) -> tuple[float, float]:
-    """The median processor time of one `m3ic check` in each tree, after one that writes the byte code."""
-    times: dict[Path, list[float]] = {before: [], ROOT: []}
-    for turn in range(2 * rounds + 1):
-        for tree in (before, ROOT):
-            seconds = measured(("check", recipe), tree)[1]
-            if turn:
-                times[tree].append(seconds)
-    return statistics.median(times[before]), statistics.median(times[ROOT])
+def _checks(before: Path, recipe: str, rounds: int) -> list[tuple[float, float]]:
+    """The processor time of one `m3ic check` in each tree, round by round, after one that writes the byte code."""
+    turns = [tuple(measured(("check", recipe), tree)[1] for tree in (before, ROOT)) for _ in range(2 * rounds + 1)]
+    return [(then, now) for then, now in turns[1:]]
 
 
-def _steps(then: Stepping, now: Stepping, rounds: int) -> tuple[float, float]:
-    """The least time of a step in each tree."""
+def _steps(then: Stepping, now: Stepping, rounds: int) -> list[tuple[float, float]]:
+    """The time of a step in each tree, round by round."""
     calls = max(1, round(0.1 / then.seconds(1)))
     now.seconds(1)
-    turns = [(then.seconds(calls), now.seconds(calls)) for _ in range(rounds)]
-    return min(first for first, _ in turns), min(second for _, second in turns)
+    return [(then.seconds(calls), now.seconds(calls)) for _ in range(rounds)]
 
 
-def _print(name: str, before: float, now: float, losses: str) -> None:
-    print(f"{name:<28}{1e3 * before:>10.1f}{1e3 * now:>10.1f}{now / before:>8.3f}{losses}", flush=True)
+def _print(name: str, turns: list[tuple[float, float]], losses: str) -> None:
+    before, now = (1e3 * statistics.median(times) for times in zip(*turns, strict=True))
+    ratio = statistics.median(second / first for first, second in turns)
+    print(f"{name:<28}{before:>10.1f}{now:>10.1f}{ratio:>8.3f}{losses}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The grammar as a parser.
 
-Takes: `grammars/m3i.lark`, from the checkout or from the installed package. Gives: the lark parser, built once.
-Guarantees: nothing is read or built before the first parse.
+Takes: `grammars/m3i.lark` and the tables kept beside it, from the checkout or from the installed package. Gives: the
+lark parser, once. Guarantees: nothing is read or built before the first parse.
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ import contextlib
 import functools
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from lark import Lark, Token, lexer
 from lark.tree import Meta
 
+from m3i_dsl.syntax import tables
 from m3i_dsl.syntax.newlines import NEWLINE, StatementNewlines
 
 START_FILE = "start"
 START_DECLARATION = "declaration"
 START_VALUE = "value"
 
-_INSTALLED = Path(__file__).with_name("m3i.lark")
-_CHECKOUT = Path(__file__).parents[2] / "grammars" / "m3i.lark"
+TABLES = "m3i.tables.json"
+
+_INSTALLED = Path(__file__).parent
+_CHECKOUT = Path(__file__).parents[2] / "grammars"
 
 
 def grammar_text() -> str:
-    """The text of `m3i.lark`; an installed package carries a copy next to this module."""
-    path = _INSTALLED if _INSTALLED.exists() else _CHECKOUT
-    return path.read_text(encoding="utf-8")
+    """The text of `m3i.lark`."""
+    return _beside("m3i.lark").read_text(encoding="utf-8")
+
+
+def _beside(name: str) -> Path:
+    """A file of `grammars/`; an installed package carries a copy next to this module."""
+    installed = _INSTALLED / name
+    return installed if installed.exists() else _CHECKOUT / name
 
 
 def build(*, strict: bool = False) -> Lark:
@@ -42,11 +51,15 @@ def _build(*, strict: bool) -> Lark:
         parser="lalr",
         lexer="contextual",
         start=[START_FILE, START_DECLARATION, START_VALUE],
-        propagate_positions=_has_place,
         maybe_placeholders=True,
-        postlex=StatementNewlines(),
         strict=strict,
+        **settings(),
     )
+
+
+def settings() -> dict[str, Any]:
+    """Those of lark that are objects of ours, and so in no tables."""
+    return {"propagate_positions": _has_place, "postlex": StatementNewlines()}
 
 
 @contextlib.contextmanager
@@ -65,8 +78,19 @@ def _without_collision_checks() -> Generator[None]:
 
 @functools.cache
 def parser() -> Lark:
-    """The parser, built at the first call."""
-    return build()
+    """The parser, from its kept tables; built where they are of another grammar or another lark."""
+    return _kept() or build()
+
+
+def keep() -> None:
+    """Writes the tables of the grammar as it is now, where those that are kept are of another: `make tables`."""
+    if _kept() is None:
+        _beside(TABLES).write_text(tables.dump(build(), grammar_text(), settings()), encoding="ascii")
+
+
+def _kept() -> Lark | None:
+    path = _beside(TABLES)
+    return tables.load(path.read_bytes(), grammar_text(), settings()) if path.exists() else None
 
 
 def _has_place(node: object) -> bool:

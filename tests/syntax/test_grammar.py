@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from m3i_dsl.source import SourceFile
-from m3i_dsl.syntax import grammar, parse, parse_value
+from m3i_dsl.syntax import grammar, parse, parse_value, tables
 from m3i_dsl.syntax.format import format_text
 from m3i_dsl.syntax.keywords import CLAUSES, DECLARATIONS
 from m3i_dsl.syntax.messages.explain import declaration_terminals
 
-SPEC = (Path(__file__).parents[2] / "grammars" / "SPEC.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
+SPEC = (ROOT / "grammars" / "SPEC.md").read_text(encoding="utf-8")
+KEPT = (ROOT / "grammars" / grammar.TABLES).read_bytes()
 
 
 def _blocks(kind: str) -> list[str]:
@@ -24,6 +27,30 @@ def test_the_grammar_is_strict() -> None:
     """No two terminals collide and no rule is ambiguous; lark's strict mode proves it."""
     pytest.importorskip("interegular")
     grammar.build(strict=True)
+
+
+def test_the_kept_tables_are_those_of_the_grammar() -> None:
+    """`make tables` writes them; with the pinned lark nothing is built when a recipe is read."""
+    kept = tables.load(KEPT, grammar.grammar_text(), grammar.settings())
+    assert kept is not None
+    built = grammar.build()
+    for path in sorted(RECIPES.glob("*.m3i")):
+        text = path.read_text(encoding="utf-8")
+        assert kept.parse(text, start="start") == built.parse(text, start="start")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (KEPT, grammar.grammar_text() + "// another"),
+        (KEPT.replace(b"lark 1.", b"lark 0."), grammar.grammar_text()),
+        (KEPT[:1000], grammar.grammar_text()),
+        (b"{}", grammar.grammar_text()),
+    ],
+    ids=["another grammar", "another lark", "cut", "empty"],
+)
+def test_other_tables_are_not_used(content: bytes, text: str) -> None:
+    assert tables.load(content, text, grammar.settings()) is None
 
 
 def _keyword_terminals() -> dict[str, str]:
