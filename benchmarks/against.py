@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def main() -> None:
 
 
 @contextmanager
-def earlier(commit: str) -> Iterator[Path]:
+def earlier(commit: str) -> Generator[Path]:
     """A checkout of `commit` that lasts as long as it is used."""
     with tempfile.TemporaryDirectory(prefix="m3ic-against-") as folder:
         tree = Path(folder, "tree")
