@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from m3i_dsl.driver import check_file, graphs, resolve
-from m3i_dsl.ir.text import read, without_places, write
+from m3i_dsl.ir.text import without_places, write
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
@@ -89,11 +89,6 @@ def test_resolve_means_the_same_graph(input_: str, data: str) -> None:
     assert f"input     {input_}\n" in text
     again = check_file(SourceFile("crops.m3i", text)).required()
     assert without_places(write(graphs(again)[0])) == without_places(write(graphs(of)[0]))
-
-
-def test_a_graph_with_a_list_reads_back() -> None:
-    graph = graphs(program("global, local", "global"))[0]
-    assert read(write(graph)) == graph
 
 
 def test_models_of_convolutions_take_other_sizes_and_an_average_the_own_one() -> None:
