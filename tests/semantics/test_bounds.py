@@ -38,8 +38,8 @@ def _codes(params: str = "", crop: str = "crop(32px)", rate: str = "1e-3") -> li
     return [diagnostic.code for diagnostic in check_file(SourceFile("bounded.m3i", text)).diagnostics]
 
 
-def _chain(count: int) -> str:
-    return "param p0 = 1e-3\n" + "".join(f"param p{i} = p{i - 1}\n" for i in range(1, count))
+def _chain(count: int, first: str = "1e-3") -> str:
+    return f"param p0 = {first}\n" + "".join(f"param p{i} = p{i - 1}\n" for i in range(1, count))
 
 
 def test_a_chain_of_params_has_an_end_and_is_said_once() -> None:
@@ -51,6 +51,12 @@ def test_a_chain_of_params_has_an_end_and_is_said_once() -> None:
 def test_order_of_params_does_not_matter() -> None:
     turned = "\n".join(reversed(_chain(100).splitlines()))
     assert _codes(turned, rate="p99") == ["M3I0140"]
+
+
+def test_a_param_that_is_named_as_the_word_that_it_calls_does_not_name_itself() -> None:
+    own = "param flip = flip(p: 50%)\n"
+    assert "M3I0140" not in _codes(own + _chain(63, "flip"), crop="crop(32px) | p62")
+    assert _codes(own + _chain(64, "flip"), crop="crop(32px) | p63") == ["M3I0140"]
 
 
 @pytest.mark.parametrize(

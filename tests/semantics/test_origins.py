@@ -65,6 +65,24 @@ def test_a_predictor_and_a_mask_that_are_left_out_are_listed_whole() -> None:
     assert listed["objective o: by"].startswith("blocks(ratio: 60%")
 
 
+def test_what_an_objective_leaves_out_is_listed_until_it_is_written() -> None:
+    text = RECIPE.replace("masked view1", "view1").replace("dense pixels(true)", "global feature of image")
+    text = text.replace("decoder(2, heads: 3)", "linear").replace("none", "stop gradient")
+
+    def listed(distribution: str, regularization: str = "stop gradient", more: str = "") -> set[tuple[str, str, str]]:
+        changed = text.replace("gaussian", distribution).replace("stop gradient", regularization)
+        changed = changed.replace("  input", f"{more}  input")
+        checked = check_file(SourceFile("r.m3i", changed.replace("data           view1", "data           view2")))
+        return {(d.where, d.text, d.origin) for d in defaults(checked.required())}
+
+    text = text.replace("encoder image", "view view2 of digits.image = resize(32px)\n\nencoder image")
+    symmetric = ("objective o: symmetric", "false", "our choice")
+    candidates = ("target t: candidates", "the targets of the batch", "paper")
+    assert {symmetric, candidates} <= listed("boltzmann")
+    assert symmetric not in listed("boltzmann", more="  symmetric true\n")
+    assert candidates not in listed("gaussian") | listed("boltzmann", "stop gradient + negative samples")
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_canonical_text_leaves_nothing_to_a_default(path: Path) -> None:
     """But what no text can say: that there is no clipping, and the candidates of the row Global Distillation."""

@@ -85,3 +85,32 @@ def test_start_is_written_out(arguments: str) -> None:
     assert pipeline.stages[2].encoders["student"].start == "image"
     resolved = driver.resolve(pipeline)
     assert ", start: image)" in resolved and driver.resolve(stages_of(resolved)) == resolved
+
+
+def test_the_canonical_text_has_an_empty_line_before_each_block() -> None:
+    assert _blocks(RECIPE) == "m3i data view encoder" + 3 * " stage target weighting train evaluate"
+    one = small(batch=8, length="steps 2")
+    start, end = one.index("objective"), one.index("train {")
+    two = one[:end] + one[start:end].replace("objective ", "objective second_", 1) + one[end:]
+    assert _blocks(two) == "m3i data view encoder" + 2 * " objective target weighting" + " train"
+
+
+def _blocks(text: str) -> str:
+    """The first word of each block."""
+    return " ".join(block.split()[0] for block in driver.resolve(stages_of(text)).split("\n\n"))
+
+
+def test_what_another_encoder_starts_from_is_read() -> None:
+    started = RECIPE.replace("heads: 2)\nencoder teacher", "heads: 2, start: image)\nencoder teacher")
+    started = started.replace("dense feature of teacher", "dense pixels").replace("stop gradient", "none")
+    started = started.replace("encoder teacher = frozen of image\n", "")
+    last = stages_of(started).stages[-1]
+    assert [e.name for e in read_in(last)] == ["student", "image"]
+
+
+def test_an_encoder_that_nothing_uses_may_start_from_anything() -> None:
+    text = small(batch=8, length="steps 2")
+    line = next(line for line in text.splitlines() if line.startswith("encoder image"))
+    unused = line.replace("encoder image", "encoder unused").removesuffix(")") + ", start: image)"
+    found = driver.check_file(SourceFile("small.m3i", text.replace(line, f"{line}\n{unused}"))).diagnostics
+    assert [d.code for d in found] == ["M3I0806"]

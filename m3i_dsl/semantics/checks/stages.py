@@ -77,7 +77,7 @@ def _unread_results(pipeline: Pipeline) -> Iterator[Diagnostic]:
 
 
 def _own(program: Program) -> Iterator[EncoderDeclaration]:
-    """The encoders of a stage, and those that its copies are of."""
+    """The encoders of a stage, and those that its copies are of; none of them is a copy."""
     for encoder in program.encoders.values():
-        if encoder.trained and any(encoder.name == read.name for read in read_in(program)):
+        if any(encoder.name == read.name for read in read_in(program)):
             yield encoder
