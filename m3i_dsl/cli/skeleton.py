@@ -15,14 +15,9 @@ from m3i_dsl.vocabulary.word import Kind
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)*")
 
-CLOSED: dict[str, str] = {"mix": "two images are mixed by `mix` only"}
-"""The kinds that take no words of other packages, and why."""
-
 
 def skeleton(kind: Kind, name: str) -> str:
-    """The file of a word `name`. Raises CliError for a name that no recipe could write, and a kind that is closed."""
-    if kind in CLOSED:
-        raise CliError(f"there is no skeleton of a {kind}: {CLOSED[kind]}")
+    """The file of a word `name`. Raises CliError for a name that no recipe could write."""
     if not _NAME.fullmatch(name):
         raise CliError(f"`{name}` is no name of a word: use small letters, digits and `_`, such as `my_{kind}`")
     module = name.replace(" ", "_")

@@ -126,7 +126,9 @@ class Boxes:
     def mix(self, objective: Objective, blend: Equation) -> str:
         assert objective.mix is not None, "the graph has no mix of its own"
         word, span = objective.mix.word, objective.settings["input"]
-        id_ = self.node(f"mix {objective.name}", "mix", "data", "", "mix", word.details(), about=word.text(), span=span)
+        id_ = self.node(
+            f"mix {objective.name}", "mix", "data", "", word.name, word.details(), about=word.text(), span=span
+        )
         shown: dict[str, list[str]] = {}
         for value, which in zip(blend.arguments, ("first", "second"), strict=False):
             for origin in self.wiring.feed(value).origins:

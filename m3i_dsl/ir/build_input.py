@@ -68,10 +68,11 @@ def _mixed(parts: PartsBuilder, objective: Objective, which: Which | None) -> Se
     trace, first = parts.trace, objective.inputs[0]
     assert objective.mix is not None
     mix, shape = objective.mix.word, input_shape(objective, first)
+    mask = mix.mask()
     grid = shape.grid
     one, other = (parts.view(reference.view) for reference in objective.inputs)
-    count = mix.by.hidden(grid, shape.stride)
-    hidden = parts.mask(mix.by, first.view, shape, objective.name, "mix")
+    count = mask.hidden(grid, shape.stride)
+    hidden = parts.mask(mask, first.view, shape, objective.name, "mix")
     image = trace.one("blend", one, trace.one("partner", other), hidden, rows=grid.rows, columns=grid.columns)
     whole = parts.encode(objective.encoder, image, isolate=hidden if mix.attention == "isolated" else None)
     if which == "second":

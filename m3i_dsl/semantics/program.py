@@ -23,6 +23,7 @@ from m3i_dsl.vocabulary.kinds import (
     Encoder,
     Evaluator,
     ImageEncoder,
+    Mix,
     Modality,
     Optimizer,
     Predictor,
@@ -35,7 +36,6 @@ from m3i_dsl.vocabulary.kinds import (
     Weighting,
 )
 from m3i_dsl.vocabulary.kinds import Mask as MaskWord
-from m3i_dsl.vocabulary.mixes.mix import PatchMix
 from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import Word
 
@@ -352,7 +352,7 @@ class Objective:
 
     name: str
     inputs: tuple[InputReference, ...]
-    mix: Placed[PatchMix] | None
+    mix: Placed[Mix] | None
     represent: Placed[Representation]
     encoder: EncoderDeclaration
     targets: tuple[Target, ...]
@@ -372,7 +372,7 @@ class Objective:
             return (self.input_of(reference.which),)
         return tuple(shown for shown in self.inputs if shown.view is not reference.view)
 
-    def hides(self, shown: InputReference) -> Placed[MaskWord] | Placed[PatchMix] | None:
+    def hides(self, shown: InputReference) -> Placed[MaskWord] | Placed[Mix] | None:
         """What keeps tokens of an input from the encoder: the mix, or the input's own mask."""
         return shown.mask if self.mix is None else self.mix
 

@@ -16,9 +16,9 @@ from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
-from m3i_dsl.vocabulary.kinds import Mask
+from m3i_dsl.vocabulary.kinds import Mask, Mix
 from m3i_dsl.vocabulary.masks.blocks import BlocksMask
-from m3i_dsl.vocabulary.mixes.mix import PatchMix
+from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.word import Bounds
 
 _WHICH: tuple[Which, Which] = ("first", "second")
@@ -60,10 +60,10 @@ def one_view(term: ast.Term, name: ast.Name, scope: Scope, taker: str) -> View:
 # --- input ------------------------------------------------------------------------------------------------------------
 
 
-def inputs_of(setting: ast.Setting, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[PatchMix] | None]:
+def inputs_of(setting: ast.Setting, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[Mix] | None]:
     """The one input, the first and the second of a mix, or several views that are encoded each by itself."""
     value, *others = setting.values
-    if not others and isinstance(value, ast.Term) and value.name == PatchMix.name:
+    if not others and isinstance(value, ast.Term) and _names_mix(value, scope):
         return _mixed_inputs(value, scope)
     attempts = Attempts()
     references = [attempts(lambda v=value: _input_references(v, scope)) for value in setting.values]
@@ -91,18 +91,25 @@ def _check_several(inputs: tuple[InputReference, ...], scope: Scope) -> None:
             scope.fail(error("M3I0211", message, reference.span, secondary=secondary, helps=helps))
 
 
-def _mixed_inputs(value: ast.Term, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[PatchMix]]:
-    scope.binder.no_extras(value, "`mix`")
+def _names_mix(value: ast.Term, scope: Scope) -> bool:
+    """Whether it is a mix, or one without arguments; a view may have its name."""
+    return value.name in words("mix") and (value.arguments is not None or not scope.has("view", value.name))
+
+
+def _mixed_inputs(value: ast.Term, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[Mix]]:
+    scope.binder.no_extras(value, f"`{value.name}`")
+    word = cast("type[Mix]", scope.binder.class_of(value, "mix"))  # the registry is keyed by kind
     arguments = value.arguments or ()
     positional = [argument for argument in arguments if argument.name is None]
     named = tuple(argument for argument in arguments if argument.name is not None)
     attempts = Attempts()
     inputs = [attempts(lambda a=argument: _input_reference(a.value, scope, in_mix=True)) for argument in positional]
-    mix = attempts(lambda: scope.binder.call(PatchMix, named, value.span, value.name_span))
-    helps = ("write `mix(masked VIEW of first, masked VIEW of second, by: blocks(50%))`",)
+    mix = attempts(lambda: scope.binder.call(word, named, value.span, value.name_span))
+    required = "".join(f", {parameter.name}: ..." for parameter in word.parameters() if parameter.required)
+    helps = (f"write `{value.name}(masked VIEW of first, masked VIEW of second{required})`",)
     count = len(inputs)
     if count != len(_WHICH):
-        message = f"`mix` takes two inputs, found {count}"
+        message = f"`{value.name}` takes two inputs, found {count}"
         place = positional[2].span if count > len(_WHICH) else value.name_span
         scope.fail(error("M3I0314", message, place, helps=helps))
     attempts.finish()
@@ -131,9 +138,11 @@ def _input_references(value: ast.Value, scope: Scope, *, in_mix: bool = False) -
         helps = help_for(name.text, ("masked",))
         fix = fix_for(name.text, name.span, ("masked",))
         scope.fail(error("M3I0201", _EXPECTED, value.name_span, helps=helps, fix=fix))
-    if value.name == PatchMix.name and not in_mix and not scope.has("view", value.name):
+    if not in_mix and _names_mix(value, scope):
         message = "a mix is the whole input, and stands alone"
         scope.fail(error("M3I0321", message, value.name_span, helps=("leave the other inputs out",)))
+    if value.arguments is not None and not masked and not scope.has("view", name.text):
+        scope.binder.word(value, Mix, "mix")  # only a mix takes arguments, and there is none of this name
     scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False, by=False, index=False)
     attempts = Attempts()
     views = attempts(lambda: (one_view(value, name, scope, "a mix"),) if in_mix else views_named(value, name, scope))
@@ -147,8 +156,8 @@ def _mask(value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix
     if value.by is None:
         return Placed(BlocksMask(0.6), value.span, {}) if masked and not in_mix else None
     if in_mix:
-        message = "inside `mix` the mix itself masks: `by` is its own argument"
-        scope.fail(error("M3I0201", message, value.by.span, helps=("write `mix(..., by: MASK)`",)))
+        message = "inside a mix the mix itself masks: which tokens it hides is an argument of its own"
+        scope.fail(error("M3I0201", message, value.by.span, helps=("write the mask behind both inputs: `by: MASK`",)))
     if not masked:
         helps = (f"write `masked {view.text} by ...`",)
         scope.fail(error("M3I0201", "`by` says how a masked view is masked", value.by.span, helps=helps))

@@ -17,7 +17,6 @@ from m3i_dsl.semantics.program import (
     InputReference,
     Mixture,
     Objective,
-    Placed,
     Program,
     Target,
     TargetReference,
@@ -140,13 +139,13 @@ def _input(objective: Objective) -> str:
         return ", ".join(f"{before}{name}{by}" for (before, by), run in runs for name in names_of(r.view for r in run))
     if objective.mix is None:
         return _input_reference(objective.inputs[0])
-    inputs = ", ".join(_input_reference(reference) for reference in objective.inputs)
-    return f"mix({inputs}, {_arguments(objective.mix)})"
+    word = objective.mix.word
+    inputs = [_input_reference(reference) for reference in objective.inputs]
+    return f"{word.name}({', '.join([*inputs, *_arguments(word)])})"
 
 
-def _arguments(placed: Placed[Word]) -> str:
-    word = placed.word
-    return ", ".join(f"{p.name}: {argument_text(getattr(word, p.name), p.type)}" for p in word.parameters())
+def _arguments(word: Word) -> list[str]:
+    return [f"{p.name}: {argument_text(getattr(word, p.name), p.type)}" for p in word.parameters()]
 
 
 def _input_reference(reference: InputReference) -> str:

@@ -69,7 +69,7 @@ def _input_data(objective: Objective) -> str:
             f"{'masked ' if masked else ''}{name}" for masked, run in runs for name in names_of(r.view for r in run)
         )
     cells = [f"{'masked ' if r.masked else ''}{r.view.name}" for r in objective.inputs]
-    return cells[0] if objective.mix is None else f"mix({', '.join(cells)})"
+    return cells[0] if objective.mix is None else f"{objective.mix.word.name}({', '.join(cells)})"
 
 
 def _target_data(reference: TargetReference) -> str:

@@ -15,7 +15,6 @@ from safetensors.numpy import load_file
 
 from m3i_dsl import driver
 from m3i_dsl.cli.main import main
-from m3i_dsl.cli.skeleton import CLOSED
 from m3i_dsl.diagnostics import Diagnostic, Severity
 from m3i_dsl.driver import Checked
 from m3i_dsl.source import SourceFile
@@ -95,7 +94,7 @@ def test_it_is_resolved_with_the_defaults_of_its_words(capsys: pytest.CaptureFix
     assert plain(capsys, "resolve", "resolved.m3i") == resolved
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CLOSED])
+@pytest.mark.parametrize("kind", KINDS)
 def test_vocab_shows_each_word_and_where_it_comes_from(kind: Any, capsys: pytest.CaptureFixture[str]) -> None:
     mine = [name for name in words(kind) if words(kind).package(name) is not None]
     assert mine
@@ -114,6 +113,8 @@ FAULTS = {
     "optimizer": ("lion(lr: 1e-3)", "lion(lr: 1e-3, betas: (0.9,))", "M3I0206", "(0.9,)"),
     "bounds": ("late(decay: 50%)", "late(decay: 0%)", "M3I0203", "0%"),
     "modality": ("data           centre", "data           number", "M3I0210", "number"),
+    "mix": ("ratio: 50%", "ratio: 1%", "M3I0213", "1%"),
+    "name of a mix": ("swirl(", "swirll(", "M3I0122", "swirll"),
     "name": ("spiral(50%", "spirall(50%", "M3I0122", "spirall"),
 }
 
@@ -136,7 +137,7 @@ def test_the_artifact_and_the_run_know_the_version(trained: Story) -> None:
 
 def test_every_target_is_trained(trained: Story) -> None:
     first, *_, last = trained.record("runs/whole")
-    assert set(first["losses"]) == {"edges.edges", "edges.centre", "edges.views", "prototypes.instance"}
+    assert set(first["losses"]) == {"edges.edges", "edges.centre", "edges.views", "prototypes.instance", "mixed.pixels"}
     assert last["loss"] < first["loss"]
     moved = trained.record("runs/whole")[3]["weights"]
     assert sum(moved[f"edges.{name}"] for name in ("edges", "centre", "views")) == pytest.approx(3)
@@ -208,7 +209,7 @@ def test_the_bytes_of_its_penalty_are_planned_as_they_are_sent(capsys: pytest.Ca
 
 def test_it_is_drawn_and_its_passes_are_equal(capsys: pytest.CaptureFixture[str]) -> None:
     picture = plain(capsys, "graph", "rings.m3i", "--format", "svg")
-    assert all(word in picture for word in ("spiral", "mixer", "gradient histogram", "uniformity", "balance"))
+    assert all(word in picture for word in ("spiral", "swirl", "mixer", "gradient histogram", "uniformity", "balance"))
     assert main(["opt", "rings.m3i", "--verify"]) == 0
     verdicts = [line.split() for line in capsys.readouterr().err.splitlines()]
     assert ["equal", "common-subexpressions"] in verdicts and ["equal", "needed-tokens"] in verdicts

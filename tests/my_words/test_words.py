@@ -84,6 +84,15 @@ def test_spiral_hides_a_stretch_of_it() -> None:
         Spiral(0.99).hidden(grid, 8)
 
 
+def test_swirl_shows_the_second_image_along_a_spiral() -> None:
+    from my_words.spiral import Spiral
+    from my_words.swirl import Swirl
+
+    word = Swirl(ratio=0.25)
+    assert word.mask() == Spiral(0.25) and word.mask().hidden(Grid(4, 4), 8) == 4
+    assert (word.attention, word.context) == ("joint", "all")
+
+
 def test_mixer_does_not_see_what_is_hidden() -> None:
     from my_words.mixer import Mixer
 

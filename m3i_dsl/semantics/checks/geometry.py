@@ -53,11 +53,14 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
             yield from _mask(mask, mask.word, encoder, shape, drops=mask.word.tokens == "drop")
     mix = objective.mix
     if mix is not None:
-        yield from _mask(mix, mix.word.by, encoder, encoder.image.shape(), drops=False, outer="by")
+        mask, names = mix.word.mask(), [parameter.name for parameter in mix.word.parameters()]
+        outer = next((name for name in names if getattr(mix.word, name) is mask), None)
+        yield from _mask(mix, mask, encoder, encoder.image.shape(), drops=False, outer=outer)
         word = encoder.image
         if mix.word.attention == "isolated" and not word.isolates():
             message = f"`{encoder.name}` cannot keep attention within each image of a mix"
-            yield _about_encoder("M3I0216", message, mix.argument("attention"), encoder, "write `attention: joint`")
+            help_ = "write `attention: joint`" if "attention" in names else "use another mix, or another encoder"
+            yield _about_encoder("M3I0216", message, mix.argument("attention"), encoder, help_)
 
 
 def _input_fits(view: View, encoder: EncoderDeclaration, span: Span, objective: Objective) -> Iterator[Diagnostic]:

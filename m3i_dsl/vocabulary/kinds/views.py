@@ -98,6 +98,20 @@ class Mask(Word):
 
 
 class Mix(Word):
-    """How several inputs become one (X = {x_1, ..., x_N}, encoded jointly)."""
+    """How two images become one input (X = {x_1, x_2}, encoded jointly): each token shows one of them.
+
+    x = up(1 - m) * first + up(m) * second, with m the mask of the first image. Row 2k of the batch is mixed with row
+    2k + 1, so each image is once the first and once the second.
+    """
 
     kind: ClassVar[Kind] = "mix"
+
+    attention: Literal["joint", "isolated"] = "joint"
+    """Whether tokens of the two images attend to each other in the encoder."""
+
+    context: Literal["own", "all"] = "own"
+    """What a predictor sees: the tokens of its own image, or all with a learned source embedding."""
+
+    @abstractmethod
+    def mask(self) -> Mask:
+        """Which tokens of the first image are the second's: a word of kind mask, which stands in the graph."""

@@ -29,6 +29,9 @@ class PatchMix(Mix):
         "own", doc="what a predictor sees: the tokens of its own image, or all with a learned source embedding"
     )
 
+    def mask(self) -> Mask:
+        return self.by
+
     def details(self) -> tuple[str, ...]:
         shape = " ".join((self.by.name, *self.by.details()))
         isolated = ("isolated attention",) if self.attention == "isolated" else ()
