@@ -16,7 +16,6 @@ from tests.architecture.code import PACKAGE, modules, parts, shown, tree
 
 ALLOWED: dict[str, str] = {
     "m3i_dsl/semantics/elaborate_mixture.py `MixtureOf`": "its arguments are names of data, which no word's are",
-    "m3i_dsl/semantics/references.py `PatchMix`": "it is written in `input`, with views in the place of arguments",
     "m3i_dsl/semantics/table.py `global feature`": "the instantiation table is one of names, in which rows are found",
 }
 """At most ten: the place and the word, and why it asks."""
