@@ -59,9 +59,9 @@ tables: $(VENV)/.installed
 
 environment: $(VENV)/.installed-dev
 
-# Packages of the recipe language are needed to train; those of [dev] only to test.
+# Packages of [train] are needed to train; those of [dev] only to test.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -c constraints.txt -e .
+	$(PIP) -c constraints.txt -e '.[train]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -22,6 +22,7 @@ from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.front.wrong_use import WrongUse
 
 COMMANDS = (
+    "init",
     "check",
     "fmt",
     "resolve",
@@ -41,6 +42,7 @@ COMMANDS = (
 )
 
 EPILOG = """\
+m3ic init mae                      start from a recipe that comes with m3ic
 m3ic check recipe.m3i              is it right?
 m3ic compile recipe.m3i            write what will be trained
 m3ic train                         train what was compiled last
@@ -82,6 +84,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return 130
     except BrokenPipeError:
         raise
+    except ModuleNotFoundError as fault:
+        return _not_installed(fault, arguments)
     except Exception as fault:
         _internal_error(fault, arguments)
         return 2
@@ -112,6 +116,17 @@ def _version() -> str:
     from m3i_dsl import __version__
 
     return f"m3ic {__version__}"
+
+
+def _not_installed(fault: ModuleNotFoundError, arguments: argparse.Namespace) -> int:
+    from m3i_dsl.cli.missing import missing_extra, say
+
+    needed = missing_extra(fault)
+    if needed is None:
+        _internal_error(fault, arguments)
+        return 2
+    say(arguments.command, *needed, sys.stderr)
+    return 1
 
 
 def _internal_error(fault: Exception, arguments: argparse.Namespace) -> None:

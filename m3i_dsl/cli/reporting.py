@@ -28,7 +28,7 @@ def check_installed(arguments: argparse.Namespace) -> None:
     if absent := missing(arguments.log_to or ()):
         named = " and ".join(f"`{name}`" for name in absent)
         verb = "is" if len(absent) == 1 else "are"
-        raise CliError(f"--log-to: {named} {verb} not installed; run `pip install {' '.join(absent)}`")
+        raise CliError(f'--log-to: {named} {verb} not installed; run `pip install "m3ic[{",".join(absent)}]"`')
 
 
 def _sinks(text: str) -> tuple[str, ...]:

@@ -29,9 +29,11 @@ ORDER = (
     "plan",
     "driver",
     "front",
+    "scaffold",
     "testing",
     "cli",
     "train",
+    "__main__",
 )
 """Each may import itself and what stands before it."""
 

@@ -48,9 +48,14 @@ def test_text_ends_with_one_newline_and_has_no_trailing_space() -> None:
 
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    installed = ["train", "tensorboard", "testing", "dev"]
+    requirements = [*project["dependencies"], *(name for extra in installed for name in extras[extra])]
+    assert f"m3ic[{','.join(installed[:-1])}]" in extras["dev"], "these are what `make environment` installs"
     wanted = {
         re.split(r"[<>=\[ ;]", requirement)[0].lower().replace("_", "-")
-        for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+        for requirement in requirements
+        if not requirement.startswith("m3ic[")
     }
     pins = [
         line.split("==")

@@ -11,6 +11,7 @@ import pytest
 from tests.architecture.code import ROOT
 
 COMMANDS = {
+    "init": ["init"],
     "check": ["check", "recipes"],
     "fmt": ["fmt", "--check", "recipes"],
     "resolve": ["resolve", "recipes/m3i_digits.m3i"],

@@ -314,6 +314,6 @@ def test_a_tool_that_is_not_installed_is_told_before_anything_is_opened(capsys: 
             pytest.skip(f"{name} is installed")
     assert main(["train", "--log-to", "wandb,mlflow"]) == 2
     said = capsys.readouterr().err
-    assert said == ("error: --log-to: `wandb` and `mlflow` are not installed; run `pip install wandb mlflow`\n")
+    assert said == ('error: --log-to: `wandb` and `mlflow` are not installed; run `pip install "m3ic[wandb,mlflow]"`\n')
     assert main(["train", "--log-to", "comet"]) == 2
     assert "`comet` is none of tensorboard, wandb, mlflow, or `none`" in capsys.readouterr().err
