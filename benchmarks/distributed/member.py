@@ -67,17 +67,17 @@ class Member:
         self.guard = Guard(self.module, device, deferred=deferred, shared=shared)
         self.vote, self.watchdog = Vote(self._known), Watchdog(self._known, PATIENCE)
         self._context = alone if exchange == "nothing" else nullcontext
+        duration = partial(steps_of, steps_per_epoch=STEPS, batch=training.batch, total=STEPS)
         self._step = TrainingStep(
             self.parallel,
             self.optimizer,
-            MovingAverages(executable.averages, STEPS),
+            MovingAverages(executable.averages, STEPS, duration),
             LearningRate(0, STEPS, training.schedule.word),
             self.guard,
             self.precision,
-            scalars=Scalars(
-                self.module, STEPS, partial(steps_of, steps_per_epoch=STEPS, batch=training.batch, total=STEPS)
-            ),
+            scalars=Scalars(self.module, STEPS, duration),
             clip=training.clip,
+            decay=training.optimizer.word.decay(),
             slices=1,
         )
         self.done = 0

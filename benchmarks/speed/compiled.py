@@ -114,7 +114,8 @@ class CompiledStep:
         self.batch = {name: value.to(device) for name, value in batch.items()}
         self.module = executable.module.to(device).train()
         self.optimizer = training.optimizer.word.build(self.module, training.batch)
-        self.averages = MovingAverages(executable.averages, STEPS)
+        duration = partial(steps_of, steps_per_epoch=STEPS, batch=training.batch, total=STEPS)
+        self.averages = MovingAverages(executable.averages, STEPS, duration)
         self.precision = precision_for(training.precision, torch.device(device))
         where = torch.device(device)
         self.step = TrainingStep(
@@ -124,10 +125,9 @@ class CompiledStep:
             LearningRate(0, STEPS, training.schedule.word),
             Guard(self.module, where, deferred=where.type == "cuda" and can_skip(self.optimizer)),
             self.precision,
-            scalars=Scalars(
-                self.module, STEPS, partial(steps_of, steps_per_epoch=STEPS, batch=training.batch, total=STEPS)
-            ),
+            scalars=Scalars(self.module, STEPS, duration),
             clip=training.clip,
+            decay=training.optimizer.word.decay(),
             slices=1,
         )
         self.done = 0

@@ -18,7 +18,7 @@ from m3i_dsl.lower.parts import Group, build_parts
 from m3i_dsl.lower.to_fx import to_fx
 from m3i_dsl.modules.encoders.frozen import NoGradient
 from m3i_dsl.semantics.program import Program
-from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Average:
     source: nn.Module
     average: nn.Module
     momentum: Ramp
+    over: Duration | None = None
 
 
 @dataclass(frozen=True)
@@ -90,5 +91,5 @@ def lower(
             if encoder.of not in group:
                 continue
             pair = unwrapped(group[encoder.of]), unwrapped(group[encoder.name])
-            averages.append(Average(f"{section}.{encoder.name}", *pair, encoder.momentum))
+            averages.append(Average(f"{section}.{encoder.name}", *pair, encoder.momentum, encoder.over))
     return Executable(program, graph, module, tuple(averages), values)

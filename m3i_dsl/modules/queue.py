@@ -1,8 +1,8 @@
 """A first-in first-out queue of past keys: more negatives than a batch holds (MoCo, He et al. 2020).
 
 Takes: keys of each step, `[B, width]` over all processes. Gives: the last `size` keys, the same on all processes.
-Guarantees: the start content is a function of `seed`; it is part of the state dict; `push` never makes the device wait.
-Not pure: it must see each step once.
+Guarantees: the start content is drawn with the initial weights, so two queues hold different keys; it is part of the
+state dict; `push` never makes the device wait. Not pure: it must see each step once.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ class Queue(nn.Module):
     keys: Tensor
     pointer: Tensor
 
-    def __init__(self, size: int, width: int, seed: int = 0) -> None:
+    def __init__(self, size: int, width: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        random = torch.randn(size, width, generator=generator, dtype=torch.float64)
+        random = torch.randn(size, width, dtype=torch.float64)
         self.register_buffer("keys", F.normalize(random, dim=-1).to(torch.get_default_dtype()))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
 

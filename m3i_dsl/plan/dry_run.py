@@ -88,12 +88,13 @@ def _step(
         step = TrainingStep(
             spread,
             training.optimizer.word.build(module, training.batch),
-            MovingAverages(averages, _TOTAL),
+            MovingAverages(averages, _TOTAL, lambda _: _TOTAL),
             LearningRate(0, _TOTAL, training.schedule.word),
             _Blind(module, _CPU, deferred=True, shared=True),
             Precision(training.precision, _CPU),
             scalars=Scalars(module, _TOTAL, lambda _: _TOTAL),
             clip=training.clip,
+            decay=training.optimizer.word.decay(),
             slices=1,
         )
     return step, observer

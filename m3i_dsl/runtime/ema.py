@@ -7,7 +7,7 @@ included; the averages require no gradient; a step that was skipped leaves them 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,20 +15,23 @@ from torch import Tensor, nn
 
 from m3i_dsl.runtime.interfaces import AveragedPair
 from m3i_dsl.runtime.schedule import ramp_at
-from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp
 
 # One kernel over lists of tensors; torch has no public name for it.
 _lerp: Any = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
 
 class MovingAverages:
-    """All averages of a recipe. Raises ValueError when a pair does not match parameter by parameter."""
+    """All averages of a recipe, over `total` steps; `steps` says how long a duration is.
 
-    def __init__(self, pairs: Sequence[AveragedPair], total: int) -> None:
-        self._total = total
-        self._lists: dict[Ramp, tuple[list[Tensor], list[Tensor]]] = {}
+    Raises ValueError when a pair does not match parameter by parameter.
+    """
+
+    def __init__(self, pairs: Sequence[AveragedPair], total: int, steps: Callable[[Duration], int]) -> None:
+        self._lists: dict[tuple[Ramp, int], tuple[list[Tensor], list[Tensor]]] = {}
         for pair in pairs:
-            averages, sources = self._lists.setdefault(pair.momentum, ([], []))
+            length = total if pair.over is None else max(1, steps(pair.over))
+            averages, sources = self._lists.setdefault((pair.momentum, length), ([], []))
             for average, source in _matched(pair.average, pair.source):
                 averages.append(average)
                 sources.append(source)
@@ -40,8 +43,8 @@ class MovingAverages:
         `skip` is a 0-dimensional tensor on the device, 1 for a step that was undone: then nothing moves, and the host
         need not know.
         """
-        for ramp, (averages, sources) in self._lists.items():
-            weight = 1 - ramp_at(ramp, step, self._total)
+        for (ramp, length), (averages, sources) in self._lists.items():
+            weight = 1 - ramp_at(ramp, min(step, length), length)
             if skip is None:
                 _lerp(averages, sources, weight)
             else:
@@ -50,7 +53,7 @@ class MovingAverages:
 
     def momenta(self, step: int) -> list[float]:
         """The momentum of each distinct ramp at `step`, for the log."""
-        return [ramp_at(ramp, step, self._total) for ramp in self._lists]
+        return [ramp_at(ramp, min(step, length), length) for ramp, length in self._lists]
 
 
 def _matched(average: nn.Module, source: nn.Module) -> list[tuple[Tensor, Tensor]]:

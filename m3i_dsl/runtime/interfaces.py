@@ -16,7 +16,7 @@ from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.reporting.resources import Memory
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.vocabulary.kinds import Score
-from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp
 
 Batch = Mapping[str, Tensor]
 """The inputs of a step by placeholder name; every tensor has the batch as its first dimension."""
@@ -33,6 +33,9 @@ class AveragedPair(Protocol):
 
     @property
     def momentum(self) -> Ramp: ...
+
+    @property
+    def over(self) -> Duration | None: ...
 
 
 class TrainingGraph(Protocol):

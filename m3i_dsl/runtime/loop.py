@@ -121,7 +121,7 @@ class Trainer:
             low_precision=options.device.type == "cuda" and self._precision.effective == "bf16",
         )
         self._optimizer = training.optimizer.word.build(module, training.batch)
-        self._averages = MovingAverages(graph.averages, self._total)
+        self._averages = MovingAverages(graph.averages, self._total, self._steps)
         self._scalars = Scalars(module, self._total, self._steps)
         self._rate = LearningRate(self._steps(training.warmup), self._total, training.schedule.word)
         deferred = options.device.type != "cpu" and can_skip(self._optimizer)
@@ -184,6 +184,7 @@ class Trainer:
             self._precision,
             scalars=self._scalars,
             clip=self._graph.program.training.clip,
+            decay=self._graph.program.training.optimizer.word.decay(),
             slices=self._options.accumulate,
         )
         self._saved_at = time.monotonic()

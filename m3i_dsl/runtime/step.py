@@ -20,8 +20,9 @@ from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.interfaces import Batch
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.scalars import Scalars
-from m3i_dsl.runtime.schedule import LearningRate
+from m3i_dsl.runtime.schedule import LearningRate, ramp_at
 from m3i_dsl.runtime.slices import sliced
+from m3i_dsl.vocabulary.values import Clip, Ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class TrainingStep:
         precision: Precision,
         *,
         scalars: Scalars,
-        clip: float | None,
+        clip: Clip | None,
+        decay: Ramp | None,
         slices: int,
     ) -> None:
         self._parallel = parallel
@@ -74,7 +76,7 @@ class TrainingStep:
         self._guard = guard
         self._precision = precision
         self._scalars = scalars
-        self._clip = clip
+        self._clip, self._decay = clip, decay
         self._slices = slices
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._confirmed = False
@@ -88,8 +90,7 @@ class TrainingStep:
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
         norm = whole(torch.nn.utils.get_total_norm(gradients))
         self._guard.decide(step, norm)
-        if self._clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._trained, self._clip, norm)
+        self._shorten(norm)
         self._move(step)
         return StepOutput(output.loss, output.losses, output.weights, output.representations, norm)
 
@@ -112,10 +113,25 @@ class TrainingStep:
             gradient_norm=torch.zeros(()),
         )
 
+    def _shorten(self, norm: Tensor) -> None:
+        """Clips gradients whose norm together is `norm`; a tensor by itself, where the recipe says so."""
+        if self._clip is None:
+            return
+        if not self._clip.per_tensor:
+            torch.nn.utils.clip_grads_with_norm_(self._trained, self._clip.norm, norm)
+            return
+        for parameter in self._trained:
+            if parameter.grad is not None:
+                own = whole(torch.nn.utils.get_total_norm([parameter.grad]))
+                torch.nn.utils.clip_grads_with_norm_([parameter], self._clip.norm, own)
+
     def _move(self, step: int) -> None:
         factor = self._rate.factor(step)
+        decay = None if self._decay is None else ramp_at(self._decay, step, self._rate.total)
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
+            if decay is not None and group["role"] == "decayed":
+                group["weight_decay"] = decay
         skip = None
         if self._guard.deferred:
             if not self._confirmed:

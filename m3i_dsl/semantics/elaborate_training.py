@@ -15,7 +15,7 @@ from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Evaluator, Optimizer, Schedule, WordError
 from m3i_dsl.vocabulary.schedules.cosine import Cosine
-from m3i_dsl.vocabulary.values import Duration, number_text
+from m3i_dsl.vocabulary.values import Clip, Duration, number_text
 from m3i_dsl.vocabulary.word import Bounds, ValueType
 
 _LENGTHS = ("epochs", "steps", "samples")
@@ -47,15 +47,27 @@ def elaborate_training(block: ast.Train, scope: Scope) -> Training:
     seed = 0
     if "seed" in found:
         seed = attempts(lambda: binder.value(setting("seed"), WHOLE, "`seed`", Bounds(minimum=0)))
-    clip: float | None = None
+    clip: Clip | None = None
     if "clip" in found:
-        clip = attempts(lambda: binder.value(setting("clip"), PLAIN, "`clip`", Bounds(above=0)))
+        clip = attempts(lambda: _clip(found["clip"], scope))
     attempts.finish()
     spans = {name: given.values[0].span for name, given in found.items()}
     for name, given in found.items():
         if name in _LENGTHS and len(given.values) > 1:
             spans["warmup"] = given.values[1].span
     return Training(batch, length, warmup, optimizer, schedule, precision, seed, clip, block.span, spans)
+
+
+def _clip(setting: ast.Setting, scope: Scope) -> Clip:
+    """`clip 1`, of all gradients together, or `clip 3, per tensor`."""
+    norm = scope.binder.value(setting.values[0], PLAIN, "`clip`", Bounds(above=0))
+    for extra in setting.values[1:2]:
+        if not isinstance(extra, ast.Term) or extra.span.text.split() != ["per", "tensor"]:
+            message = "`clip` may be followed by `per tensor` only"
+            scope.fail(error("M3I0201", message, extra.span, helps=(f"write `clip {number_text(norm)}, per tensor`",)))
+    for late in setting.values[2:]:
+        scope.report(error("M3I0205", "there is nothing to say after `per tensor`", late.span, "one too many"))
+    return Clip(norm, per_tensor=len(setting.values) > 1)
 
 
 def _length(found: dict[str, ast.Setting], block: Span, scope: Scope) -> tuple[Duration, Duration]:

@@ -240,8 +240,9 @@ def _copy(declaration: ast.Encoder, copying: type[EncoderCopy], scope: Scope) ->
     written = scope.binder.call(copying, arguments, value.span, value.name_span)
     placed = Placed(inner.word.word, value.span, written.arguments, written.definitions)
     momentum = written.word.follows()
-    frozen, weights = momentum is None, written.word.starts_from()
-    return EncoderDeclaration(declaration.name.text, placed, inner.name, momentum, frozen, weights, declaration.span)
+    frozen, weights, over = momentum is None, written.word.starts_from(), written.word.follows_over()
+    name, span = declaration.name.text, declaration.span
+    return EncoderDeclaration(name, placed, inner.name, momentum, frozen, weights, span, over=over)
 
 
 def _refuse_copy(kind: str, name: ast.Name, inner: EncoderDeclaration, scope: Scope) -> None:

@@ -36,7 +36,7 @@ from m3i_dsl.vocabulary.kinds import (
     Weighting,
 )
 from m3i_dsl.vocabulary.kinds import Mask as MaskWord
-from m3i_dsl.vocabulary.values import Duration, Ramp
+from m3i_dsl.vocabulary.values import Clip, Duration, Ramp
 from m3i_dsl.vocabulary.word import Word
 
 W_co = TypeVar("W_co", bound=Word, covariant=True)
@@ -254,6 +254,8 @@ class EncoderDeclaration:
     span: Span
     start: str | None = None
     """The encoder whose weights, as an earlier stage left them, it starts from."""
+    over: Duration | None = None
+    """How long the ramp of `momentum` takes; None: all of training."""
 
     @property
     def trained(self) -> bool:
@@ -388,7 +390,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """`train { ... }`. `batch` is the global batch; `clip` the largest gradient norm or None."""
+    """`train { ... }`. `batch` is the global batch; `clip` the largest gradient norm or None for no clipping."""
 
     batch: int
     length: Duration
@@ -397,7 +399,7 @@ class Training:
     schedule: Placed[Schedule]
     precision: Literal["fp32", "bf16"]
     seed: int
-    clip: float | None
+    clip: Clip | None
     span: Span
     settings: Mapping[str, Span]
 

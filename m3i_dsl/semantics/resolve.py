@@ -22,7 +22,7 @@ from m3i_dsl.semantics.program import (
     TargetReference,
     View,
 )
-from m3i_dsl.vocabulary.values import duration_text, number_text, ramp_text, string_text
+from m3i_dsl.vocabulary.values import clip_text, duration_text, number_text, ramp_text, string_text
 from m3i_dsl.vocabulary.word import Word, argument_text
 
 
@@ -106,7 +106,8 @@ def _training(program: Program) -> Iterator[str]:
 
 def _encoder(encoder: EncoderDeclaration) -> str:
     if encoder.momentum is not None:
-        return f"ema of {encoder.of}(momentum: {ramp_text(encoder.momentum)})"
+        over = "" if encoder.over is None else f", over: {duration_text(encoder.over)}"
+        return f"ema of {encoder.of}(momentum: {ramp_text(encoder.momentum)}{over})"
     if encoder.frozen:
         weights = f"(weights: {string_text(encoder.weights)})" if encoder.weights is not None else ""
         return f"frozen of {encoder.of}{weights}"
@@ -214,5 +215,5 @@ def _train(program: Program) -> Iterator[str]:
     yield f"precision {training.precision}"
     yield f"seed {training.seed}"
     if training.clip is not None:
-        yield f"clip {number_text(training.clip)}"
+        yield f"clip {clip_text(training.clip)}"
     yield "}"

@@ -49,6 +49,14 @@ class Ramp:
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """The largest norm that a gradient may have: of all parameters together, or of each tensor by itself (DINO)."""
+
+    norm: float
+    per_tensor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """A learning rate: `1.5e-4 per 256` is multiplied by global batch / 256; `per` None is an absolute one."""
 
@@ -121,6 +129,11 @@ def ramp_text(ramp: Ramp) -> str:
     if ramp.shape == "constant":
         return number_text(ramp.start)
     return f"{number_text(ramp.start)} -> {number_text(ramp.stop)} {ramp.shape}"
+
+
+def clip_text(clip: Clip) -> str:
+    """`1`, or `3, per tensor`."""
+    return f"{number_text(clip.norm)}, per tensor" if clip.per_tensor else number_text(clip.norm)
 
 
 def rate_text(rate: Rate) -> str:

@@ -134,12 +134,13 @@ def _trained(name: str, slices: int) -> Observed:
     step = TrainingStep(
         spread,
         optimizer,
-        MovingAverages(executable.averages, TOTAL),
+        MovingAverages(executable.averages, TOTAL, duration),
         LearningRate(0, TOTAL, training.schedule.word),
         Guard(module, cpu, deferred=False),
         precision_for("fp32", cpu),
         scalars=Scalars(module, TOTAL, duration),
         clip=training.clip,
+        decay=None,
         slices=slices,
     )
     torch.manual_seed(0)

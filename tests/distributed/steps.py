@@ -21,6 +21,7 @@ from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.state import seed_random
 from m3i_dsl.runtime.step import TrainingStep
+from m3i_dsl.vocabulary.values import Clip
 from tests.distributed.invariance import case_named
 
 CPU = torch.device("cpu")
@@ -72,11 +73,12 @@ def step_of(executable: Executable, spread: Parallel) -> TrainingStep:
     return TrainingStep(
         spread,
         training.optimizer.word.build(spread.module, training.batch),
-        MovingAverages(executable.averages, TOTAL),
+        MovingAverages(executable.averages, TOTAL, lambda _: TOTAL),
         LearningRate(1, TOTAL, training.schedule.word),
         Guard(spread.module, CPU, deferred=False, shared=spread.processes.size > 1),
         Precision("fp32", CPU),
         scalars=Scalars(spread.module, TOTAL, lambda _: TOTAL),
-        clip=1.0,
+        clip=Clip(1.0),
+        decay=None,
         slices=1,
     )

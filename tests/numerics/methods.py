@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.numerics.updates import Update, drop, half_cosine, steady
+
 Momentum = Callable[[float], float]
 """The momentum at a progress in [0, 1)."""
 
@@ -24,9 +26,9 @@ def cosine(start: float) -> Momentum:
     return lambda progress: 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def line(start: float, stop: float) -> Momentum:
-    """data2vec."""
-    return lambda progress: start + (stop - start) * progress
+def line(start: float, stop: float, share: float) -> Momentum:
+    """Over the first `share` of training, then constant (data2vec)."""
+    return lambda progress: start + (stop - start) * min(1.0, progress / share)
 
 
 def warmed(start: float, stop: float, share: float) -> Callable[[int, int], float]:
@@ -45,28 +47,79 @@ class Method:
     momentum: Momentum | None = None
     constants: Mapping[str, Any] = field(default_factory=dict[str, Any])
     weight: float = 1.0
-    lr: float = 1e-3
-    clip: float = 1.0
+    update: Update = field(default_factory=Update)
     sharpness: Callable[[int, int], float] | None = None
 
 
 _SHARED = cosine(0.996)
 
 METHODS: Mapping[str, Method] = {
-    "barlow_twins": Method("barlow_twins", 2, None, {"decorrelation": 0.0051, "weight": 1 / 256}, 1 / 256),
-    "byol": Method("byol", 4, cosine(0.996)),
-    "clip": Method("clip", 2, None, {"symmetric": True}),
-    "data2vec": Method("data2vec", 2, line(0.99, 0.999), {"layers": 2, "beta": 2.0}),
-    "densecl": Method("densecl", 2, constant(0.99), {"temperature": 0.2, "weights": (0.5, 0.5)}),
-    "dino": Method("dino", 8, cosine(0.996), {"temperature": 0.1}, clip=3.0, sharpness=warmed(0.04, 0.07, 0.3)),
+    "barlow_twins": Method(
+        "barlow_twins",
+        2,
+        None,
+        {"decorrelation": 0.0051, "weight": 1 / 256},
+        1 / 256,
+        Update("lars", 2, half_cosine(1, 0.001), steady(1e-6), bias_lr=0.048, clip=None),
+    ),
+    "byol": Method("byol", 4, cosine(0.996), update=Update("lars", 2, decay=steady(1.5e-6), clip=None)),
+    "clip": Method(
+        "clip",
+        2,
+        None,
+        {"symmetric": True},
+        update=Update(decay=steady(0.2), decayed="tensors", betas=(0.9, 0.98), epsilon=1e-6, clip=None),
+    ),
+    "data2vec": Method(
+        "data2vec",
+        2,
+        line(0.99, 0.999, 0.5),
+        {"layers": 2, "beta": 2.0},
+        update=Update(shape=half_cosine(1, 0.005), decayed="masks", betas=(0.9, 0.999), clip=3),
+    ),
+    "densecl": Method(
+        "densecl",
+        2,
+        constant(0.99),
+        {"temperature": 0.2, "weights": (0.5, 0.5)},
+        update=Update("sgd", 0.03, decay=steady(1e-4), decayed="all", clip=None),
+    ),
+    "dino": Method(
+        "dino",
+        8,
+        cosine(0.996),
+        {"temperature": 0.1},
+        update=Update(
+            shape=half_cosine(1, 0.002),
+            decay=half_cosine(0.04, 0.4),
+            decayed="tensors",
+            betas=(0.9, 0.999),
+            clip=3,
+            per_tensor=True,
+        ),
+        sharpness=warmed(0.04, 0.07, 0.3),
+    ),
     "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}),
-    "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, lr=4e-3),
+    "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, update=Update(lr=4e-3)),
     "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}),
-    "mae": Method("mae", 1),
-    "moco_v3": Method("moco_v3", 4, cosine(0.99), {"temperature": 0.2}, 0.4),
-    "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}),
-    "simmim": Method("simmim", 1),
-    "supervised": Method("supervised", 1, None, {"temperature": 1.0, "label_smoothing": 0.1}),
+    "mae": Method("mae", 1, update=Update(decayed="tensors", clip=None)),
+    "moco_v3": Method(
+        "moco_v3",
+        4,
+        cosine(0.99),
+        {"temperature": 0.2},
+        0.4,
+        Update(decay=steady(0.1), decayed="all", betas=(0.9, 0.999), clip=None),
+    ),
+    "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}, update=Update(decayed="tensors")),
+    "simmim": Method("simmim", 1, update=Update(shape=drop(0.873, 0.1), decayed="masks", betas=(0.9, 0.999), clip=5)),
+    "supervised": Method(
+        "supervised",
+        1,
+        None,
+        {"temperature": 1.0, "label_smoothing": 0.1},
+        update=Update(betas=(0.9, 0.999), clip=None),
+    ),
     "table/01_image_classification": Method("image_classification", 1, None, {"temperature": 1.0}),
     "table/02_clip": Method("clip", 2, None, {"symmetric": True}),
     "table/03_auto_encoder": Method("auto_encoder", 1),

@@ -1,15 +1,14 @@
 """Three training steps, by the package and by hand.
 
 Takes: an executable and three batches. Gives: its parameters and buffers afterwards. By the package: the optimizer
-through its word, `runtime.step` and `runtime.ema`. By hand: the loss of the reference, clipping, warmup and cosine,
-weight decay on matrices only, Adam written out, averages by their formula, on deep-copied modules. Guarantees: the two
-share no code but the autograd of torch.
+through its word, `runtime.step` and `runtime.ema`. By hand: the loss of the reference, clipping, schedule and optimizer
+as the method has them (`updates`), averages by their formula, on deep-copied modules. Guarantees: the two share no code
+but the autograd of torch.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,8 @@ from m3i_dsl.runtime.step import TrainingStep
 from m3i_dsl.vocabulary.values import steps_of
 from tests.numerics.comparison import reference_step
 from tests.numerics.methods import Method
+from tests.numerics.recipes import BATCH
+from tests.numerics.updates import Optimizer
 
 STEPS = 3
 TOTAL = 4
@@ -53,15 +54,17 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
     executable = replace(executable, module=module, averages=averages)
     training = executable.program.training
     cpu = torch.device("cpu")
+    duration = partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)
     step = TrainingStep(
         alone(module, cpu),
         training.optimizer.word.build(module, training.batch),
-        MovingAverages(averages, TOTAL),
+        MovingAverages(averages, TOTAL, duration),
         LearningRate(WARMUP, TOTAL, training.schedule.word),
         Guard(module, cpu, deferred=False),
         precision_for(training.precision, cpu),
-        scalars=Scalars(module, TOTAL, partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)),
+        scalars=Scalars(module, TOTAL, duration),
         clip=training.clip,
+        decay=training.optimizer.word.decay(),
         slices=slices,
     )
     losses = [step(number, batch).loss.item() for number, batch in enumerate(batches)]
@@ -69,45 +72,20 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
 
 
 def train_by_hand(executable: Executable, method: Method, batches: Batches) -> State:
-    """AdamW (0.9, 0.95), decay 0.05, gradients clipped, warmup then cosine to 0."""
+    """Each step by `updates`: gradients clipped, warmup, schedule, the method's optimizer; then the averages."""
     module = copy.deepcopy(executable.module)
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    first = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
-    second = {name: torch.zeros_like(parameter) for name, parameter in trained.items()}
+    optimizer = Optimizer(method.update, BATCH, WARMUP, TOTAL)
     losses: list[float] = []
     for number, batch in enumerate(batches):
         module.zero_grad(set_to_none=True)
         loss, _ = reference_step(module, executable, method, batch, number, TOTAL)
         loss.backward()
         losses.append(loss.item())
-        rate = (
-            method.lr
-            * 8
-            / 256
-            * (
-                (number + 1) / WARMUP
-                if number < WARMUP
-                else (1 + math.cos(math.pi * (number - WARMUP) / (TOTAL - WARMUP))) / 2
-            )
-        )
         gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
-        norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
-        shrink = min(1.0, method.clip / (float(norm) + 1e-6))
-        with torch.no_grad():
-            for name, gradient in gradients.items():
-                g, parameter = gradient * shrink, trained[name]
-                first[name] = 0.9 * first[name] + 0.1 * g
-                second[name] = 0.95 * second[name] + 0.05 * g.square()
-                m, v = first[name] / (1 - 0.9 ** (number + 1)), second[name] / (1 - 0.95 ** (number + 1))
-                decay = 0.05 if decays(name, parameter) else 0.0
-                parameter.mul_(1 - rate * decay).sub_(rate * m / (v.sqrt() + 1e-8))
+        optimizer.step(number, trained, gradients)
         _follow(module, executable, method, number / TOTAL)
     return _state(module, losses)
-
-
-def decays(name: str, parameter: Tensor) -> bool:
-    """Matrices do; tokens, positions and whatever has one dimension do not."""
-    return parameter.ndim > 1 and not re.search(r"(cls_token|mask_token|pos_embed|positions)$", name)
 
 
 def _follow(module: nn.Module, executable: Executable, method: Method, progress: float) -> None:

@@ -7,8 +7,12 @@ import torch
 from torch import nn
 
 from m3i_dsl.runtime.ema import MovingAverages
-from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp
 from tests.runtime.tiny import Pair
+
+
+def no_steps(_: Duration) -> int:
+    raise AssertionError("no ramp here has a length of its own")
 
 
 def encoder(seed: int) -> nn.Sequential:
@@ -22,7 +26,7 @@ def test_parameters_follow_and_buffers_do_not() -> None:
     assert isinstance(average[1], nn.BatchNorm1d) and average[1].running_mean is not None
     average[1].running_mean.fill_(5)
     before = {name: parameter.clone() for name, parameter in average.named_parameters()}
-    MovingAverages([Pair(source, average, Ramp(0.9, 1.0, "cosine"))], total=10).update(step=3)
+    MovingAverages([Pair(source, average, Ramp(0.9, 1.0, "cosine"))], total=10, steps=no_steps).update(step=3)
     momentum = 1 - 0.1 * (1 + math.cos(math.pi * 0.3)) / 2
     for name, parameter in source.named_parameters():
         expected = momentum * before[name] + (1 - momentum) * parameter
@@ -35,7 +39,7 @@ def test_pairs_with_different_ramps_move_by_their_own() -> None:
     fast, slow = encoder(1).requires_grad_(False), encoder(1).requires_grad_(False)
     start = fast[0].weight.detach().clone()
     averages = MovingAverages(
-        [Pair(source, fast, Ramp.constant(0.0)), Pair(source, slow, Ramp.constant(1.0))], total=10
+        [Pair(source, fast, Ramp.constant(0.0)), Pair(source, slow, Ramp.constant(1.0))], total=10, steps=no_steps
     )
     averages.update(0)
     assert torch.equal(fast[0].weight, source[0].weight)
@@ -43,10 +47,19 @@ def test_pairs_with_different_ramps_move_by_their_own() -> None:
     assert averages.momenta(0) == [0.0, 1.0]
 
 
+def test_a_ramp_of_its_own_length_ends_there_and_stays() -> None:
+    pair = Pair(encoder(0), encoder(1).requires_grad_(False), Ramp(0.5, 1.0, "linear"), Duration(4, "steps"))
+    averages = MovingAverages([pair], total=10, steps=lambda over: int(over.value))
+    assert [averages.momenta(step) for step in (0, 2, 4, 9)] == [[0.5], [0.75], [1.0], [1.0]]
+    averages.update(9)
+    before = encoder(1)[0].weight
+    assert torch.equal(pair.average.get_parameter("0.weight"), before)
+
+
 def test_the_flag_of_a_skipped_step_leaves_averages_alone() -> None:
     source, average = encoder(0), encoder(1).requires_grad_(False)
     before = {name: parameter.clone() for name, parameter in average.named_parameters()}
-    averages = MovingAverages([Pair(source, average, Ramp.constant(0.5))], total=10)
+    averages = MovingAverages([Pair(source, average, Ramp.constant(0.5))], total=10, steps=no_steps)
     averages.update(0, skip=torch.ones(()))
     assert all(torch.equal(before[name], parameter) for name, parameter in average.named_parameters())
     averages.update(0, skip=torch.zeros(()))
@@ -58,6 +71,6 @@ def test_the_flag_of_a_skipped_step_leaves_averages_alone() -> None:
 
 def test_an_average_must_match_its_source_and_take_no_gradient() -> None:
     with pytest.raises(ValueError, match="differ"):
-        MovingAverages([Pair(encoder(0), nn.Linear(3, 4), Ramp.constant(0.9))], total=1)
+        MovingAverages([Pair(encoder(0), nn.Linear(3, 4), Ramp.constant(0.9))], total=1, steps=no_steps)
     with pytest.raises(ValueError, match="no gradient"):
-        MovingAverages([Pair(encoder(0), encoder(1), Ramp.constant(0.9))], total=1)
+        MovingAverages([Pair(encoder(0), encoder(1), Ramp.constant(0.9))], total=1, steps=no_steps)

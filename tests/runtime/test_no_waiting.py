@@ -27,7 +27,7 @@ from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep, can_skip
 from m3i_dsl.vocabulary.kinds import Grid, Optimizer
 from m3i_dsl.vocabulary.optimizers import AdamW, Sgd
-from m3i_dsl.vocabulary.values import Rate
+from m3i_dsl.vocabulary.values import Clip, Rate
 from tests.numerics.recipes import compiled, recipe_names, stream_of
 
 META = torch.device("meta")
@@ -85,12 +85,13 @@ def test_a_whole_step_of_every_recipe(name: str, monkeypatch: pytest.MonkeyPatch
     step = TrainingStep(
         alone(module, META),
         optimizer,
-        MovingAverages(averages, 10),
+        MovingAverages(averages, 10, lambda _: 10),
         rate,
         guard,
         precision,
         scalars=Scalars(module, 10, lambda _: 3),
-        clip=1.0,
+        clip=Clip(1.0),
+        decay=None,
         slices=1,
     )
     with NoLists(), NoWaiting() as watched:

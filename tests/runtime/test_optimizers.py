@@ -9,8 +9,8 @@ from torch import nn
 
 from m3i_dsl.vocabulary.kinds import Optimizer, WordError
 from m3i_dsl.vocabulary.optimizers import WORDS, AdamW, Lamb, Lars, Sgd
-from m3i_dsl.vocabulary.optimizers.parameter_groups import parameter_groups
-from m3i_dsl.vocabulary.values import Rate
+from m3i_dsl.vocabulary.optimizers.parameter_groups import Decayed, parameter_groups
+from m3i_dsl.vocabulary.values import Ramp, Rate
 
 
 class Recipe(nn.Module):
@@ -71,6 +71,33 @@ def test_what_decays() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("rule", "also"),
+    [
+        ("matrices", set[str]()),
+        ("masks", {"encoders.image.mask_token"}),
+        (
+            "tensors",
+            {
+                "encoders.image.mask_token",
+                "encoders.image.backbone.cls_token",
+                "encoders.image.backbone.pos_embed",
+                "encoders.words.positions",
+            },
+        ),
+    ],
+)
+def test_tokens_and_positions_decay_where_the_method_says_so(rule: Decayed, also: set[str]) -> None:
+    strict = roles(parameter_groups(Recipe(), lr=1.0, weight_decay=0.05))
+    found = roles(parameter_groups(Recipe(), lr=1.0, weight_decay=0.05, decayed=rule))
+    assert {name for name, role in found.items() if role != strict[name]} == also
+
+
+def test_everything_but_a_weighting_decays_where_the_method_says_so() -> None:
+    found = roles(parameter_groups(Recipe(), lr=1.0, weight_decay=0.1, decayed="all"))
+    assert {name for name, role in found.items() if role != "decayed"} == {"weightings.m3i"}
+
+
 def test_no_parameter_of_one_dimension_ever_decays() -> None:
     module = Recipe()
     for word in (AdamW(lr=Rate(1, None)), Sgd(lr=Rate(1, None)), Lars(lr=Rate(1, None)), Lamb(lr=Rate(1, None))):
@@ -87,6 +114,7 @@ def test_layer_decay_follows_depth() -> None:
         "encoders.image.mask_token": 0.5**4,
         "encoders.image.backbone.blocks.0.attn.qkv.weight": 0.5**3,
         "encoders.image.backbone.blocks.2.attn.qkv.weight": 0.5,
+        "encoders.image.backbone.norm.weight": 1.0,
         "encoders.image.projector.weight": 1.0,
         "encoders.words.embedding.weight": 0.5**3,
         "encoders.words.positions": 0.5**3,
@@ -151,7 +179,9 @@ def problem() -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
 
 def test_adamw(problem: tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]) -> None:
     weight, bias, gradients = problem
-    trained = steps(AdamW(lr=Rate(0.1, 256), betas=(0.9, 0.95), weight_decay=0.05), weight, bias, gradients)
+    trained = steps(
+        AdamW(lr=Rate(0.1, 256), betas=(0.9, 0.95), weight_decay=Ramp.constant(0.05)), weight, bias, gradients
+    )
     for theta, grads, decay, found in (
         (weight, gradients, 0.05, trained.weight),
         (bias, [g[:, 0] for g in gradients], 0.0, trained.bias),
@@ -187,10 +217,10 @@ def test_lars_adapts_matrices_with_and_without_decay(
     trained = steps(word, weight, bias, gradients)
     theta, buffer = weight, torch.zeros_like(weight)
     for g in gradients:
-        trust = 0.001 * theta.norm() / (g.norm() + decay * theta.norm() + 1e-8)
+        trust = 0.001 * theta.norm() / (g + decay * theta).norm()
         buffer = 0.9 * buffer + trust * (g + decay * theta)
         theta = theta - 2.0 * buffer
-    torch.testing.assert_close(trained.weight.detach(), theta, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(trained.weight.detach(), theta, rtol=1e-12, atol=1e-12)
     theta, buffer = bias, torch.zeros_like(bias)
     for g in gradients:
         buffer = 0.9 * buffer + g[:, 0]

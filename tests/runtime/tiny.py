@@ -113,6 +113,7 @@ class Pair:
     source: nn.Module
     average: nn.Module
     momentum: Ramp
+    over: Duration | None = None
 
 
 @dataclass

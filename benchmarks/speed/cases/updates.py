@@ -38,7 +38,9 @@ def moving_average(context: Context) -> Outcome:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
-    averages = MovingAverages([Average("image", model, mine, Ramp(MOMENTUM, MOMENTUM, "constant"))], STEPS)
+    averages = MovingAverages(
+        [Average("image", model, mine, Ramp(MOMENTUM, MOMENTUM, "constant"))], STEPS, lambda _: STEPS
+    )
     averages.update(0)
     two_passes(model, theirs, MOMENTUM)
     for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):

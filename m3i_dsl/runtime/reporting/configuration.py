@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from m3i_dsl.runtime.run_folder import RunIdentity
 from m3i_dsl.semantics.program import Program
-from m3i_dsl.vocabulary.values import Duration, number_text
+from m3i_dsl.vocabulary.values import Duration, clip_text, number_text
 
 
 def configuration_of(program: Program, identity: RunIdentity) -> dict[str, str | int | float]:
@@ -26,7 +26,7 @@ def configuration_of(program: Program, identity: RunIdentity) -> dict[str, str |
         "train.seed": training.seed,
     }
     if training.clip is not None:
-        found["train.clip"] = training.clip
+        found["train.clip"] = clip_text(training.clip)
     found |= {f"data.{name}": data.source.word.text() for name, data in program.data.items()}
     found |= {f"encoder.{name}": encoder.word.word.text() for name, encoder in program.encoders.items()}
     return found | {f"version.{name}": version for name, version in identity.versions.items()}

@@ -45,17 +45,17 @@ class _Run:
         self.inputs = {input_.name for input_ in executable.inputs}
         self.optimizer = training.optimizer.word.build(self.module, training.batch)
         precision = Precision("fp32", _CPU)
+        duration = partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)
         self.step = TrainingStep(
             alone(self.module, _CPU),
             self.optimizer,
-            MovingAverages(executable.averages, TOTAL),
+            MovingAverages(executable.averages, TOTAL, duration),
             LearningRate(0, TOTAL, training.schedule.word),
             Guard(self.module, _CPU, deferred=False),
             precision,
-            scalars=Scalars(
-                self.module, TOTAL, partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)
-            ),
+            scalars=Scalars(self.module, TOTAL, duration),
             clip=training.clip,
+            decay=training.optimizer.word.decay(),
             slices=1,
         )
         self.snapshot = Snapshot(self.module, self.optimizer, RunIdentity("tiny", "0" * 64, {}), _CPU, precision)

@@ -28,7 +28,7 @@ def _check(case: Case) -> str:
     executable = case.copy(torch.float32, moved=False)
     trained = [parameter for parameter in executable.module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=RATE)
-    averages = MovingAverages(executable.averages, STEPS)
+    averages = MovingAverages(executable.averages, STEPS, lambda _: STEPS)
     batch = case.batch(0, torch.float32)
     weights = {f"{o.name}.{t.name}": t.weight for o in case.program.objectives for t in o.targets}
     state = {name: buffer.clone() for name, buffer in executable.module.named_buffers()}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from m3i_dsl.vocabulary.kinds import EncoderCopy
-from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import argument
 
 
@@ -11,8 +11,9 @@ from m3i_dsl.vocabulary.word import argument
 class Ema(EncoderCopy):
     """phi <- m phi + (1 - m) theta after each step, over parameters; written `ema of image(0.996 -> 1 cosine)`.
 
-    It starts as a copy of the encoder that it averages, takes no gradient, and keeps its own batch norm state, in
-    training mode (SiameseIM, MoCo).
+    A ramp moves over all of training, or `over` its first part and then stays: data2vec has
+    `ema of image(0.999 -> 0.9998 linear, over: 25k steps)`. The average starts as a copy of the encoder that it is of,
+    takes no gradient, and keeps its own batch norm state, in training mode (SiameseIM, MoCo).
     """
 
     name = "ema"
@@ -24,6 +25,10 @@ class Ema(EncoderCopy):
         minimum=0,
         maximum=1,
     )
+    over: Duration | None = argument(None, doc="how long a ramp takes; all of training when left out", origin="BYOL")
 
     def follows(self) -> Ramp:
         return self.momentum
+
+    def follows_over(self) -> Duration | None:
+        return self.over

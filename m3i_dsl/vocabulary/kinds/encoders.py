@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import FeatureShape
-from m3i_dsl.vocabulary.values import Ramp
+from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -118,6 +118,10 @@ class EncoderCopy(Word):
 
     def follows(self) -> Ramp | None:
         """How much of it stays at each step while it follows the encoder that it is of; None: it never moves."""
+        return None
+
+    def follows_over(self) -> Duration | None:
+        """How long the ramp of `follows` takes; None: all of training."""
         return None
 
     def starts_from(self) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from m3i_dsl.vocabulary.values import Ramp
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Optimizer(Word):
     def build(self, module: nn.Module, batch: int) -> torch.optim.Optimizer:
         """Over the parameters of `module` that require gradients, in groups with and without weight decay; each group
         has `initial_lr`, the peak rate at global batch `batch`, already layer-decayed."""
+
+    def decay(self) -> Ramp | None:
+        """How the weight decay of the groups whose `role` is "decayed" moves over all steps; None: it stays."""
+        return None
 
 
 class Schedule(Word):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from m3i_dsl.vocabulary.kinds import Optimizer, WordError
-from m3i_dsl.vocabulary.optimizers.parameter_groups import all_on_fused_devices, parameter_groups
-from m3i_dsl.vocabulary.values import Number, Numbers, Rate
+from m3i_dsl.vocabulary.optimizers.parameter_groups import Decayed, all_on_fused_devices, parameter_groups
+from m3i_dsl.vocabulary.values import Number, Numbers, Ramp, Rate
 from m3i_dsl.vocabulary.word import argument
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ class AdamW(Optimizer):
     """Adam with decoupled weight decay; the usual choice for transformers.
 
     theta <- theta - lr * (m / (sqrt(v) + epsilon) + weight_decay * theta), m and v bias-corrected (Loshchilov and
-    Hutter 2019). Weight decay skips parameters of one dimension, tokens, positions, temperatures and weightings.
+    Hutter 2019). Weight decay may be a ramp over all steps (DINO: `0.04 -> 0.4 cosine`). Biases, norms and whatever
+    else has one dimension decay with `decayed: all` only (MoCo v3), tokens and positions also with `tensors` (MAE,
+    DINO), mask tokens also with `masks` (BEiT, SimMIM); what a weighting trains never does.
     """
 
     name: ClassVar[str] = "adamw"
@@ -27,10 +29,15 @@ class AdamW(Optimizer):
     betas: Numbers = argument(
         (0.9, 0.95), doc="decay of the first and the second moment", origin="MAE", minimum=0, below=1
     )
-    weight_decay: Number = argument(0.05, doc="decoupled weight decay", origin="MAE", minimum=0)
+    weight_decay: Ramp = argument(Ramp.constant(0.05), doc="decoupled weight decay", origin="MAE", minimum=0)
     epsilon: Number = argument(1e-8, doc="added to the root of the second moment", origin="torch", above=0)
     layer_decay: Number | None = argument(
         None, doc="factor on the learning rate from each block to the one below (BEiT)", above=0, maximum=1
+    )
+    decayed: Decayed = argument(
+        "matrices",
+        doc="what decays: matrices, mask tokens too, all tokens and positions too, or all parameters",
+        origin="timm",
     )
 
     def __post_init__(self) -> None:
@@ -43,7 +50,11 @@ class AdamW(Optimizer):
         import torch
 
         groups = parameter_groups(
-            module, lr=self.lr.at_batch(batch), weight_decay=self.weight_decay, layer_decay=self.layer_decay
+            module,
+            lr=self.lr.at_batch(batch),
+            weight_decay=self.weight_decay.start,
+            layer_decay=self.layer_decay,
+            decayed=self.decayed,
         )
         first, second = self.betas
         return torch.optim.AdamW(
@@ -51,6 +62,9 @@ class AdamW(Optimizer):
             lr=self.lr.at_batch(batch),
             betas=(first, second),
             eps=self.epsilon,
-            weight_decay=self.weight_decay,
+            weight_decay=self.weight_decay.start,
             fused=all_on_fused_devices(module),
         )
+
+    def decay(self) -> Ramp | None:
+        return None if self.weight_decay.shape == "constant" else self.weight_decay

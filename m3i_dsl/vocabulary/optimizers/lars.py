@@ -1,7 +1,7 @@
 """`lars`: SGD whose step on each matrix is proportional to the matrix."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from m3i_dsl.vocabulary.kinds import Optimizer
 from m3i_dsl.vocabulary.optimizers.parameter_groups import parameter_groups
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Lars(Optimizer):
     """SGD with momentum whose step on each matrix is scaled by its norm over its gradient's (You et al. 2017).
 
-    g' = trust_coefficient * |theta| / |g + weight_decay * theta| * (g + weight_decay * theta), then momentum. Only
-    matrices are adapted and decayed; biases, norms, tokens, positions and weightings take plain momentum steps, as in
-    BYOL and Barlow Twins, which gives them a rate of their own (`bias_lr`). From timm.
+    u = g + weight_decay * theta; v <- momentum * v + trust_coefficient * |theta| / |u| * u; theta <- theta - lr * v.
+    Only matrices are adapted and decayed; biases, norms, tokens, positions and weightings take plain momentum steps, as
+    in BYOL and Barlow Twins, which gives them a rate of their own (`bias_lr`).
     """
 
     name: ClassVar[str] = "lars"
@@ -33,15 +33,17 @@ class Lars(Optimizer):
     )
 
     def build(self, module: "nn.Module", batch: int) -> "torch.optim.Optimizer":
-        from timm.optim.lars import Lars as TimmLars
+        from m3i_dsl.modules.lars import LarsOptimizer
 
         groups = parameter_groups(module, lr=self.lr.at_batch(batch), weight_decay=self.weight_decay)
         for group in groups:
-            # timm takes a group without weight decay as one that is not adapted; here the role decides, so that
-            # `weight_decay: 0` still adapts matrices.
-            group["always_adapt"] = group["role"] == "decayed"
+            group["adapt"] = group["role"] == "decayed"
             if self.bias_lr is not None and group["role"] != "decayed":
                 group["lr"] = group["initial_lr"] = self.bias_lr.at_batch(batch)
-        # timm's annotations infer int from the defaults 0 of momentum and weight_decay, hence the untyped mapping.
-        settings: dict[str, Any] = {"momentum": self.momentum, "weight_decay": self.weight_decay}
-        return TimmLars(groups, lr=self.lr.at_batch(batch), trust_coeff=self.trust_coefficient, **settings)
+        return LarsOptimizer(
+            groups,
+            lr=self.lr.at_batch(batch),
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            trust_coefficient=self.trust_coefficient,
+        )

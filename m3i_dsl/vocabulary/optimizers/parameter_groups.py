@@ -1,10 +1,11 @@
 """Which parameters decay, and how fast each one moves.
 
 Takes: a module, a peak learning rate, a weight decay and a layer decay. Gives: the parameter groups of an optimizer.
-The rule: weight decay never touches a parameter of one dimension or none (biases, norms, temperatures, layer scales), a
-token, a position table or a parameter of a weighting; a weighting's parameters form a group of their own. So do
-SiameseIM, MAE and timm. Guarantees: every parameter that requires a gradient is in exactly one group; the order is that
-of the module, so that a saved optimizer state finds its parameters again.
+A parameter is of a weighting, a token (class, register, mask or query token, by its name), a position table, a matrix
+(two dimensions or more), or something else: a bias, a norm, a layer scale, a temperature. The rule of `Decayed` says
+which of these decay; a weighting's never do, and form a group of their own. Guarantees: every parameter that requires a
+gradient is in exactly one group; the order is that of the module, so that a saved optimizer state finds its parameters
+again.
 """
 
 from __future__ import annotations
@@ -20,19 +21,30 @@ if TYPE_CHECKING:
 
 Role = Literal["decayed", "exempt", "weighting"]
 
+Decayed = Literal["matrices", "masks", "tensors", "all"]
+"""What decays, each with all before it: matrices (timm, DeiT); mask tokens (BEiT, SimMIM, data2vec); all tokens and
+position tables, which have two dimensions or more in these codes (MAE, SiameseIM, DINO); everything (MoCo)."""
+
 # The last part of a parameter's name. timm: cls_token, reg_token, dist_token, pos_embed, relative_position_bias_table.
-_NEVER_DECAYED = re.compile(r"(^|_)tokens?$|^pos(ition)?(_|s$|$)|_positions?$|position_bias|^quer(y|ies)$")
+_TOKEN_OR_POSITION = re.compile(r"(^|_)tokens?$|^pos(ition)?(_|s$|$)|_positions?$|position_bias|^quer(y|ies)$")
+_MASK_TOKEN = re.compile(r"^mask_tokens?$")
 _STEM = re.compile(r"(^|\.)(patch_embed|pos_embed|position\w*|embed\w*|token\w*|\w+_tokens?|stem|norm_pre)(\.|$)")
 _BLOCK = re.compile(r"(?:^|\.)(?:blocks|layers|stages)\.(\d+)\.")
 
 
 def parameter_groups(
-    module: nn.Module, *, lr: float, weight_decay: float, layer_decay: float | None = None
+    module: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float,
+    layer_decay: float | None = None,
+    decayed: Decayed = "matrices",
 ) -> list[dict[str, Any]]:
     """Groups with `params`, `role`, `lr`, `initial_lr` (the peak rate, already layer-decayed) and `weight_decay`.
 
     Layer decay (BEiT): block i of an encoder of n blocks moves at lr * decay^(n - i), its stem at lr * decay^(n + 1),
-    all that is in neither (projectors, predictors, tables) at lr. Raises WordError when nothing is to be trained.
+    all that is in neither (the norm after the last block, projectors, predictors, tables) at lr.
+    Raises WordError when nothing is to be trained.
     """
     exempt = _declared_exempt(module)
     scales = {} if layer_decay is None else _layer_scales(module, layer_decay)
@@ -40,7 +52,7 @@ def parameter_groups(
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        role = _role(name, parameter.ndim, exempt)
+        role = _role(name, parameter.ndim, exempt, decayed)
         scale = scales.get(name, 1.0)
         group = groups.setdefault(
             (role, scale),
@@ -74,13 +86,19 @@ def _named(group: dict[str, Any]) -> dict[str, Any]:
     return group
 
 
-def _role(name: str, dimensions: int, exempt: frozenset[str]) -> Role:
+def _role(name: str, dimensions: int, exempt: frozenset[str], decayed: Decayed) -> Role:
     *path, last = name.split(".")
     if any("weighting" in part for part in path):
         return "weighting"
-    if dimensions <= 1 or name in exempt or _NEVER_DECAYED.search(last):
-        return "exempt"
-    return "decayed"
+    if _MASK_TOKEN.search(last):
+        decays = decayed != "matrices"
+    elif _TOKEN_OR_POSITION.search(last):
+        decays = decayed in ("tensors", "all")
+    elif name in exempt:
+        decays = decayed == "all"
+    else:
+        decays = dimensions > 1 or decayed == "all"
+    return "decayed" if decays else "exempt"
 
 
 def _declared_exempt(module: nn.Module) -> frozenset[str]:
@@ -134,6 +152,8 @@ def _layers(encoder: nn.Module) -> dict[str, int]:
 
 
 def _timm_layers(backbone: Any) -> Mapping[str, int]:
+    """timm counts the norm after the last block to that block; BEiT to what follows it."""
     from timm.models import group_parameters
 
-    return group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
+    layers: Any = group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
+    return {name: layer for name, layer in layers.items() if not name.startswith("norm.")}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from m3i_dsl.vocabulary.kinds import Optimizer, WordError
-from m3i_dsl.vocabulary.optimizers.parameter_groups import all_on_fused_devices, parameter_groups
+from m3i_dsl.vocabulary.optimizers.parameter_groups import Decayed, all_on_fused_devices, parameter_groups
 from m3i_dsl.vocabulary.values import Number, Rate
 from m3i_dsl.vocabulary.word import argument
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Sgd(Optimizer):
     """Stochastic gradient descent with momentum.
 
-    v <- momentum * v + g + weight_decay * theta; theta <- theta - lr * v. Unlike MoCo's reference, weight decay skips
-    parameters of one dimension, tokens, positions, temperatures and weightings, as it does for every optimizer here.
+    v <- momentum * v + g + weight_decay * theta; theta <- theta - lr * v. MoCo and DenseCL decay all
+    parameters: `decayed: all`.
     """
 
     name: ClassVar[str] = "sgd"
@@ -27,6 +27,11 @@ class Sgd(Optimizer):
     momentum: Number = argument(0.9, doc="decay of the running gradient", origin="MoCo", minimum=0, below=1)
     weight_decay: Number = argument(1e-4, doc="added to the gradient, times the weight", origin="MoCo", minimum=0)
     nesterov: bool = argument(False, doc="look one step ahead", origin="MoCo")
+    decayed: Decayed = argument(
+        "matrices",
+        doc="what decays: matrices, mask tokens too, all tokens and positions too, or all parameters",
+        origin="timm",
+    )
 
     def __post_init__(self) -> None:
         if self.nesterov and self.momentum == 0:
@@ -36,7 +41,7 @@ class Sgd(Optimizer):
         import torch
 
         return torch.optim.SGD(
-            parameter_groups(module, lr=self.lr.at_batch(batch), weight_decay=self.weight_decay),
+            parameter_groups(module, lr=self.lr.at_batch(batch), weight_decay=self.weight_decay, decayed=self.decayed),
             lr=self.lr.at_batch(batch),
             momentum=self.momentum,
             weight_decay=self.weight_decay,
