@@ -1,8 +1,8 @@
 """Transformer blocks, shared by decoders, projectors and the text encoder.
 
 Takes: tokens `[B, N, D]`. Gives: the same shape. Guarantees: pre-norm residual blocks with a GELU MLP of four times the
-width, attention by `scaled_dot_product_attention`; no dropout. `initialise` sets every linear layer below a module to
-xavier-uniform weights and zero biases (MAE).
+width, attention by `scaled_dot_product_attention`; no dropout. `initialise` draws the weights of every
+linear layer below a module.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from timm.layers import QuickGELU
 from torch import Tensor, nn
 
 from m3i_dsl.modules.batch_norm import GlobalBatchNorm1d
 
 Norm = Literal["layer", "batch"]
+Initial = Literal["xavier", "truncated", "lecun", "torch"]
 
 
 class ChannelBatchNorm(GlobalBatchNorm1d):
@@ -76,12 +78,15 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + MLP(norm(x)); its queries may be a part of what is attended to."""
 
-    def __init__(self, width: int, heads: int, norm_kind: Norm = "layer") -> None:
+    def __init__(
+        self, width: int, heads: int, norm_kind: Norm = "layer", activation: Literal["gelu", "quick_gelu"] = "gelu"
+    ) -> None:
         super().__init__()
         self.norm1 = norm(norm_kind, width)
         self.attention = Attention(width, heads)
         self.norm2 = norm(norm_kind, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        act = nn.GELU() if activation == "gelu" else QuickGELU()
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), act, nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, mask: Tensor | None = None, start: int = 0, index: Tensor | None = None) -> Tensor:
         """[B, N, D] -> [B, N - start, D]: the tokens from `start` on; those before are only attended to.
@@ -108,10 +113,23 @@ class Block(nn.Module):
         return queries + self.mlp(self.norm2(queries))
 
 
-def initialise(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases for every linear layer of `module`; a joint projection counts as one."""
+def initialise(module: nn.Module, scheme: Initial = "xavier") -> None:
+    """Weights and zero biases for every linear layer of `module`; a joint projection counts as one matrix.
+
+    `xavier`: uniform (MAE); `truncated`: N(0, 0.02), cut off at +-2 (timm, DINO, BEiT); `lecun`: N(0, 1 / inputs) cut
+    off at two deviations (Haiku: BYOL); `torch`: as torch makes them, uniform up to 1 / sqrt(inputs), biases too.
+    """
+    if scheme == "torch":
+        return
     for part in module.modules():
         if isinstance(part, nn.Linear):
-            nn.init.xavier_uniform_(part.weight)
+            match scheme:
+                case "xavier":
+                    nn.init.xavier_uniform_(part.weight)
+                case "truncated":
+                    nn.init.trunc_normal_(part.weight, std=0.02)
+                case "lecun":
+                    std = part.in_features**-0.5
+                    nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
             if part.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None without a bias
                 nn.init.zeros_(part.bias)

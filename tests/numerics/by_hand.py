@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,9 @@ def function(module: Any) -> Function:
             return lambda x: mlp(module.layers, x)
         case "PrototypesHead":
             return lambda x: l2(mlp(module.mlp.layers, x)) @ l2(module.prototypes.weight).T
+        case "Necks":
+            pooled, dense = function(module.pooled), function(module.dense)
+            return lambda x: pooled(x) if x.dim() == 2 else dense(x)
         case "BlocksHead":
             return lambda x: blocks(module, x)
         case "TextTransformer":
@@ -117,6 +120,8 @@ def mlp(layers: nn.Sequential, x: Tensor) -> Tensor:
             x = layer_norm(layer, x)
         elif isinstance(layer, nn.ReLU):
             x = x.clamp(min=0)
+        elif type(layer).__name__ == "QuickGELU":
+            x = x * torch.sigmoid(1.702 * x)
         else:
             assert isinstance(layer, nn.GELU)
             x = F.gelu(x)
@@ -147,17 +152,23 @@ def layer_norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
 
 
 def blocks(module: Any, x: Tensor) -> Tensor:
-    """A linear layer, pre-norm transformer blocks over the tokens of x [B, N, D], and a norm."""
+    """A linear layer, pre-norm transformer blocks over the tokens of x [B, N, D], and a norm if there is one."""
     x = linear(module.linear, x)
     for block in module.blocks:
-        x = x + attend(layer_norm(block.norm1, x), block.attention.qkv, block.attention.out, block.attention.heads)
-        x = x + mlp(block.mlp, layer_norm(block.norm2, x))
-    return layer_norm(module.norm, x)
+        x = x + attend(any_norm(block.norm1, x), block.attention.qkv, block.attention.out, block.attention.heads)
+        x = x + mlp(block.mlp, any_norm(block.norm2, x))
+    return any_norm(module.norm, x)
+
+
+def any_norm(module: nn.Module, x: Tensor) -> Tensor:
+    """Layer norm, batch norm, or none."""
+    if isinstance(module, nn.Identity):
+        return x
+    return batch_norm(module, x) if isinstance(module, nn.BatchNorm1d) else layer_norm(cast(nn.LayerNorm, module), x)
 
 
 def text_transformer(module: Any, tokens: Tensor) -> Tensor:
-    """[B, W]: each text by itself and without its padding; the mean of its tokens."""
-    assert module.pool == "mean"
+    """[B, W]: each text by itself and without its padding; the mean of its tokens, or its last one."""
     rows: list[Tensor] = []
     for text in tokens:
         length = max(1, int((text != 0).sum()))
@@ -165,7 +176,9 @@ def text_transformer(module: Any, tokens: Tensor) -> Tensor:
         x = (module.embedding.weight[text[:length]] + module.positions[:length]).unsqueeze(0)
         for block in module.blocks:
             attention = block.attention
-            x = x + attend(layer_norm(block.norm1, x), attention.qkv, attention.out, attention.heads)
+            normed = layer_norm(block.norm1, x)
+            x = x + attend(normed, attention.qkv, attention.out, attention.heads, causal=module.causal)
             x = x + mlp(block.mlp, layer_norm(block.norm2, x))
-        rows.append(layer_norm(module.norm, x).mean(dim=1).squeeze(0))
+        x = layer_norm(module.norm, x).squeeze(0)
+        rows.append(x.mean(dim=0) if module.pool == "mean" else x[-1])
     return torch.stack(rows)

@@ -67,7 +67,7 @@ METHODS: Mapping[str, Method] = {
         "clip",
         2,
         None,
-        {"symmetric": True},
+        {"symmetric": True, "pool": "class"},
         update=Update(decay=steady(0.2), decayed="tensors", betas=(0.9, 0.98), epsilon=1e-6, clip=None),
     ),
     "data2vec": Method(

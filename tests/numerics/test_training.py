@@ -15,6 +15,9 @@ from tests.numerics.training import STEPS, State, train, train_by_hand
 NOISE = 1e-12
 """Adam divides a gradient by its own size, so that where it is rounding noise a step is noise times lr / 1e-8."""
 
+UNFELT = {"barlow_twins": {"encoders.image.model.norm.bias"}}
+"""Shifts that the batch norm behind them takes out: their gradient is zero but for rounding."""
+
 
 def agree_states(measured: State, expected: State) -> None:
     """Raises Disagreement unless both runs ended the same."""
@@ -39,4 +42,4 @@ def test_three_steps_are_those_of_the_reference(name: str) -> None:
     moved = {key for key, value in measured.parameters.items() if not torch.equal(value, before[key])}
     trained = {key for key, parameter in before.items() if parameter.requires_grad}
     averaged = {key for key in before if key.split(".")[1] in ("momentum", "teacher")}
-    assert moved == trained | averaged
+    assert moved | UNFELT.get(name, set()) == trained | averaged

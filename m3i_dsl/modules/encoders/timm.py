@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from m3i_dsl.modules.encoders.generic import GenericEncoder
 from m3i_dsl.modules.encoders.hierarchical import ConvNextEncoder, SwinEncoder
+from m3i_dsl.modules.encoders.initial import initialise_vit
 from m3i_dsl.modules.encoders.vit import VitEncoder
 from m3i_dsl.modules.over_processes import over_all_processes
 from m3i_dsl.vocabulary.encoders.catalogue import TimmModel
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool) -> nn.Module:
     """The adapter with random weights, drawn from torch's generator; with a mask token if `masks`."""
     model = over_all_processes(_create(word, entry, pretrained=False))
+    if entry.family == "vit":
+        initialise_vit(model, word.init)
     for name, parameter in model.named_parameters():
         if name in entry.unused or name.split(".")[0] in entry.unused:
             parameter.requires_grad_(False)
@@ -130,6 +133,8 @@ def _vit_arguments(word: Timm) -> dict[str, Any]:
     if word.class_token is not None:
         # Without a pool timm neither insists on a class token nor moves the final norm behind the pool.
         arguments |= {"class_token": word.class_token, "global_pool": ""}
+    if word.layer_scale is not None:
+        arguments["init_values"] = word.layer_scale
     if word.final_norm is not None:
         arguments |= {"final_norm": word.final_norm, "fc_norm": False}
     return arguments

@@ -21,14 +21,14 @@ Position = Literal["absolute", "relative"]
 
 
 class _Context(nn.Module):
-    """The encoder's tokens in the decoder: a linear layer, plus their positions (none for prefix tokens).
+    """The encoder's tokens in the decoder: a linear layer, if wanted, plus their positions (none for prefix tokens).
 
     With two sources, own tokens and those of the other image also get one of two learned vectors.
     """
 
-    def __init__(self, shape: PredictorShape, width: int) -> None:
+    def __init__(self, shape: PredictorShape, width: int, *, embed: bool = True) -> None:
         super().__init__()
-        self.embed = nn.Linear(shape.input_width, width)
+        self.embed = nn.Linear(shape.input_width, width) if embed else nn.Identity()
         self.source = nn.Parameter(torch.zeros(2, width)) if shape.sources == 2 else None
         if self.source is not None:
             nn.init.normal_(self.source, std=0.02)
@@ -37,7 +37,12 @@ class _Context(nn.Module):
         self, features: Tensor, hidden: Tensor | None, source: Tensor | None, grid: Grid, prefix: int
     ) -> Tensor:
         x = self.embed(features)
-        position = sincos_2d(grid, x.shape[-1], self.embed.weight.dtype, x.device).expand(len(x), -1, -1)
+        dtype = (
+            self.embed.weight.dtype
+            if isinstance(self.embed, nn.Linear)
+            else torch.promote_types(x.dtype, torch.float32)
+        )
+        position = sincos_2d(grid, x.shape[-1], dtype, x.device).expand(len(x), -1, -1)
         if self.source is not None:
             assert source is not None, "a decoder for two sources is told which tokens are the own ones"
             position = position + torch.where(source.unsqueeze(-1), self.source[0], self.source[1])
@@ -47,22 +52,31 @@ class _Context(nn.Module):
 
 
 class DecoderHead(nn.Module):
-    """Full self-attention over context tokens and mask tokens, a final norm and a linear layer (MAE, SiameseIM).
+    """Full self-attention over context tokens and mask tokens, perhaps a norm, and a linear layer (MAE, SiameseIM).
 
     With `absolute` a mask token has the position of its patch in the target grid; with `relative` the position and size
     of its patch measured in the input view, through a linear layer.
     """
 
     def __init__(
-        self, shape: PredictorShape, *, layers: int, heads: int, width: int, position: Position, norm_kind: Norm
+        self,
+        shape: PredictorShape,
+        *,
+        layers: int,
+        heads: int,
+        width: int,
+        position: Position,
+        norm_kind: Norm,
+        embed: bool = True,
+        final_norm: bool = True,
     ) -> None:
         super().__init__()
         self.width = width
-        self.context = _Context(shape, width)
+        self.context = _Context(shape, width, embed=embed)
         self.mask_token = nn.Parameter(torch.zeros(width))
         self.relative = nn.Linear(2 * width, width) if position == "relative" else None
         self.blocks = nn.ModuleList(Block(width, heads, norm_kind) for _ in range(layers))
-        self.norm = norm(norm_kind, width)
+        self.norm = norm(norm_kind, width) if final_norm else nn.Identity()
         self.out = nn.Linear(width, shape.output_width)
         initialise(self)
         nn.init.normal_(self.mask_token, std=0.02)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from m3i_dsl.modules.blocks import Block, ChannelBatchNorm, Norm, initialise, norm
+from m3i_dsl.modules.blocks import Block, ChannelBatchNorm, Initial, Norm, initialise, norm
 
 Activation = Literal["relu", "gelu"]
 
@@ -26,10 +26,10 @@ class IdentityHead(nn.Module):
 class LinearHead(nn.Module):
     """One linear layer."""
 
-    def __init__(self, input_width: int, output_width: int, bias: bool = True) -> None:
+    def __init__(self, input_width: int, output_width: int, bias: bool = True, initial: Initial = "xavier") -> None:
         super().__init__()
         self.linear = nn.Linear(input_width, output_width, bias=bias)
-        initialise(self)
+        initialise(self, initial)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.linear(features)
@@ -50,6 +50,7 @@ class MLP(nn.Module):
         output_norm: bool,
         bias: bool,
         output_bias: bool,
+        initial: Initial = "xavier",
     ) -> None:
         super().__init__()
         widths = [input_width, *[hidden] * (layers - 1)]
@@ -63,20 +64,24 @@ class MLP(nn.Module):
         if output_norm:
             parts.append(ChannelBatchNorm(output_width, affine=False))
         self.layers = nn.Sequential(*parts)
-        initialise(self)
+        initialise(self, initial)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)
 
 
 class BlocksHead(nn.Module):
-    """A linear layer to the output width, then transformer blocks and a norm; a pooled vector counts as one token."""
+    """A linear layer to the output width, then transformer blocks, perhaps a norm; a pooled vector counts as one
+    token.
+    """
 
-    def __init__(self, input_width: int, output_width: int, *, layers: int, heads: int, norm_kind: Norm) -> None:
+    def __init__(
+        self, input_width: int, output_width: int, *, layers: int, heads: int, norm_kind: Norm, final_norm: bool = True
+    ) -> None:
         super().__init__()
         self.linear = nn.Linear(input_width, output_width)
         self.blocks = nn.ModuleList(Block(output_width, heads, norm_kind) for _ in range(layers))
-        self.norm = norm(norm_kind, output_width)
+        self.norm = norm(norm_kind, output_width) if final_norm else nn.Identity()
         initialise(self)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -85,3 +90,14 @@ class BlocksHead(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens).reshape(x.shape)
+
+
+class Necks(nn.Module):
+    """`pooled` maps a pooled vector [B, D], `dense` each token of [B, N, D]."""
+
+    def __init__(self, pooled: nn.Module, dense: nn.Module) -> None:
+        super().__init__()
+        self.pooled, self.dense = pooled, dense
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.pooled(features) if features.dim() == 2 else self.dense(features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn.functional import linear
 
-from m3i_dsl.modules.blocks import Norm
+from m3i_dsl.modules.blocks import Initial, Norm
 from m3i_dsl.modules.normalize import l2
 from m3i_dsl.modules.precision import wide, without_autocast
 from m3i_dsl.modules.predictors.heads import MLP, Activation
@@ -19,7 +19,8 @@ from m3i_dsl.modules.predictors.heads import MLP, Activation
 class PrototypesHead(nn.Module):
     """s_k = l2(mlp(z)) . l2(w_k); the prototypes w are the weights [K, width] of a linear layer.
 
-    A linear layer under weight norm whose norms stay at 1 has the same values and the same gradients.
+    A linear layer under weight norm whose norms stay at 1 has the same values and the same gradients. The prototypes
+    start as torch makes a linear layer, each of norm about 1 / sqrt(3) (DINO); a step turns a short one further.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class PrototypesHead(nn.Module):
         width: int,
         activation: Activation,
         norm_kind: Norm | None,
+        initial: Initial,
     ) -> None:
         super().__init__()
         self.mlp = MLP(
@@ -44,9 +46,9 @@ class PrototypesHead(nn.Module):
             output_norm=False,
             bias=True,
             output_bias=True,
+            initial=initial,
         )
         self.prototypes = nn.Linear(width, count, bias=False)
-        nn.init.xavier_uniform_(self.prototypes.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., D] -> [..., K]."""

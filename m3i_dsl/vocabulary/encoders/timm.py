@@ -16,7 +16,7 @@ from m3i_dsl.vocabulary.kinds import (
     WordError,
 )
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH, Limits
-from m3i_dsl.vocabulary.values import Count, Fraction, Pixels
+from m3i_dsl.vocabulary.values import Count, Fraction, Number, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class Timm(ImageEncoder):
     freeze_patch_embedding: bool = argument(False, doc="whether the patch embedding stays as initialised (MoCo v3)")
     drop_path: Fraction = argument(
         0.0, doc="stochastic depth of the last block, linear from 0", minimum=0, below=1, tiny=0
+    )
+    layer_scale: Number | None = argument(
+        None, doc="what trained factors of the residual branches start at (ViT): BEiT 0.1, data2vec 1e-4", above=0
+    )
+    init: Literal["timm", "mae", "moco_v3", "beit", "dino", "clip"] = argument(
+        "timm", doc="whose initial weights it has (ViT)", origin="timm"
     )
     pretrained: bool = argument(False, doc="whether it starts from timm's own weights")
     weights: str | None = argument(None, doc="safetensors file with timm's parameter names to start from")
@@ -228,6 +234,8 @@ class Timm(ImageEncoder):
             ("positions", self.positions == "sincos"),
             ("class_token", self.class_token is not None),
             ("final_norm", self.final_norm is not None),
+            ("layer_scale", self.layer_scale is not None),
+            ("init", self.init != "timm"),
         ):
             if given and entry.family != "vit":
                 raise WordError(

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Transformer(TextEncoder):
-    """A bidirectional pre-LN transformer over token ids, pooled to one vector for each text.
+    """A pre-LN transformer over token ids, pooled to one vector for each text.
+
+    It is bidirectional unless `causal`. CLIP has `transformer(causal: true, activation: quick_gelu, init: clip, pool:
+    end)`.
 
     `tokenizer: bytes` needs no file: ids 1..256 are the bytes of the UTF-8 text, 257 begins and 258 ends it, 0 pads.
     `tokenizer: file` reads a JSON file of the `tokenizers` library; its ids are shifted by one, so that 0 pads.
@@ -35,6 +38,10 @@ class Transformer(TextEncoder):
         77, doc="ids kept of each text, with its begin and end", origin="CLIP", minimum=3, tiny=12
     )
     pool: Literal["mean", "end"] = argument("mean", doc="mean over the tokens, or the last token", origin="paper")
+
+    causal: bool = argument(False, doc="whether a token attends to those up to itself only (CLIP)", origin="paper")
+    activation: Literal["gelu", "quick_gelu"] = argument("gelu", doc="in the blocks; CLIP has x sigmoid(1.702 x)")
+    init: Literal["xavier", "clip"] = argument("xavier", doc="initial weights of the blocks", origin="MAE")
 
     def check(self) -> None:
         """Raises WordError when the arguments do not fit each other."""
@@ -56,6 +63,9 @@ class Transformer(TextEncoder):
             layers=self.layers,
             heads=self.heads,
             pool=self.pool,
+            causal=self.causal,
+            activation=self.activation,
+            initial=self.init,
         )
 
     def shrunk(self, limits: Limits) -> "Transformer":

@@ -8,6 +8,7 @@ from m3i_dsl.vocabulary.predictors.decoder import Decoder
 from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.predictors.linear import Linear
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
+from m3i_dsl.vocabulary.predictors.necks import Necks
 from m3i_dsl.vocabulary.predictors.prompting_decoder import PromptingDecoder
 from m3i_dsl.vocabulary.predictors.prototypes import Prototypes
 
@@ -21,4 +22,5 @@ WORDS: tuple[type[Predictor], ...] = (
     ConvDecoder,
     Blocks,
     Prototypes,
+    Necks,
 )

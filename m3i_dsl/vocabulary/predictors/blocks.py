@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Blocks(Predictor):
-    """Tokens through a linear layer, self-attention blocks and a norm: a projector that keeps the grid (SiameseIM)."""
+    """Tokens through a linear layer, self-attention blocks and perhaps a norm: a projector that keeps the grid.
+
+    SiameseIM has `blocks(layers: 2, heads: 16, norm: batch, final_norm: false)`.
+    """
 
     name = "blocks"
 
     layers: Count = argument(2, doc="blocks", minimum=1, maximum=MOST_LAYERS, tiny=2)
     heads: Count = argument(12, doc="attention heads", origin="SiameseIM", minimum=1, tiny=2)
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch")
+    final_norm: bool = argument(True, doc="whether the last block is followed by a norm; SiameseIM has none")
     width: Count | None = argument(
         None, doc="channels it yields; the target's when left out", minimum=1, tiny=TINY_WIDTH
     )
@@ -48,5 +52,10 @@ class Blocks(Predictor):
         from m3i_dsl.modules.predictors import heads
 
         return heads.BlocksHead(
-            shape.input_width, shape.output_width, layers=self.layers, heads=self.heads, norm_kind=self.norm
+            shape.input_width,
+            shape.output_width,
+            layers=self.layers,
+            heads=self.heads,
+            norm_kind=self.norm,
+            final_norm=self.final_norm,
         )

@@ -32,6 +32,10 @@ class Decoder(Predictor):
     )
     position: Literal["absolute", "relative"] = argument("absolute", doc="where the mask tokens are", origin="MAE")
     norm: Literal["layer", "batch"] = argument("layer", doc="of the blocks; SiameseIM uses batch", origin="MAE")
+    embed: bool = argument(
+        True, doc="whether a linear layer leads into the blocks; SiameseIM has none behind its projector", origin="MAE"
+    )
+    final_norm: bool = argument(True, doc="whether a norm follows the last block; SiameseIM has none", origin="MAE")
 
     def details(self) -> tuple[str, ...]:
         return (counted(self.layers, "layer"),)
@@ -50,6 +54,12 @@ class Decoder(Predictor):
 
     def check(self, call: PredictorCall) -> None:
         check_decoder(self.name, call, self.width, self.heads)
+        if not self.embed and self.width not in (None, call.input_width):
+            raise WordError(
+                f"without a linear layer before it the blocks are {call.input_width} wide, like the tokens they get",
+                argument="width",
+                help="leave `width` out, or `embed: false`",
+            )
         if self.position == "absolute" and call.target_grid != call.input_grid:
             raise WordError(
                 f"the target grid is {call.target_grid}, the input grid {call.input_grid}",
@@ -67,6 +77,8 @@ class Decoder(Predictor):
             width=self.width or shape.input_width,
             position=self.position,
             norm_kind=self.norm,
+            embed=self.embed,
+            final_norm=self.final_norm,
         )
 
 

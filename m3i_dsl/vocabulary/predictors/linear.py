@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Linear(Predictor):
-    """zh = W z_x + b for each token, or for the pooled vector (classification, Feature Distillation, SimMIM).
-
-    Weights start xavier-uniform, biases at zero (MAE).
-    """
+    """zh = W z_x + b for each token, or for the pooled vector (classification, Feature Distillation, SimMIM)."""
 
     name = "linear"
     per_token = True
@@ -30,6 +27,13 @@ class Linear(Predictor):
         "mean", doc="how tokens become one vector for a global target", origin="paper"
     )
 
+    init: Literal["xavier", "truncated", "lecun", "torch"] = argument(
+        "xavier",
+        doc="initial weights: xavier-uniform (MAE), truncated N(0, 0.02) (timm, DINO), truncated N(0, 1 / "
+        "inputs) (BYOL), or as torch makes a linear layer (MoCo v3)",
+        origin="MAE",
+    )
+
     def pooling(self) -> Pooling:
         return self.pool
 
@@ -39,4 +43,4 @@ class Linear(Predictor):
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 
-        return heads.LinearHead(shape.input_width, shape.output_width, self.bias)
+        return heads.LinearHead(shape.input_width, shape.output_width, self.bias, self.init)

@@ -19,8 +19,8 @@ class Mlp(Predictor):
     MoCo v3's projector is `mlp(layers: 3, hidden: 4096, activation: relu, norm: batch, output_norm: batch, bias: false,
     output_bias: false, width: 256)`, its predictor the same with 2 layers. BYOL has `mlp(hidden: 4096, activation:
     relu, norm: batch, output_bias: false, width: 256)` twice, Barlow Twins 3 layers of 8192 without biases and output
-    norm. SimSiam's predictor is `mlp(hidden: 512, activation: relu, norm: batch, bias: false)`. Weights start
-    xavier-uniform, biases at zero.
+    norm. SimSiam's predictor is `mlp(hidden: 512, activation: relu, norm: batch, bias: false)`. Weights start as `init`
+    says.
     """
 
     name = "mlp"
@@ -40,6 +40,13 @@ class Mlp(Predictor):
     )
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    init: Literal["xavier", "truncated", "lecun", "torch"] = argument(
+        "xavier",
+        doc="initial weights: xavier-uniform (MAE), truncated N(0, 0.02) (timm, DINO), truncated N(0, 1 / "
+        "inputs) (BYOL), or as torch makes a linear layer (MoCo v3)",
+        origin="MAE",
     )
 
     def details(self) -> tuple[str, ...]:
@@ -68,4 +75,5 @@ class Mlp(Predictor):
             output_norm=self.output_norm == "batch",
             bias=self.bias,
             output_bias=self.output_bias,
+            initial=self.init,
         )

@@ -19,7 +19,8 @@ class Prototypes(Predictor):
 
     s_k = l2(mlp(z)) . l2(w_k), k < count: DINO's head, whose last layer has weight norm with its norms held at 1. DINO
     has `prototypes(65536, layers: 3, hidden: 2048, width: 256)`, MSN `prototypes(1024, layers: 3, hidden: 2048, width:
-    256, norm: batch)`. As a projector it is averaged with its encoder, prototypes included.
+    256, norm: batch)`. As a projector it is averaged with its encoder, prototypes included. Prototypes start as torch
+    makes the rows of a linear layer.
     """
 
     name = "prototypes"
@@ -38,6 +39,13 @@ class Prototypes(Predictor):
     norm: Literal["none", "batch", "layer"] = argument("none", doc="before each activation", origin="DINO")
     pool: Literal["mean", "class"] = argument(
         "mean", doc="how tokens become one vector for a global target", origin="paper"
+    )
+
+    init: Literal["xavier", "truncated", "lecun", "torch"] = argument(
+        "truncated",
+        doc="initial weights of the layers before the cosine: xavier-uniform (MAE), truncated N(0, 0.02) (timm, DINO), "
+        "truncated N(0, 1 / inputs) (BYOL), or as torch makes a linear layer (MoCo v3)",
+        origin="DINO",
     )
 
     def details(self) -> tuple[str, ...]:
@@ -63,4 +71,5 @@ class Prototypes(Predictor):
             width=self.width,
             activation=self.activation,
             norm_kind=None if self.norm == "none" else self.norm,
+            initial=self.init,
         )

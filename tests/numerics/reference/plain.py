@@ -47,10 +47,13 @@ def partner(x: Tensor) -> Tensor:
     return x[[row + 1 if row % 2 == 0 else row - 1 for row in range(len(x))]]
 
 
-def attend(x: Tensor, qkv: nn.Linear, out: nn.Linear, heads: int) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v for each head."""
+def attend(x: Tensor, qkv: nn.Linear, out: nn.Linear, heads: int, *, causal: bool = False) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v for each head; causal: over the tokens up to the own one."""
     q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in qkv(x).chunk(3, dim=-1))
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    if causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(diagonal=1)
+        scores = scores.masked_fill(later, -math.inf)
     return out((scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2))
 
 
@@ -70,10 +73,11 @@ def vit_blocks(
     if prefix:
         first = vit.cls_token.expand(len(x), -1, -1)
         x = torch.cat([first + positions[:, :own] if own else first, x], dim=1)
+    x = vit.norm_pre(x)  # a layer norm in CLIP, nothing in others
     outputs: list[Tensor] = []
     for block in vit.blocks:
         x = x + scale(block.ls1) * attend(block.norm1(x), block.attn.qkv, block.attn.proj, block.attn.num_heads)
-        x = x + scale(block.ls2) * block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
+        x = x + scale(block.ls2) * block.mlp.fc2(activation(block.mlp.act)(block.mlp.fc1(block.norm2(x))))
         outputs.append(x)
     return outputs
 
@@ -85,6 +89,13 @@ def resampled(positions: Tensor, side: int) -> Tensor:
         return positions
     cells = positions.unflatten(1, (before, before)).movedim(-1, 1)
     return F.interpolate(cells, size=(side, side), mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
+
+
+def activation(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """GELU, or CLIP's x sigmoid(1.702 x)."""
+    if type(layer).__name__ == "QuickGELU":
+        return lambda x: x * torch.sigmoid(1.702 * x)
+    return F.gelu
 
 
 def scale(layer: Any) -> Tensor | float:
