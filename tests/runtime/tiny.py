@@ -25,7 +25,7 @@ from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import Optimizer, Schedule, Score
 from m3i_dsl.vocabulary.optimizers import AdamW
 from m3i_dsl.vocabulary.schedules import Cosine
-from m3i_dsl.vocabulary.values import Duration, Ramp, Rate
+from m3i_dsl.vocabulary.values import Clip, Duration, Ramp, Rate
 
 BATCH = 8
 STEPS_PER_EPOCH = 5
@@ -197,7 +197,7 @@ def tiny_program(
         schedule=Placed(schedule, span, {}),
         precision=precision,
         seed=0,
-        clip=clip,
+        clip=None if clip is None else Clip(clip),
         span=span,
         settings={"batch": span_of("batch 8")},
     )

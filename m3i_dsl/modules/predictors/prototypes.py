@@ -33,7 +33,7 @@ class PrototypesHead(nn.Module):
         width: int,
         activation: Activation,
         norm_kind: Norm | None,
-        initial: Initial,
+        initial: Initial = "truncated",
     ) -> None:
         super().__init__()
         self.mlp = MLP(
