@@ -24,6 +24,7 @@ from m3i_dsl.semantics.given import Given
 from m3i_dsl.semantics.packages import calling_words, misstated_shape, packages_used
 from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import Program
+from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import DISK, Reader, SourceFile
 from m3i_dsl.syntax.load import load_recipe
 
@@ -40,11 +41,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A recipe after all checks. `pipeline` is None when there are errors. `sources` are the files that were read."""
+    """A recipe after all checks. `pipeline` is None when there are errors. `sources` are the files that were read.
+
+    `uses` says of names and words where they stand, of as much as could be bound.
+    """
 
     pipeline: Pipeline | None
     diagnostics: Diagnostics
     sources: tuple[SourceFile, ...]
+    uses: Uses
 
     @property
     def program(self) -> Program | None:
@@ -66,15 +71,16 @@ def check_file(file: SourceFile, settings: Mapping[str, Given] | None = None, re
     """Reads, parses, elaborates and checks a recipe; `settings` are those of `--set`, `reader` finds used files."""
     recipe, diagnostics, sources = load_recipe(file, reader)
     pipeline: Pipeline | None = None
+    uses = Uses()
     with suppress(TooManyErrors):
-        pipeline = None if diagnostics.cut else elaborate(recipe, settings or {}, diagnostics)
+        pipeline = None if diagnostics.cut else elaborate(recipe, settings or {}, diagnostics, uses)
         if pipeline is not None:
             try:
                 with calling_words(*pipeline.stages):
                     _check(pipeline, diagnostics)
             except RecipeError as fault:
                 diagnostics.extend(fault.diagnostics)
-    return Checked(None if diagnostics.has_errors else pipeline, diagnostics, sources)
+    return Checked(None if diagnostics.has_errors else pipeline, diagnostics, sources, uses)
 
 
 def _check(pipeline: Pipeline, diagnostics: Diagnostics) -> None:

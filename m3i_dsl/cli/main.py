@@ -39,6 +39,7 @@ COMMANDS = (
     "runs",
     "eval",
     "export",
+    "lsp",
 )
 
 EPILOG = """\

@@ -19,6 +19,7 @@ from m3i_dsl.semantics.literals import Fault, describe
 from m3i_dsl.semantics.program import Definition, Placed, place_of
 from m3i_dsl.semantics.suggest import fix_for, help_for, kinds_of, nearest
 from m3i_dsl.semantics.unread import Unread
+from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import WordError
@@ -61,7 +62,7 @@ class Attempts:
 class Binder:
     """Binds values against the `param`s in scope; reports to `diagnostics`.
 
-    `given` are the parameters whose value comes from the command line, `bound` the words so far.
+    `given` are the parameters whose value comes from the command line, `uses` what names and words were found so far.
     Methods raise Unbound after reporting, so that a
     fault poisons only what depends on it.
     """
@@ -72,7 +73,12 @@ class Binder:
     given: frozenset[str] = frozenset()
     unread: Unread = field(default_factory=Unread)
     expanding: tuple[str, ...] = ()
-    bound: list[Placed[Word]] = field(default_factory=list[Placed[Word]])
+    uses: Uses = field(default_factory=Uses)
+
+    @property
+    def bound(self) -> list[Placed[Word]]:
+        """The words so far."""
+        return self.uses.words
 
     # --- words --------------------------------------------------------------------------------------------------------
 
@@ -270,6 +276,7 @@ class Binder:
             message = f"`param {node.name}` is defined by itself"
             self._fail(error("M3I0130", message, node.span, helps=("give it a value",)))
         self.used.add(node.name)
+        self.uses.use("param", node.span)
         return self.parameters[node.name]
 
     def definition(self, node: ast.Value) -> Definition | None:
@@ -291,7 +298,7 @@ class Binder:
         assert isinstance(node, ast.Term)
         name = node.name
         expanding = (*self.expanding, name)
-        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, self.unread, expanding, self.bound)
+        nested = Binder(self.parameters, Diagnostics(), self.used, self.given, self.unread, expanding, self.uses)
         try:
             return bind(nested)
         except Unbound:

@@ -34,12 +34,16 @@ from m3i_dsl.semantics.program import (
 from m3i_dsl.semantics.scope import Defined, Scope
 from m3i_dsl.semantics.structure import Body, bodies_of, distinct, is_part, only, report_missing, report_part
 from m3i_dsl.semantics.unread import unread
+from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 
 
-def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Diagnostics) -> Pipeline | None:
-    """`settings` are the values of `--set name=value`; reports to `diagnostics`."""
+def elaborate(
+    recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Diagnostics, uses: Uses | None = None
+) -> Pipeline | None:
+    """`settings` are the values of `--set name=value`; reports to `diagnostics`, and to `uses` what names it finds."""
+    uses = Uses() if uses is None else uses
     hidden = unread(diagnostics)
     if not diagnostics.has_errors and is_part(recipe):
         report_part(recipe, diagnostics)
@@ -51,10 +55,12 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Di
 
         recipe = overridden(recipe, settings, diagnostics)
     declared = recipe.declarations
-    parameters = parameters_in_force(distinct(declared, ast.Param, "param", diagnostics), settings, hidden, diagnostics)
-    scope = Scope(
-        Binder(parameters.values, diagnostics, given=parameters.given, unread=hidden.and_params(parameters.refused))
-    )
+    params = distinct(declared, ast.Param, "param", diagnostics)
+    for param in params:
+        uses.declare("param", param.name.span, param.span)
+    parameters = parameters_in_force(params, settings, hidden, diagnostics)
+    unreadable = hidden.and_params(parameters.refused)
+    scope = Scope(Binder(parameters.values, diagnostics, given=parameters.given, unread=unreadable, uses=uses))
     try:
         return _pipeline(recipe, scope, texts(parameters), diagnostics)
     except Exception as fault:
@@ -65,16 +71,23 @@ def elaborate(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: Di
         return None
 
 
+def names_of_part(recipe: ast.Recipe) -> Uses:
+    """What a file of definitions declares and reads. Its faults are those of the recipes that use it."""
+    faults, uses = Diagnostics(), Uses()
+    params = distinct(recipe.declarations, ast.Param, "param", faults)
+    for param in params:
+        uses.declare("param", param.name.span, param.span)
+    scope = Scope(Binder({param.name.text: param.value for param in params}, faults, uses=uses))
+    _define(recipe, scope, faults)
+    Attempts()(scope.elaborate)
+    return uses
+
+
 def _pipeline(
     recipe: ast.Recipe, scope: Scope, parameters: Mapping[str, str], diagnostics: Diagnostics
 ) -> Pipeline | None:
     declared = recipe.declarations
-    for data in distinct(declared, ast.Data, "data", diagnostics):
-        scope.define("data", data.name, lambda d=data: elaborate_data(d, scope))
-    for view in distinct(declared, ast.View, "view", diagnostics):
-        scope.define("view", view.name, lambda v=view: elaborate_view(v, scope))
-    for encoder in distinct(declared, ast.Encoder, "encoder", diagnostics):
-        scope.define("encoder", encoder.name, lambda e=encoder: elaborate_encoder(e, scope))
+    _define(recipe, scope, diagnostics)
     attempts = Attempts()
     attempts(scope.elaborate)
     trainings = [_training(body, scope) for body in bodies_of(recipe, diagnostics)]
@@ -105,6 +118,16 @@ def _pipeline(
         )
         programs.append(_without_unread(program))
     return Pipeline(tuple(programs), _declared(scope))
+
+
+def _define(recipe: ast.Recipe, scope: Scope, diagnostics: Diagnostics) -> None:
+    declared = recipe.declarations
+    for data in distinct(declared, ast.Data, "data", diagnostics):
+        scope.define("data", data.name, data.span, lambda d=data: elaborate_data(d, scope))
+    for view in distinct(declared, ast.View, "view", diagnostics):
+        scope.define("view", view.name, view.span, lambda v=view: elaborate_view(v, scope))
+    for encoder in distinct(declared, ast.Encoder, "encoder", diagnostics):
+        scope.define("encoder", encoder.name, encoder.span, lambda e=encoder: elaborate_encoder(e, scope))
 
 
 @dataclass(frozen=True, slots=True)

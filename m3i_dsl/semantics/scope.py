@@ -47,9 +47,10 @@ class Scope:
     _unknown_names: set[tuple[Defined, str]] = field(default_factory=set[tuple[Defined, str]])
     _used: set[tuple[Defined, str]] = field(default_factory=set[tuple[Defined, str]])
 
-    def define(self, kind: Defined, name: ast.Name, build: Callable[[], object]) -> None:
-        """Registers a definition; `build` elaborates it, and may raise Unbound."""
+    def define(self, kind: Defined, name: ast.Name, whole: Span, build: Callable[[], object]) -> None:
+        """Registers the definition that `whole` writes; `build` elaborates it, and may raise Unbound."""
         self._definitions[kind][name.text] = _Definition(name, build)
+        self.binder.uses.declare(kind, name.span, whole)
 
     def elaborate(self) -> None:
         """Elaborates what nobody asked for, so that faults in unused definitions are found too."""
@@ -75,6 +76,7 @@ class Scope:
             self._unknown_names.add((kind, name.text))
             self.fail(self._unknown(kind, name, definitions if legal is None else legal))
         self._used.add((kind, name.text))
+        self.binder.uses.use(kind, name.span)
         value = self._value(kind, definitions[name.text], name)
         if value is None:
             raise Unbound

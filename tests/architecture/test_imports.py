@@ -30,6 +30,7 @@ ORDER = (
     "driver",
     "front",
     "scaffold",
+    "lsp",
     "testing",
     "cli",
     "train",

@@ -49,7 +49,7 @@ def test_text_ends_with_one_newline_and_has_no_trailing_space() -> None:
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    installed = ["train", "tensorboard", "testing", "dev"]
+    installed = ["train", "lsp", "tensorboard", "testing", "dev"]
     requirements = [*project["dependencies"], *(name for extra in installed for name in extras[extra])]
     assert f"m3ic[{','.join(installed[:-1])}]" in extras["dev"], "these are what `make environment` installs"
     wanted = {

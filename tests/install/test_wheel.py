@@ -64,12 +64,18 @@ def test_what_reads_recipes_works_there(bare: Path, tmp_path: Path, command: str
     assert _run(bare / "python", "-m", "m3i_dsl", *command.split(), folder=tmp_path).stderr == ""
 
 
-@pytest.mark.parametrize("command", ["compile mae.m3i", "plan mae.m3i", "train", "runs", "eval", "test mae.m3i"])
-def test_what_needs_more_names_the_extra(bare: Path, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        *((command, "train") for command in ("compile mae.m3i", "plan mae.m3i", "train", "runs", "eval")),
+        ("lsp", "lsp"),
+    ],
+)
+def test_what_needs_more_names_the_extra(bare: Path, tmp_path: Path, command: str, extra: str) -> None:
     _run(bare / "m3ic", "init", "mae", folder=tmp_path)
     done = _run(bare / "m3ic", *command.split(), folder=tmp_path, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     first, help_ = done.stderr.splitlines()
     assert first.startswith(f"error[M3I0720]: `m3ic {command.split()[0]}` needs ")
-    assert help_ == '  = help: run `pip install "m3ic[train]"`'
+    assert help_ == f'  = help: run `pip install "m3ic[{extra}]"`'
