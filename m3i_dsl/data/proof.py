@@ -17,6 +17,8 @@ from m3i_dsl.diagnostics import Diagnostic, Severity, error
 from m3i_dsl.semantics.categories import categories_of
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import AnyData, Data, Program
+from m3i_dsl.vocabulary.blame import named
+from m3i_dsl.vocabulary.kept import described
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, WordError
 
 NAMED = 3
@@ -126,8 +128,15 @@ def _split(data: Data, dataset: Dataset, fields: frozenset[str], split: str) -> 
     for found in tried(dataset, fields & data.fields.keys()):
         if found.broken:
             yield _unreadable(data, found, split)
+        modality = data.fields[found.field]
+        wrong = [value for value in found.values if not modality.holds(value)]
+        if wrong:
+            message = (
+                f"{named(data.source.word)} reads {described(wrong[0])} as `{found.field}`, not {modality.singular}"
+            )
+            yield error("M3I0501", message, data.source.span, helps=("report it to the authors of the source",))
         texts = {str(value) for value in found.values}
-        if data.fields[found.field].tokenized and len(found.values) >= TOLD_APART and len(texts) == 1:
+        if modality.tokenized and len(found.values) >= TOLD_APART and len(texts) == 1:
             yield error(
                 "M3I0514",
                 f"the texts of all {len(found.values)} samples tried of data `{data.name}` are equal",

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,7 +23,7 @@ from m3i_dsl.ir.graph import Dimension, Value
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.semantics.pattern import PAIR
 
-_DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
+DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,8 +38,8 @@ class Rehearsal:
     loss: Tensor
 
 
-Check = Callable[[str, tuple[int, ...], int], None]
-"""What is asked of each value as it is computed: its name, its shape, and the B of the rehearsal."""
+Check = Callable[[str, object, int], None]
+"""What is asked of each value as it is computed: its name, what was found, and the B of the rehearsal."""
 
 
 def rehearse(executable: Executable, check: Check | None = None) -> Rehearsal:
@@ -72,18 +73,25 @@ class _Recorder(fx.Interpreter):
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def run_node(self, n: fx.Node) -> object:
-        result = super().run_node(n)
-        if n.name in self.values and isinstance(result, Tensor):
-            name, shape = self.values[n.name], tuple(result.shape)
-            self.shapes[name] = shape
+        result = self._part(n) if n.target is operator.getitem else super().run_node(n)
+        if n.name in self.values:
+            name = self.values[n.name]
             if self.check is not None:
-                self.check(name, shape, self.batch)
+                self.check(name, result, self.batch)
+            if isinstance(result, Tensor):
+                self.shapes[name] = tuple(result.shape)
         return result
+
+    def _part(self, n: fx.Node) -> object:
+        """One of several results; None where a module did not yield so many."""
+        whole, index = self.fetch_args_kwargs_from_env(n)[0]
+        several = cast("Sequence[object]", whole) if isinstance(whole, tuple | list) else ()
+        return several[int(index)] if int(index) < len(several) else None
 
 
 def _example(value: Value, batch: int) -> Tensor:
     shape = tuple(size_of(dimension, batch) for dimension in value.type.dimensions)
-    return torch.empty(shape, dtype=_DTYPES[value.type.dtype], device="meta")
+    return torch.empty(shape, dtype=DTYPES[value.type.dtype], device="meta")
 
 
 def _on_meta(module: M) -> M:

@@ -1,7 +1,7 @@
 """Cross-check of the IR's shape rules against torch.
 
-Takes: a graph, the numbers of categories, and the shape of each value as it is computed. Gives: nothing. Guarantees:
-every value that an equation yields has the shape that the IR says; a disagreement is told where it begins, before what
+Takes: a graph, the numbers of categories, and each value as it is computed. Gives: nothing. Guarantees:
+every value that an equation yields has the type that the IR says; a disagreement is told where it begins, before what
 takes the value fails for it, and names the word whose module yielded it.
 """
 
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from m3i_dsl.ir.graph import Dimension, Equation, Graph
 from m3i_dsl.ir.operations import OPERATIONS
-from m3i_dsl.lower.rehearsal import size_of
+from m3i_dsl.lower.rehearsal import DTYPES, size_of
 from m3i_dsl.vocabulary.word import Word
 
 
 class ShapeDisagreement(AssertionError):
-    """The IR and torch disagree on a shape: a bug of m3ic, or of the package that `word` is of (None: no word's)."""
+    """The IR and torch disagree on a type: a bug of m3ic, or of the package that `word` is of (None: no word's)."""
 
     def __init__(self, message: str, word: Word | None) -> None:
         super().__init__(message)
@@ -31,14 +33,17 @@ class ShapeRules:
         self._yielded = {value.name: (value, equation) for equation in graph.equations for value in equation.results}
         self._categories = frozenset(categories.values())
 
-    def check(self, name: str, shape: tuple[int, ...], batch: int) -> None:
-        """Value `name` has `shape` when B is `batch`. Raises ShapeDisagreement."""
+    def check(self, name: str, found: object, batch: int) -> None:
+        """Value `name` is a tensor of its type when B is `batch`. Raises ShapeDisagreement."""
         value, equation = self._yielded[name]
-        sizes = zip(value.type.dimensions, shape, strict=False)
-        fitting = all(self._fits(dimension, found, batch) for dimension, found in sizes)
-        if len(shape) != len(value.type.dimensions) or not fitting:
-            said = f"%{name}: the IR says {value.type} with B = {batch}, torch {list(shape)}"
-            raise ShapeDisagreement(said, self._word(equation))
+        if isinstance(found, Tensor) and found.ndim == len(value.type.dimensions):
+            sizes = zip(value.type.dimensions, found.shape, strict=True)
+            fitting = all(self._fits(dimension, size, batch) for dimension, size in sizes)
+            if fitting and found.dtype == DTYPES[value.type.dtype]:
+                return
+        shown = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else f"no tensor, {type(found)}"
+        said = f"%{name}: the IR says {value.type} with B = {batch}, torch {shown}"
+        raise ShapeDisagreement(said, self._word(equation))
 
     def _fits(self, dimension: Dimension, size: int, batch: int) -> bool:
         """Each class table has the categories of its own data."""

@@ -50,14 +50,14 @@ def calling_words(*programs: Program) -> Generator[None]:
 
 
 def misstated_shape(word: Word | None, said: str, program: Program) -> Diagnostic | None:
-    """M3I0404, at the word of a package whose module yields another shape than it says; None for a word of m3ic."""
+    """M3I0404, at the word of a package whose module yields another type than it says; None for a word of m3ic."""
     from m3i_dsl.vocabulary.blame import package_of_word
 
     package = None if word is None else package_of_word(word)
     if word is None or package is None:
         return None
     span = next((p.span for p in placed_words(program) if word in words_in(p.word)), program.span)
-    message = f"the module of {word.kind} `{word.name}` of {package} yields another shape than the word says"
+    message = f"the module of {word.kind} `{word.name}` of {package} yields something else than the word says"
     help_ = f"report it to the authors of `{package.name}`"
     return error("M3I0404", message, span, notes=(said,), helps=(help_,))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 
+from m3i_dsl.vocabulary.kept import WrongResult
 from m3i_dsl.vocabulary.packages import Package, package_of
 from m3i_dsl.vocabulary.word import Word
 
@@ -31,11 +32,13 @@ class Blame:
         """What happened, in one line that names the word, the package and the exception."""
         word = "code" if self.word is None else f"{self.word.kind} `{self.word.name}`"
         said = str(self.fault).strip().partition("\n")[0]
+        if isinstance(self.fault, WrongResult):
+            return f"{word} of {self.package}: {said}"
         return f"{word} of {self.package} raised {type(self.fault).__name__}{f': {said}' if said else ''}"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (f"raised in {self.place}",)
+        return (f"{'returned' if isinstance(self.fault, WrongResult) else 'raised'} in {self.place}",)
 
     @property
     def help(self) -> str:
@@ -44,6 +47,14 @@ class Blame:
 
 def blame(fault: BaseException) -> Blame | None:
     """Who is to blame for `fault`; None when no code of a package with words ran, or m3ic meant to raise it."""
+    if isinstance(fault, WrongResult):
+        package = package_of(type(fault.owner).__module__)
+        place = f"{os.path.basename(fault.code.co_filename)}:{fault.code.co_firstlineno}"
+        return (
+            None
+            if package is None
+            else Blame(package, fault.owner if isinstance(fault.owner, Word) else None, place, fault)
+        )
     if type(fault).__module__.partition(".")[0] == "m3i_dsl":
         return None
     found: Blame | None = None

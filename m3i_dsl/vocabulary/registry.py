@@ -119,6 +119,7 @@ def misfiled(name: str) -> UnusableWord | None:
 
 def _load(entry: Entry, kind: Kind) -> type[Word]:
     from m3i_dsl.vocabulary.form import faults
+    from m3i_dsl.vocabulary.kept import keep
 
     what = f"{kind} `{entry.name}` of {entry.package}"
     module, _, attribute = entry.value.partition(":")
@@ -130,4 +131,5 @@ def _load(entry: Entry, kind: Kind) -> type[Word]:
     wrong = tuple(faults(found, kind, entry.name))
     if wrong:
         raise UnusableWord(MALFORMED, f"{what} is no well-formed word: {wrong[0]}", (entry.package,), wrong[1:])
+    keep(found)
     return found

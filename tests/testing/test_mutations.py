@@ -181,6 +181,15 @@ def predictor(text: str, change: Change) -> Case:
     return changed(case_of(program(text)), "predictors", "half_own", lambda inner: Changed(inner, change))
 
 
+def test_what_is_narrower_than_it_is_given() -> None:
+    """The part is named before another fails for it, and so is one that widens its result again."""
+    passes(predictor(HALF, lambda x: 2 * x), "float64")
+    for narrow in (lambda x: x.float(), lambda x: x.float().double() / 2):
+        found = failure(predictor(HALF, narrow), "float64")
+        assert "predictor `decoder` computes in torch.float32 what it is given in float64" in found.message
+        assert found.place.endswith("text.m3i:11")
+
+
 def test_what_is_not_finite() -> None:
     case = predictor(HALF, lambda x: x.log())
     found = failure(case, "finite")

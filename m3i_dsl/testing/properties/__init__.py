@@ -2,6 +2,7 @@
 
 Takes: a `Case`. Gives: `PROPERTIES`, in the order in which they are tested. Each finds faults that the others do not:
 
+float64        a part that computes with fewer bits than it is given
 finite         a loss that overflows, a square root at zero
 isolation      a stop gradient that is missing, an encoder that nothing trains
 permutation    a sample that is compared with its neighbour in the batch
@@ -25,8 +26,10 @@ from m3i_dsl.testing.properties.leak import LEAK
 from m3i_dsl.testing.properties.overfit import OVERFIT
 from m3i_dsl.testing.properties.permutation import PERMUTATION
 from m3i_dsl.testing.properties.precision import PRECISION
+from m3i_dsl.testing.properties.width import WIDTH
 
 PROPERTIES: tuple[Property, ...] = (
+    WIDTH,
     FINITE,
     ISOLATION,
     PERMUTATION,

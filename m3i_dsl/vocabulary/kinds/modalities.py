@@ -78,6 +78,10 @@ class Modality(Word):
     def decode(self, stored: Any, storage: Storage) -> Any:
         """The value of a sample. Raises Unreadable, whose text ends a sentence about the stored value."""
 
+    def holds(self, value: Any) -> bool:
+        """Whether `value` is what `decode` gives."""
+        return value is not None
+
     def memory(self, value: Any) -> int:
         """Bytes that a decoded value takes."""
         return sys.getsizeof(value)
@@ -90,6 +94,9 @@ class ViewModality(Modality):
 
     @abstractmethod
     def decode(self, stored: Any, storage: Storage) -> Picture: ...
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, Picture)
 
     def memory(self, value: Picture) -> int:
         return value.pixels.nbytes

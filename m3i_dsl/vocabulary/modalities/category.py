@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ class Category(PlainModality):
         if label is None:
             raise Unreadable(f"is not one of the {len(storage.categories)} known")
         return label
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
 
     def dimensions(self, by: Encoder | None) -> tuple[int, ...]:
         return ()

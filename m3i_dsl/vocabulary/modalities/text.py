@@ -44,6 +44,9 @@ class Text(PlainModality):
             raise Unreadable(f"is a list with {_kind(odd)} in it, not a text")
         return tuple(str(text) for text in texts)
 
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, str | tuple)
+
     def several(self, value: str | tuple[str, ...]) -> int:
         return 1 if isinstance(value, str) else len(value)
 
