@@ -92,9 +92,9 @@ def _fits(value: object, wanted: ast.expr, names: Mapping[str, Any]) -> bool:
 def _is_a(value: object, name: str, names: Mapping[str, Any]) -> bool:
     match name:
         case "int":
-            return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            return not isinstance(value, bool) and isinstance(value, numbers.Integral)
         case "float":
-            return isinstance(value, numbers.Real) and not isinstance(value, bool)
+            return not isinstance(value, bool) and isinstance(value, numbers.Real)
         case "bool":
             return type(value).__name__ in ("bool", "bool_")
         case "str":

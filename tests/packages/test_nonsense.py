@@ -24,12 +24,12 @@ from m3i_dsl.vocabulary.kinds import (
     Dataset,
     FeatureShape,
     Grid,
-    Measure,
     PlainModality,
     Result,
     SourceDescription,
     ViewState,
 )
+from m3i_dsl.vocabulary.masks import RandomMask
 from m3i_dsl.vocabulary.modalities import Category, Image
 from m3i_dsl.vocabulary.word import Kind
 from tests.packages.installed import install, recipe
@@ -63,35 +63,36 @@ def sized(self: object, by: object) -> tuple[int, ...]:
 MODULE = nn.Linear(1, 1)
 OPTIMIZER = torch.optim.SGD(MODULE.parameters(), lr=0.1)
 RIGHT = Result(ACCURACY, 0.5, 3)
+ODD: Any = [None, "accuracy", {"a": 1}]
+NO_RESULTS = [Result(ACCURACY, ODD[0], 3), Result(ODD[1], 0.5, 3), Result(ACCURACY, 0.5, 3, parts=ODD[2])]
+NO_SHAPE = FeatureShape(ODD[0], GRID, 0, 1, 2, (4, 4))
 
 CASES: dict[str, tuple[Kind, str, tuple[Any, ...], dict[str, Callable[..., object]], list[object], list[object]]] = {
     "a count": ("mask", "hidden", (GRID, 8), {}, [3, np.int64(3)], [None, 3.0, True, "3"]),
     "a mask": (
-        *("mask", "sample", (DRAWS, GRID, 8), {"hidden": hides}, [HIDDEN]),
+        "mask",
+        "sample",
+        (DRAWS, GRID, 8),
+        {"hidden": hides},
+        [HIDDEN],
         [None, HIDDEN.astype(int), HIDDEN[:2], HIDDEN[:, :3], ~HIDDEN, HIDDEN.tolist()],
     ),
-    "a mask of a mix": ("mix", "mask", (), {}, [registry.words("mask")["random"](0.5)], [None, HIDDEN]),  # type: ignore[call-arg]
+    "a mask of a mix": ("mix", "mask", (), {}, [RandomMask(0.5)], [None, HIDDEN]),
     "images": (
-        *("transform", "apply", (IMAGES, STATE, DRAWS), {}, [IMAGES + 1]),
+        "transform",
+        "apply",
+        (IMAGES, STATE, DRAWS),
+        {},
+        [IMAGES + 1],
         [None, IMAGES.numpy(), IMAGES[:1], IMAGES[..., 1:], IMAGES[:, :1]],
     ),
     "a size": ("transform", "output_size", ((4, 4),), {}, [(4, 4), None], [4, (4,), [4, 4], (4.0, 4)]),
-    "a shape": ("encoder", "shape", (), {}, [SHAPE], [None, (8, 4), FeatureShape(None, GRID, 0, 1, 2, (4, 4))]),  # type: ignore[arg-type]
+    "a shape": ("encoder", "shape", (), {}, [SHAPE], [None, (8, 4), NO_SHAPE]),
     "yes or no": ("encoder", "drops_tokens", (), {}, [True, False], [None, 1, "no"]),
     "a module": ("predictor", "build", (None,), {}, [MODULE], [None, nn.Linear, MODULE.weight]),
     "one of a few": ("predictor", "pooling", (), {}, ["mean", "class"], [None, "all"]),
     "one or none": ("evaluator", "pooling", (), {}, ["mean", None], ["all", 1]),
-    "a result": (
-        *("evaluator", "measure", (None, None), {}, [RIGHT]),
-        [
-            None,
-            0.5,
-            ACCURACY,
-            Result(ACCURACY, None, 3),
-            Result("accuracy", 0.5, 3),
-            Result(ACCURACY, 0.5, 3, parts={"a": 1}),
-        ],  # type: ignore[arg-type, dict-item]
-    ),
+    "a result": ("evaluator", "measure", (None, None), {}, [RIGHT], [None, 0.5, ACCURACY, *NO_RESULTS]),
     "baselines": (
         "evaluator",
         "baselines",
@@ -112,7 +113,11 @@ CASES: dict[str, tuple[Kind, str, tuple[Any, ...], dict[str, Callable[..., objec
     "fields": ("source", "fields", (), {}, [{"image": Image()}], [None, {"image": Image}, {3: Image()}, [Image()]]),
     "samples": ("source", "open", (Path(),), {}, [Dataset()], [None, []]),
     "numbers": (
-        *("modality", "collate", ([1, 2, 3], None, Path()), {"dimensions": sized}, [np.zeros((3, 2))]),
+        "modality",
+        "collate",
+        ([1, 2, 3], None, Path()),
+        {"dimensions": sized},
+        [np.zeros((3, 2))],
         [None, np.zeros((3, 3)), np.zeros(3), [[0, 0]] * 3],
     ),
     "a value of the graph": ("representation", "target", (None,), {}, [Category()], [None, "x"]),
@@ -134,7 +139,7 @@ def test_only_what_the_kind_allows_is_returned(case: str) -> None:
     [
         ("read", (0, frozenset[str]()), {"image": 3}, None),
         ("__len__", (), 3, None),
-        ("description", (), SourceDescription(3, (), "three"), SourceDescription(3, None, "three")),  # type: ignore[arg-type]
+        ("description", (), SourceDescription(3, (), "three"), SourceDescription(3, ODD[0], "three")),
         ("evaluation", (), Dataset(), 4),
     ],
 )
@@ -153,10 +158,9 @@ def test_samples_are_watched_like_their_source(
 
 
 def test_words_of_m3ic_are_not_watched() -> None:
-    random = registry.words("mask")["random"]
-    before = vars(random)["sample"]
-    keep(random)
-    assert vars(random)["sample"] is before and Measure("x") == Measure("x")
+    before = vars(RandomMask)["sample"]
+    keep(RandomMask)
+    assert vars(RandomMask)["sample"] is before
 
 
 # --- as the commands say it -------------------------------------------------------------------------------------------

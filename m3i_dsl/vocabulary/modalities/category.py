@@ -41,7 +41,7 @@ class Category(PlainModality):
         return label
 
     def holds(self, value: Any) -> bool:
-        return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
+        return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
 
     def dimensions(self, by: Encoder | None) -> tuple[int, ...]:
         return ()
