@@ -26,6 +26,7 @@ from m3i_dsl.cli.options import (
     settings,
 )
 from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.streams import verbatim
 
 if TYPE_CHECKING:
     from m3i_dsl.artifact.manifest import Manifest
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     base = Path(arguments.stdin_filename if arguments.path == STDIN else arguments.path).parent
     if arguments.emit is not None:
-        sys.stdout.write(_stage(arguments.emit, checked.pipeline, program, base, arguments.passes))
+        verbatim(_stage(arguments.emit, checked.pipeline, program, base, arguments.passes))
         return 0
     folder = arguments.output or TARGET / program.name
     if checked.pipeline.staged:
@@ -102,7 +103,7 @@ def _tree(file: SourceFile, arguments: argparse.Namespace) -> int:
 
     loaded = load_recipe(file)
     report(loaded.diagnostics, arguments, sys.stderr)
-    sys.stdout.write(print_recipe(loaded.recipe))
+    verbatim(print_recipe(loaded.recipe))
     return 1 if loaded.diagnostics.has_errors else 0
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.options import STDIN, add_command, add_output_format, add_paths, expand, read, report
 from m3i_dsl.cli.replace import replace_text
+from m3i_dsl.cli.streams import verbatim
 from m3i_dsl.diagnostics import Diagnostic, RecipeError
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
         different = formatted != file.text
         changed |= different
         if arguments.diff:
-            sys.stdout.write(_diff(file, formatted))
+            verbatim(_diff(file, formatted))
         elif arguments.check:
             if different:
                 print(file.name)
         elif path == STDIN:
-            sys.stdout.write(formatted)
+            verbatim(formatted)
         elif different:
             replace_text(Path(path), formatted)
             print(path)

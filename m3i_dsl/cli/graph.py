@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.options import CliError, add_command, add_settings, add_stdin_name, read, report, settings
 from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.streams import verbatim
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     text = RENDERERS[form](draw(program))
     if output is None:
-        sys.stdout.write(text)
+        verbatim(text)
         return 0
     try:
         output.write_text(text, encoding="utf-8", newline="\n")

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from m3i_dsl.cli.options import common, report
+from m3i_dsl.cli.streams import CannotPrint, ReaderLeft, printed_streams
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.front.wrong_use import WrongUse
 
@@ -54,6 +55,17 @@ m3ic explain M3I0011               what a message means
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        with printed_streams():
+            return _said(words)
+    except ReaderLeft:
+        return 1
+    except CannotPrint as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+
+
+def _said(words: list[str]) -> int:
     if not words:
         _parser(words).print_help(sys.stderr)
         return 2
@@ -62,14 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.words = words
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 2
-    try:
-        code = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (`head`, a pager) has seen enough. Python would complain once more when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code
+    return _run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -83,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
+    except (CannotPrint, ReaderLeft):
         raise
     except ModuleNotFoundError as fault:
         return _not_installed(fault, arguments)

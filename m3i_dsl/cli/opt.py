@@ -27,6 +27,7 @@ from m3i_dsl.cli.options import (
     settings,
 )
 from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.streams import verbatim
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if shown is None:
         _table(stages, arguments)
     else:
-        sys.stdout.write(shown)
+        verbatim(shown)
     return _verify(program, stages, arguments) if arguments.verify else 0
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from m3i_dsl.cli.streams import colours_of
 from m3i_dsl.diagnostics import FORMATS, Diagnostic, render
 from m3i_dsl.front.wrong_use import WrongUse
 from m3i_dsl.source import LARGEST, MissingFile, SourceFile, UnreadableFile, read_file
@@ -148,6 +149,8 @@ def read(path: str, stdin_name: str = "<stdin>") -> SourceFile:
 
 
 def _standard_input(name: str) -> SourceFile:
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # Python's, when descriptor 0 is closed
+        raise CliError("standard input cannot be read: it is closed")
     try:
         text = sys.stdin.read(LARGEST + 1)
     except UnicodeDecodeError as fault:
@@ -184,7 +187,9 @@ def is_part(file: SourceFile) -> bool:
 
 def report(diagnostics: Iterable[Diagnostic], arguments: argparse.Namespace, stream: TextIO) -> None:
     """Writes diagnostics in the format that was asked for."""
-    stream.write(render(diagnostics, getattr(arguments, "output_format", "full"), colored(arguments, stream)))
+    color = colored(arguments, stream)
+    text = render(diagnostics, getattr(arguments, "output_format", "full"), color)
+    (colours_of(stream) if color else stream).write(text)
 
 
 def colored(arguments: argparse.Namespace, stream: TextIO) -> bool:

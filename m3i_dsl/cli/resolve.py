@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.options import add_command, add_settings, add_stdin_name, colored, read, report, settings
+from m3i_dsl.cli.streams import verbatim
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if checked.pipeline is None:
         return 1
     if not arguments.origins:
-        sys.stdout.write(resolve(checked.pipeline))
+        verbatim(resolve(checked.pipeline))
         return 0
     found = list(dict.fromkeys(default for program in checked.pipeline.stages for default in defaults(program)))
     if arguments.json:

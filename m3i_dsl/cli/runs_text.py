@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from m3i_dsl.source.printable import one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -265,7 +267,7 @@ def _styled(text: str, state: str) -> str:
 def _escaped(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(one_line(text))
 
 
 def print_parts(parts: Iterable[Table | str], *, color: bool) -> None:

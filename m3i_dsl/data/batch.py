@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from m3i_dsl.source.printable import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -23,7 +25,7 @@ class Broken:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
+        return one_line(f"{self.name}: {self.reason}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from m3i_dsl.source.printable import one_line, printable
+
 NON_FINITE = "M3I0701"
 DAMAGED_CHECKPOINT = "M3I0702"
 ACCUMULATION_COUPLED = "M3I0703"
@@ -44,10 +46,10 @@ class Notice:
 
     def text(self, severity: Literal["error", "warning"] = "warning") -> str:
         """The lines that a person reads, in the form of the compiler's diagnostics."""
-        lines = [f"{severity}[{self.code}]: {self.message}"]
+        lines = [f"{severity}[{self.code}]: {one_line(self.message)}"]
         lines += [f"  = note: {note}" for note in self.notes]
         lines += [f"  = help: {help_}" for help_ in (*self.helps, f"run `m3ic explain {self.code}`")]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 class TrainingFault(Exception):

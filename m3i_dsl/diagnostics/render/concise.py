@@ -11,8 +11,8 @@ from m3i_dsl.diagnostics.render.style import Painter
 def render_concise(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str:
     paint = Painter(color)
     return "".join(
-        f"{diagnostic.span}: "
+        paint.plain(f"{diagnostic.span}: ")
         + paint.severity(f"{diagnostic.severity.value}[{diagnostic.code}]", diagnostic.severity)
-        + f" {diagnostic.message}\n"
+        + paint.plain(f" {diagnostic.message}\n")
         for diagnostic in diagnostics
     )

@@ -49,7 +49,7 @@ class _Block:
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
     def _file(self, file: SourceFile, labels: list[tuple[Label, bool]], *, first: bool) -> list[str]:
-        place = labels[0][0].span
+        place = self._paint.plain(str(labels[0][0].span))
         arrow = "-->" if first else ":::"
         if not file.text:  # of a file that is empty, or not there, there is nothing to show
             return [f"{' ' * (self._width + 1)}{self._paint(arrow, 'gutter')} {place}"]
@@ -98,7 +98,7 @@ class _Block:
         indent = " " * (self._width + 2)
         lines: list[str] = []
         for role, text in remarks:
-            first, *others = text.split("\n")
+            first, *others = self._paint.plain(text).split("\n")
             lines.append(f"{indent}{self._paint('=', 'gutter')} {self._paint(role, role)}: {first}")
             lines += [f"{indent}{' ' * len(f'= {role}: ')}{other}" for other in others]
         return lines

@@ -1,6 +1,7 @@
 """Colours of the text formats.
 
-Takes: text and what it is. Gives: the text, in colour if asked. Guarantees: without colour, the text itself.
+Takes: text and what it is. Gives: the text, in colour if asked. Guarantees: without colour, the text itself; with it,
+no other escape sequences than those of the colours.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from m3i_dsl.diagnostics.model import Severity
+from m3i_dsl.source.printable import printable
 
 Role = Literal["error", "warning", "info", "gutter", "secondary", "strong", "help", "note"]
 
@@ -36,7 +38,11 @@ class Painter:
         from rich.color import ColorSystem
         from rich.style import Style
 
-        return Style.parse(_STYLES[role]).render(text, color_system=ColorSystem.STANDARD)
+        return Style.parse(_STYLES[role]).render(printable(text), color_system=ColorSystem.STANDARD)
+
+    def plain(self, text: str) -> str:
+        """Text among painted text, which has no colour of its own."""
+        return printable(text) if self.color else text
 
     def severity(self, text: str, severity: Severity) -> str:
         match severity:

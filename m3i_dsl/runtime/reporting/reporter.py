@@ -33,6 +33,7 @@ from m3i_dsl.runtime.reporting.sinks.model import Description, Status
 from m3i_dsl.runtime.reporting.throughput import Throughput
 from m3i_dsl.runtime.reporting.waiting import DataWaitMonitor, limit_for
 from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.source.printable import printable
 from m3i_dsl.vocabulary.kinds import Score
 
 
@@ -139,12 +140,12 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def say(self, text: str) -> None:
         """A remark that holds for all ranks."""
-        self._display.say(text)
+        self._display.say(printable(text))
 
     def say_here(self, text: str) -> None:
         """A remark about this rank only: shown at once, or by rank 0 when the next step is logged."""
         if self._speaks:
-            self._display.say(text)
+            self.say(text)
         else:
             self._said.append(json.dumps({"text": text}))
 
@@ -246,7 +247,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         if "text" in said:
             if said["text"] not in self._relayed:  # many ranks may say the same
                 self._relayed.add(said["text"])
-                self._display.say(f"rank {rank}: {said['text']}")
+                self.say(f"rank {rank}: {said['text']}")
             return
         code, message, notes, helps = said["notice"]
         notice = Notice(code, f"rank {rank}: {message}", tuple(notes), tuple(helps))
