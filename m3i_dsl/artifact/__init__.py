@@ -10,7 +10,7 @@ from m3i_dsl.artifact.manifest import (
     Summary,
     TargetRow,
 )
-from m3i_dsl.artifact.pointer import latest, set_latest
+from m3i_dsl.artifact.pointer import latest, note_failure, set_latest
 from m3i_dsl.artifact.write import ArtifactContents, write
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "TargetRow",
     "latest",
     "load",
+    "note_failure",
     "set_latest",
     "write",
 ]

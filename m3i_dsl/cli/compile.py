@@ -59,6 +59,18 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0: compiled. 1: the recipe or its data has errors."""
+    from m3i_dsl.artifact.pointer import note_failure
+
+    code = 1
+    try:
+        code = _compile(arguments)
+    finally:
+        if code != 0 and arguments.emit is None:
+            note_failure(arguments.stdin_filename if arguments.path == STDIN else arguments.path)
+    return code
+
+
+def _compile(arguments: argparse.Namespace) -> int:
     from m3i_dsl import driver
 
     file = read(arguments.path, arguments.stdin_filename)

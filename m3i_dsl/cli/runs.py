@@ -11,7 +11,7 @@ import difflib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from m3i_dsl.cli.runs_text import print_comparison, print_list, print_run
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
+    from m3i_dsl.runtime.faults import TrainingFault
     from m3i_dsl.runtime.reporting.record import RunRecord
 
 RUNS = Path("runs")
@@ -77,10 +78,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> None:
     from m3i_dsl.runtime.reporting.record import read_run, run_folders
 
-    records = [read_run(path, curves=False) for path in run_folders(arguments.folder)]
+    folders, faults = run_folders(arguments.folder)
+    records = [read_run(path, curves=False) for path in folders]
+    _say_damage(records, faults)
     if arguments.json:
         print(json.dumps([_document(record, curves=False) for record in records], indent=2))
-    elif records:
+    elif records or faults:
         print_list(records, time.time(), color=colored(arguments, sys.stdout))
     else:
         print(f"there is no run in `{arguments.folder}` yet: start one with `m3ic train`", file=sys.stderr)
@@ -88,6 +91,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     records = _read(arguments.runs[0], arguments.folder)
+    _say_damage(records)
     if arguments.json:
         documents = [_document(record, curves=True) for record in records]
         print(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
@@ -102,6 +106,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     from m3i_dsl.artifact.difference import changed_lines
 
     first, second = (_read(name, arguments.folder)[-1] for name in arguments.runs)
+    _say_damage((first, second))
     recipes = first.recipe_text(), second.recipe_text()
     changes = None
     if recipes[0] is not None and recipes[1] is not None:
@@ -116,12 +121,21 @@ def _compare(arguments: argparse.Namespace) -> None:
         print_comparison(first, second, changes, color=colored(arguments, sys.stdout))
 
 
+def _say_damage(records: Iterable[RunRecord], faults: Iterable[TrainingFault] = ()) -> None:
+    """On standard error, whatever is shown of the runs."""
+    for record in records:
+        if record.damage is not None:
+            print(record.damage.text(), file=sys.stderr)
+    for fault in faults:
+        print(fault.notice.text(), file=sys.stderr)
+
+
 def _read(name: str, folder: Path) -> list[RunRecord]:
     """The run `name` of `folder`, or in the folder `name`; of a run of stages, all that were begun. Raises CliError."""
     from m3i_dsl.runtime.reporting.record import begun_in, read_run, run_folders
     from m3i_dsl.runtime.run_folder import holds_run, run_name
 
-    found = run_folders(folder)
+    found, _ = run_folders(folder)
     for path in (folder / name, Path(name), *(path for path in found if run_name(path) == name)):
         if holds_run(path) and (begun := begun_in(path)):
             return [read_run(one) for one in begun]
@@ -171,5 +185,6 @@ def _document(record: RunRecord, *, curves: bool) -> dict[str, Any]:
         "mfu": record.mfu,
         "data_wait": record.data_wait,
         "memory": record.memory,
+        "damage": None if record.damage is None else record.damage.message,
         "warnings": [{"step": step, "code": code, "message": text} for step, code, text in record.warnings],
     }

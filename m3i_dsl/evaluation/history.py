@@ -1,19 +1,18 @@
 """The record of a run as panels.
 
-Takes: the lines of `metrics.jsonl`. Gives: the curves of the report: losses, measurements, speed, monitors, and the
-warnings. Guarantees: an unfinished last line is left out, a null is a gap; nothing is smoothed.
+Takes: the events of `metrics.jsonl`. Gives: the curves of the report: losses, measurements, speed, monitors, and the
+warnings. Guarantees: what is damaged is left out and said among the warnings, a null is a gap; nothing is smoothed.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from m3i_dsl.evaluation.charts import Curve, Panel
+from m3i_dsl.runtime.reporting.events import Event, Events
 from m3i_dsl.vocabulary.kinds import Measure, recorded_measure
 
 
@@ -107,12 +106,12 @@ class History:
 
 def read_history(path: Path) -> History:
     """The record in `metrics.jsonl`; an empty one when there is no such file."""
-    if not path.is_file():
-        return history(())
-    return history(_records(path.read_text(encoding="utf-8")))
+    events = Events(path)
+    read = history(events.all)
+    return read if events.damage is None else replace(read, warnings=(*read.warnings, events.damage.message))
 
 
-def history(records: Iterable[Mapping[str, Any]]) -> History:
+def history(records: Iterable[Event]) -> History:
     """From the records as `runtime/reporting/metrics.py` writes them."""
     losses: dict[str, _Series] = {}
     results: dict[str, _Series] = {}
@@ -130,7 +129,7 @@ def history(records: Iterable[Mapping[str, Any]]) -> History:
                 speed.add(step, record.get("images_per_second"))
                 wait.add(step, record.get("data_wait"))
             case "evaluation":
-                said = record.get("measures", {})
+                said = record.get("measures") or {}
                 for name, value in record["results"].items():
                     measures[name] = recorded_measure(name, said.get(name))
                     results.setdefault(name, _Series()).add(step, value)
@@ -139,12 +138,6 @@ def history(records: Iterable[Mapping[str, Any]]) -> History:
             case _:
                 pass  # a later version may record more
     return History(losses, results, measures, monitors, speed, wait, tuple(warnings))
-
-
-def _records(text: str) -> Iterable[Mapping[str, Any]]:
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):  # the last one may be half-written by a killed run
-            yield json.loads(line)
 
 
 def _curve(name: str, series: _Series) -> Curve:

@@ -6,10 +6,9 @@ results, and `export`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.front.request import Device
 from m3i_dsl.front.shown import Table
@@ -63,20 +62,17 @@ class Run:
     def metrics(self, stage: str | None = None) -> Table:
         """The record of training, a row for each event of `metrics.jsonl`; docs/runs.md has the columns.
 
-        An unfinished last line is left out; `stage` of a run of stages: the last one. Raises OSError, and WrongUse for
-        a stage that is none.
+        An unfinished last line is left out, and what is damaged with a word on standard error; `stage` of a run of
+        stages: the last one. Raises WrongUse for a stage that is none.
         """
-        from m3i_dsl.front.opening import run_folder_of
+        from m3i_dsl.front.opening import run_folder_of, say
+        from m3i_dsl.runtime.reporting.events import Events
 
-        events: list[dict[str, Any]] = []
-        path = run_folder_of(self.path, stage) / "metrics.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                events.append(json.loads(line))
-            except json.JSONDecodeError:
-                break  # the line that is being written
-        columns = tuple(dict.fromkeys(name for event in events for name in event))
-        return Table(columns, tuple(tuple(event.get(name) for name in columns) for event in events))
+        events = Events(run_folder_of(self.path, stage) / "metrics.jsonl")
+        if events.damage is not None:
+            say(events.damage.text())
+        columns = tuple(dict.fromkeys(name for event in events.all for name in event))
+        return Table(columns, tuple(tuple(event.get(name) for name in columns) for event in events.all))
 
     def evaluate(
         self,

@@ -7,16 +7,19 @@ Sibling: training_stages.py, a recipe of stages.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3i_dsl.front.assembly import Assembled, Reading, assemble
+from m3i_dsl.front.opening import say
 from m3i_dsl.front.reporting import reporting_of
 from m3i_dsl.front.request import RUNS, TrainRequest
 from m3i_dsl.front.wrong_use import WrongUse, place_of_stage
 
 if TYPE_CHECKING:
+    from m3i_dsl.artifact.manifest import Manifest
     from m3i_dsl.runtime.distributed.group import Processes
     from m3i_dsl.runtime.options import Outcome
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
@@ -146,7 +149,7 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, new_path
     from m3i_dsl.runtime.slices import check_accumulation
 
-    source: Path = latest() if request.artifact is None else request.artifact
+    source = by_first(processes, latest) if request.artifact is None else request.artifact
 
     def opened() -> Assembled:
         parts = assemble(source, RUNS, processes, reading_of(request), allow_stale=request.allow_stale)
@@ -159,6 +162,8 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
     if processes.first:
         request.show((*parts.artifact.diagnostics, *parts.remarks))
     manifest = parts.artifact.manifest
+    if processes.first and request.artifact is None:
+        say_latest(source, source, manifest)
     identity = RunIdentity(manifest.name, manifest.fingerprint, dict(manifest.versions))
     made: list[RunFolder] = []
 
@@ -169,6 +174,15 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
 
     path = by_first(processes, create)
     return made[0] if made else RunFolder(path, identity), parts
+
+
+def say_latest(artifact: Path, folder: Path, manifest: Manifest) -> None:
+    """Which recipe a training without an argument is of; `folder` is that of the manifest, in the artifact."""
+    recipe = "a recipe from standard input"
+    if manifest.source is not None:
+        recipe = f"`{os.path.relpath(os.path.normpath(folder / manifest.source))}`"
+    settings = " ".join(f"--set {name}={value}" for name, value in manifest.settings.items())
+    say(f"training `{artifact}`, which was compiled last, from {recipe}{settings and f' with {settings}'}")
 
 
 def reopened(request: TrainRequest, processes: Processes) -> RunFolder:

@@ -127,13 +127,14 @@ def _started(request: TrainRequest, processes: Processes, runs: Path) -> RunFold
     from m3i_dsl.artifact import latest, load
     from m3i_dsl.artifact.pipeline import load_pipeline
     from m3i_dsl.driver import check_file
+    from m3i_dsl.front.training import say_latest
     from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.distributed.agreement import by_first, together
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, new_path
     from m3i_dsl.runtime.slices import check_accumulation
     from m3i_dsl.source import SourceFile
 
-    source: Path = latest() if request.artifact is None else request.artifact
+    source = by_first(processes, latest) if request.artifact is None else request.artifact
 
     def opened() -> tuple[PipelineArtifact, dict[str, str]]:
         """Every stage is looked at before there is a folder."""
@@ -145,6 +146,8 @@ def _started(request: TrainRequest, processes: Processes, runs: Path) -> RunFold
             check_accumulation(program, request.accumulate, batch_coupled(program), processes.size)
             if processes.first and stage == pipeline.manifest.names[0]:
                 request.show(artifact.diagnostics)
+                if request.artifact is None:
+                    say_latest(source, artifact.folder, artifact.manifest)
             versions = dict(artifact.manifest.versions)
         return pipeline, versions
 

@@ -26,7 +26,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from m3i_dsl.artifact.copy import copy_artifact
 from m3i_dsl.artifact.manifest import STAGES
@@ -180,11 +180,11 @@ def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
     """The run started last, among those of `fingerprint` if it is given. Raises TrainingFault (M3I0707)."""
     pointer = runs / _LATEST
     if fingerprint is None and pointer.is_file():
-        path = runs / pointer.read_text(encoding="utf-8").strip()
-        if (path / IDENTITY).is_file():
+        path = runs / pointer.read_text(encoding="utf-8", errors="replace").strip()
+        if "\0" not in str(path) and holds_run(path):
             return path
     found = [path.parent for path in runs.glob(f"*/{IDENTITY}")] if runs.is_dir() else []
-    found = [path for path in found if fingerprint is None or read_identity(path).fingerprint == fingerprint]
+    found = [path for path in found if fingerprint is None or _fingerprint(path) == fingerprint]
     if not found:
         what = "of this artifact " if fingerprint is not None else ""
         raise TrainingFault(
@@ -195,18 +195,43 @@ def latest_path(runs: Path, fingerprint: str | None = None) -> Path:
     return max(found, key=lambda path: (path / IDENTITY).stat().st_mtime_ns)
 
 
+def _fingerprint(path: Path) -> str | None:
+    """None for a run that cannot be read: it is not the one that is looked for."""
+    try:
+        return read_identity(path).fingerprint
+    except TrainingFault:
+        return None
+
+
 def read_identity(path: Path) -> RunIdentity:
     """Raises TrainingFault (M3I0707) when `path` holds no run."""
     try:
-        saved: dict[str, Any] = json.loads((path / IDENTITY).read_text(encoding="utf-8"))
-        return RunIdentity(saved["recipe"], saved["fingerprint"], saved["versions"], tuple(saved.get("stages", ())))
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        return _identity(json.loads((path / IDENTITY).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as problem:
         raise TrainingFault(
             NOTHING_TO_RESUME,
             f"`{path}` does not hold a run",
-            notes=(f"`{IDENTITY}`: {problem}",),
+            notes=(f"`{IDENTITY}`: {'it is nested too deeply' if isinstance(problem, RecursionError) else problem}",),
             helps=("start a run with `m3ic train`, or name another folder with `--run`",),
         ) from problem
+
+
+def _identity(saved: Any) -> RunIdentity:
+    """Raises ValueError for anything but what `create` writes."""
+    if not isinstance(saved, dict):
+        raise ValueError("it is not an object")
+    known = cast(dict[str, Any], saved)
+    recipe, fingerprint, versions = (known.get(name) for name in ("recipe", "fingerprint", "versions"))
+    stages = known.get("stages", [])
+    for name, value, texts in (
+        ("recipe", recipe, [recipe]),
+        ("fingerprint", fingerprint, [fingerprint]),
+        ("versions", versions, [*versions.values()] if isinstance(versions, dict) else [None]),
+        ("stages", stages, stages if isinstance(stages, list) else [None]),
+    ):
+        if not all(isinstance(text, str) for text in cast(list[Any], texts)):
+            raise ValueError(f"`{name}` is {'not there' if value is None else 'not what a run has'}")
+    return RunIdentity(cast(str, recipe), cast(str, fingerprint), cast(dict[str, str], versions), tuple(stages))
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from m3i_dsl.artifact import Artifact, ArtifactContents, latest, load, set_latest, write
+from m3i_dsl.artifact import Artifact, ArtifactContents, latest, load, note_failure, set_latest, write
 from m3i_dsl.artifact.manifest import KNOWN_FILES, PLAN, REQUIRED_FILES
 from m3i_dsl.diagnostics import RecipeError, error
 from m3i_dsl.source import SourceFile, Span
@@ -120,6 +120,22 @@ def test_the_last_one_written_is_the_latest(tmp_path: Path) -> None:
         write(target / name, contents(tmp_path), target=target)
         assert latest(target) == target / name
     assert (target / "latest").read_text(encoding="utf-8") == "two\n"
+
+
+def test_after_a_failed_compilation_there_is_no_latest_until_one_succeeds(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    note_failure("b/bad.m3i", target)
+    assert not target.exists(), "there is nothing that could be taken by mistake"
+    write(target / "one", contents(tmp_path), target=target)
+    note_failure("b/bad.m3i", target)
+    with pytest.raises(RecipeError) as caught:
+        latest(target)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "M3I0611"
+    assert "`b/bad.m3i`" in diagnostic.message
+    assert f"m3ic train {target / 'one'}" in diagnostic.helps[0]
+    write(target / "two", contents(tmp_path), target=target)
+    assert latest(target) == target / "two"
 
 
 def test_the_pointer_leads_out_of_its_folder_and_survives_a_move(tmp_path: Path) -> None:

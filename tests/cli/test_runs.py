@@ -317,3 +317,66 @@ def test_a_tool_that_is_not_installed_is_told_before_anything_is_opened(capsys: 
     assert said == ('error: --log-to: `wandb` and `mlflow` are not installed; run `pip install "m3ic[wandb,mlflow]"`\n')
     assert main(["train", "--log-to", "comet"]) == 2
     assert "`comet` is none of tensorboard, wandb, mlflow, or `none`" in capsys.readouterr().err
+
+
+def damaged(line: bytes) -> tuple[str, str]:
+    """What `runs` and `runs show` say of a record with this line in it, on standard error."""
+    path = made("a-1", STOPPED)
+    metrics = path / "metrics.jsonl"
+    lines = metrics.read_bytes().splitlines(keepends=True)
+    metrics.write_bytes(b"".join([*lines[:2], line + b"\n", *lines[2:]]))
+    record = read_run(path)
+    assert record.damage is not None, "the line was taken for an event"
+    assert record.losses["total"].values == [3.0, 1.5], "one damaged line hides no other"
+    return record.damage.message, record.damage.code
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
+        (b"\xff\xfe", "it is not JSON"),
+        (b'{"event": "stop", "step": ' + b"9" * 5000 + b"}", "it is not JSON"),
+        (b'{"event": "stop", "step": NaN}', "it is not JSON"),
+        (b"7", "it is not an event"),
+        (b'{"step": 3}', "it does not say of which event it is"),
+        (b'{"event": "stop"}', "`stop` has no `step`"),
+        (json.dumps(step(11, 11, 1.0)).replace('"loss"', '"lxss"').encode(), "`step` has no `loss`"),
+        (json.dumps({**step(11, 11, 1.0), "loss": "low"}).encode(), "`loss` of `step` cannot be what it is"),
+        (json.dumps({**step(11, 11, 1.0), "step": -1}).encode(), "`step` of `step` cannot be what it is"),
+        (json.dumps({**step(11, 11, 1.0), "losses": [1.0]}).encode(), "`losses` of `step` cannot be what it is"),
+        (json.dumps({**step(11, 11, 1.0), "memory": {"device_peak": 1}}).encode(), "`memory` of `step` cannot"),
+        (json.dumps({**step(11, 11, 1.0), "data_wait": 10**400}).encode(), "`data_wait` of `step` cannot be what"),
+        (json.dumps(measured(11, 11, 1.0)).replace("1.0}", "1e999}").encode(), "`results` of `evaluation` cannot"),
+        (json.dumps({**measured(11, 11, 1.0), "measures": {"a": 1}}).encode(), "`measures` of `evaluation` cannot"),
+    ],
+)
+def test_a_damaged_line_is_named_and_hides_no_other(line: bytes, why: str) -> None:
+    said, code = damaged(line)
+    assert code == "M3I0716"
+    assert said.startswith(f"`runs/a-1/metrics.jsonl`, line 3: {why}")
+
+
+def test_a_line_of_a_later_version_is_no_damage() -> None:
+    path = made("a-1", (*STOPPED, {"event": "pause", "anything": [1]}))
+    assert read_run(path).damage is None
+
+
+def test_one_damaged_run_does_not_hide_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    made("a-1", STOPPED)
+    for name, content in (("b-1", "[" * 100_000), ("c-1", '{"recipe": 1}'), ("d-1", '{"recipe": "r", "versions": []}')):
+        made(name, STOPPED)
+        Path("runs", name, "run.json").write_text(content)
+    metrics = made("e-1", STOPPED) / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().replace('"loss"', '"lxss"'))
+    assert main(["runs"]) == 0
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()[2:]] == ["e-1", "a-1"]
+    for named in ("`runs/e-1/metrics.jsonl`, line 3", "`runs/b-1`", "`runs/c-1`", "`runs/d-1`"):
+        assert named in said.err, named
+    assert main(["runs", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [run["damage"] is None for run in listed] == [False, True]
+    assert main(["runs", "show", "b-1"]) == 1
+    assert "error[M3I0707]: `runs/b-1` does not hold a run" in capsys.readouterr().err

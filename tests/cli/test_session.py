@@ -130,7 +130,14 @@ def test_a_recipe_edited_after_it_was_compiled(folder: Path, capsys: pytest.Capt
     assert "--allow-stale" in captured.err
     assert not (folder / "runs").exists()
     assert main(["train", "--allow-stale", "--max-steps", "1"]) == 0
-    assert capsys.readouterr().out == "runs/tiny-1\n"
+    captured = capsys.readouterr()
+    assert captured.out == "runs/tiny-1\n"
+    assert "training `target/tiny`, which was compiled last, from `my tiny.m3i`\n" in captured.err
+    (folder / "my tiny.m3i").write_text(RECIPE.replace("random(50%)", "random(175%)"), encoding="utf-8")
+    assert main(["compile", "my tiny.m3i"]) == 1
+    capsys.readouterr()
+    assert main(["train", "--allow-stale"]) == 1
+    assert "error[M3I0611]: what was compiled last, `my tiny.m3i`, has failed" in capsys.readouterr().err
 
 
 def test_an_artifact_edited_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

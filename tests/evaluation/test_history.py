@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from m3i_dsl.evaluation.history import history, read_history
 from m3i_dsl.runtime.reporting.metrics import MetricsLog, recorded_scores
 from m3i_dsl.vocabulary.kinds import Measure, Score
+
+
+def common(event: str, step: int) -> dict[str, Any]:
+    return {"event": event, "time": 0.0, "step": step, "epoch": 0.0}
 
 
 def record(path: Path) -> None:
@@ -22,8 +27,8 @@ def record(path: Path) -> None:
             }
             log.write(
                 {
-                    "event": "step",
-                    "step": step,
+                    **common("step", step),
+                    "loss": 1.0,
                     "losses": {"m3i.intra": 1 / step, "m3i.inter": math.inf if step == 20 else 2.0},
                     "images_per_second": speed,
                     "data_wait": 0.25,
@@ -31,8 +36,8 @@ def record(path: Path) -> None:
                 }
             )
         for step in (0, 30):
-            log.write({"event": "evaluation", "step": step, "results": {"knn.accuracy": 0.5 + step / 100}})
-        log.write({"event": "warning", "step": 20, "code": "M3I0710", "message": "`m3i.intra` is collapsing"})
+            log.write({**common("evaluation", step), "results": {"knn.accuracy": 0.5 + step / 100}})
+        log.write({**common("warning", 20), "code": "M3I0710", "message": "`m3i.intra` is collapsing"})
 
 
 def test_panels_of_a_run(tmp_path: Path) -> None:
@@ -73,6 +78,17 @@ def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write(json.dumps({"event": "step", "step": 40, "losses": {}})[:-4])
     assert read_history(path).losses["m3i.intra"].x == whole.losses["m3i.intra"].x
+    assert read_history(path).warnings == whole.warnings
+
+
+def test_a_damaged_line_is_among_the_warnings(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    record(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], lines[1].replace('"losses"', '"lxsses"'), *lines[2:]]))
+    damaged = read_history(path)
+    assert damaged.losses["m3i.intra"].x == [10, 30]
+    assert damaged.warnings[-1] == f"`{path}`, line 2: `step` has no `losses`"
 
 
 def test_no_record_gives_no_panels(tmp_path: Path) -> None:

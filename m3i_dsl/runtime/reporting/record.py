@@ -2,27 +2,26 @@
 
 Takes: a run folder. Gives: `RunRecord`: what it trains, how it stands, its curves and measurements. Guarantees: whether
 it runs is known from its lock and not from a process number; reading changes nothing and needs no torch; a line that is
-half-written, or of an event that a later version adds, is passed over.
+damaged is left out and said (events.py).
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from m3i_dsl.artifact.manifest import RECIPE
+from m3i_dsl.runtime.faults import Notice, TrainingFault
+from m3i_dsl.runtime.reporting.events import Event, Events
 from m3i_dsl.runtime.run_folder import RunIdentity, holds_run, is_held, read_identity, run_name, stage_path
 from m3i_dsl.vocabulary.kinds import LOSS, Measure, recorded_measure
 
 State = Literal["running", "finished", "stopped", "failed"]
 
 METRICS = "metrics.jsonl"
-_STEP = b'{"event": "step"'
-"""How a line of a step begins: there are so many that a list of runs reads the last ones only."""
 
 
 @dataclass(slots=True)
@@ -76,6 +75,8 @@ class RunRecord:
     memory: int | None
     warnings: tuple[tuple[int, str, str], ...]
     """(step, code, message)."""
+    damage: Notice | None
+    """What is said of its record when lines of that are damaged."""
 
     @property
     def name(self) -> str:
@@ -84,14 +85,27 @@ class RunRecord:
     def recipe_text(self) -> str | None:
         """The canonical recipe that it trains, None when its copy is gone."""
         path = self.path / "artifact" / RECIPE
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
-def run_folders(runs: Path) -> list[Path]:
-    """All runs in `runs`, the one that was started last first; of a run of stages, those that were begun, in order."""
+def run_folders(runs: Path) -> tuple[list[Path], list[TrainingFault]]:
+    """All runs in `runs`, the one that was started last first; of a run of stages, those that were begun, in order.
+
+    Those that cannot be read are behind them, as what is wrong with each.
+    """
     found = [path for path in (runs.iterdir() if runs.is_dir() else ()) if holds_run(path)]
     found.sort(key=lambda path: ((path / "run.json").stat().st_mtime_ns, path.name), reverse=True)
-    return [folder for path in found for folder in begun_in(path)]
+    readable: list[Path] = []
+    faults: list[TrainingFault] = []
+    for path in found:
+        try:
+            begun = begun_in(path)
+            for each in begun:
+                read_identity(each)
+            readable += begun
+        except TrainingFault as fault:
+            faults.append(fault)
+    return readable, faults
 
 
 def begun_in(run: Path) -> list[Path]:
@@ -105,7 +119,8 @@ def read_run(path: Path, *, curves: bool = True) -> RunRecord:
     identity = read_identity(path)
     running = is_held(path)  # before the record: a run that ends meanwhile is then seen to end, not to be killed
     metrics = path / METRICS
-    records = list(_records(metrics.read_bytes() if metrics.is_file() else b"", curves=curves))
+    events = Events(metrics, last_steps=not curves)
+    records = events.all
     starts = [record for record in records if record["event"] == "start"]
     steps = [record for record in records if record["event"] == "step"]
     state, reason = _state(records, running=running, complete=(path / "summary.json").is_file())
@@ -136,33 +151,11 @@ def read_run(path: Path, *, curves: bool = True) -> RunRecord:
         data_wait=_median(steps, "data_wait"),
         memory=_memory(steps),
         warnings=tuple((r["step"], r["code"], r["message"]) for r in records if r["event"] == "warning"),
+        damage=events.damage,
     )
 
 
-def _records(content: bytes, *, curves: bool) -> Iterator[dict[str, Any]]:
-    last = b""
-    for line in content.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            break  # the writer has not finished it, or was killed
-        if not curves and line.startswith(_STEP):
-            last = line
-            continue
-        yield from _parsed(last)
-        last = b""
-        yield from _parsed(line)
-    yield from _parsed(last)
-
-
-def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return
-    if isinstance(record, dict) and "event" in record and "step" in record:
-        yield record
-
-
-def _state(records: list[dict[str, Any]], *, running: bool, complete: bool) -> tuple[State, str]:
+def _state(records: Sequence[Event], *, running: bool, complete: bool) -> tuple[State, str]:
     if running:
         return "running", ""
     lasting = [record for record in records if record["event"] in ("start", "stop")]
@@ -191,7 +184,7 @@ def _evaluations(records: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
     found: dict[str, Series] = {}
     for record in records:
         if record["event"] == "evaluation":
-            measures = record.get("measures", {})
+            measures = record.get("measures") or {}
             for name, value in record["results"].items():
                 series = found.setdefault(name, Series(recorded_measure(name, measures.get(name))))
                 series.add(record["step"], value)
