@@ -30,7 +30,7 @@ def set_latest(folder: Path, target: Path = TARGET) -> None:
 
 
 def note_failure(recipe: str, target: Path = TARGET) -> None:
-    """Says that `recipe` was compiled last, and in vain. Without an earlier artifact there is none to be taken for it."""
+    """Says that `recipe` was compiled last, in vain. Without an earlier artifact there is none to be taken for it."""
     if (target / POINTER).is_file():
         with suppress(OSError):  # who cannot write here could not have compiled either, and was told so
             replace_file(target / FAILED, recipe.encode(errors="replace"))

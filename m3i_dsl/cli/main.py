@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from m3i_dsl.cli.options import common, report
+from m3i_dsl.cli.options import common, report, say_notes
 from m3i_dsl.cli.streams import CannotPrint, ReaderLeft, printed_streams
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.front.wrong_use import WrongUse
@@ -82,11 +82,13 @@ def _run(arguments: argparse.Namespace) -> int:
         return int(_module(arguments.command).run(arguments))
     except RecipeError as fault:
         report(fault.diagnostics, arguments, sys.stderr)
+        say_notes(fault)
         return 1
     except WrongUse as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        say_notes(stop)
         return 130
     except (CannotPrint, ReaderLeft):
         raise
@@ -94,6 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return _not_installed(fault, arguments)
     except Exception as fault:
         _internal_error(fault, arguments)
+        say_notes(fault)
         return 2
 
 

@@ -192,6 +192,12 @@ def report(diagnostics: Iterable[Diagnostic], arguments: argparse.Namespace, str
     (colours_of(stream) if color else stream).write(text)
 
 
+def say_notes(error: BaseException) -> None:
+    """What was added to an exception on its way (`add_note`): how a training goes on."""
+    for note in getattr(error, "__notes__", ()):
+        print(note, file=sys.stderr)
+
+
 def colored(arguments: argparse.Namespace, stream: TextIO) -> bool:
     """Whether to write colours to `stream`."""
     if arguments.color != "auto":

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from m3i_dsl.cli.options import add_command, report
+from m3i_dsl.cli.options import add_command, report, say_notes
 from m3i_dsl.cli.reporting import check_installed
-from m3i_dsl.cli.train_flags import add_flags
+from m3i_dsl.cli.train_flags import add_flags, again
 from m3i_dsl.diagnostics import Diagnostic, RecipeError
 from m3i_dsl.front.request import TrainRequest
 
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _process(arguments, where)
     except TrainingFault as fault:
         print(fault.text(), file=sys.stderr)
+        say_notes(fault)
         return fault.exit_code
 
 
@@ -53,8 +54,10 @@ def _launched(arguments: argparse.Namespace) -> int:
     """Starts the processes. They are told the run's folder, so that those started again find it."""
     from m3i_dsl.front.training import path_of
     from m3i_dsl.runtime.distributed.launch import launch
+    from m3i_dsl.runtime.last_word import going_on
 
-    path = path_of(_request(arguments))
+    request = _request(arguments)
+    path = path_of(request)
     words = list(arguments.words)
     words.remove("train")
     return launch(
@@ -62,6 +65,7 @@ def _launched(arguments: argparse.Namespace) -> int:
         arguments.nproc_per_node,
         restarts=arguments.max_restarts,
         grace=arguments.grace,
+        last_word=lambda: going_on(path, request.again),
     )
 
 
@@ -96,6 +100,8 @@ def _process(arguments: argparse.Namespace, where: ProcessPlace | None) -> int:
             report(fault.diagnostics, arguments, sys.stderr)
         elif not isinstance(fault, Elsewhere):
             print(fault.text(), file=sys.stderr)
+        if not isinstance(fault, Elsewhere):
+            say_notes(fault)
         if not isinstance(fault, Elsewhere) and getattr(fault, "code", None) != HUNG:
             note_outcome(1)
         sys.stderr.flush()
@@ -118,5 +124,6 @@ def _request(arguments: argparse.Namespace) -> TrainRequest:
         if found := list(diagnostics):
             report(found, arguments, sys.stderr)
 
-    named = {field.name: getattr(arguments, field.name) for field in fields(TrainRequest) if field.name != "show"}
-    return TrainRequest(**named, show=show)
+    own = ("show", "again")
+    named = {field.name: getattr(arguments, field.name) for field in fields(TrainRequest) if field.name not in own}
+    return TrainRequest(**named, show=show, again=lambda run: again(run, arguments.words))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from m3i_dsl.cli.reporting import add_log_to
@@ -21,6 +22,46 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     _of_the_data(parser.add_argument_group("data"))
     _of_the_computation(parser.add_argument_group("computation"))
     _of_the_processes(parser.add_argument_group("processes"))
+    for flag in ("--epochs", "--steps", "--batch", "--batch-size", "--lr", "--seed", "--precision"):
+        parser.add_argument(flag, dest=argparse.SUPPRESS, action=_OfTheRecipe, help=argparse.SUPPRESS)
+
+
+class _OfTheRecipe(argparse.Action):
+    """Refuses what changes the weights: there is one place where it is said."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        raise argparse.ArgumentError(
+            self,
+            "this is said by the recipe: change its `train` block (or `m3ic compile RECIPE --set train.epochs=20`), "
+            "and start a new run with `m3ic train`. A run that is resumed keeps what it began with, "
+            "as schedules are of the whole training",
+        )
+
+
+def again(run: Path, words: Sequence[str]) -> str:
+    """The command that continues `run` as the command `words` has trained it: the same flags of where and how fast."""
+    kept: list[str] = []
+    rest = list(words)
+    rest.remove("train")
+    while rest:
+        flag = rest.pop(0)
+        name, equals, _ = flag.partition("=")
+        if not flag.startswith("--"):
+            continue  # the artifact: a run has its own copy
+        value = [] if equals or _is_short_for(name, _WITHOUT_VALUE) or not rest else [rest.pop(0)]
+        if not _is_short_for(name, _OF_ONE_START):
+            kept += [flag, *value]
+    return f"`{shlex.join(['m3ic', 'train', '--resume', '--run', str(run), *kept])}`"
+
+
+_WITHOUT_VALUE = ("--resume", "--requeue", "--allow-stale", "--debug")
+_OF_ONE_START = ("--resume", "--requeue", "--allow-stale", "--run", "--from", "--until", "--max-steps")
+"""What is not said again: a run that goes on has its folder, its artifact and its stages, and goes to the end."""
+
+
+def _is_short_for(name: str, flags: Sequence[str]) -> bool:
+    """argparse takes a flag by its beginning as long as no other one begins so."""
+    return any(flag.startswith(name) for flag in flags)
 
 
 def _of_the_run(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +81,12 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-steps", type=_count(1), metavar="N", help="stop after N steps (of a stage); schedules stay"
     )
-    parser.add_argument("--log-every", type=_count(1), default=10, metavar="STEPS", help="default: 10")
+    parser.add_argument(
+        "--log-every",
+        type=_count(1),
+        metavar="STEPS",
+        help="default: 10, in short runs as often as 20 points of a curve need",
+    )
     add_log_to(parser)
     parser.add_argument(
         "--checkpoint-every",

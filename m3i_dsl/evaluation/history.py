@@ -34,6 +34,7 @@ class History:
     results: Mapping[str, _Series]
     measures: Mapping[str, Measure]
     monitors: Mapping[str, _Series]
+    learned: Mapping[str, _Series]
     images_per_second: _Series
     data_wait: _Series
     warnings: tuple[str, ...]
@@ -80,6 +81,12 @@ class History:
             Panel("data wait", "% of the time", (wait,), include=(0.0, 10.0)),
         )
 
+    def learned_panels(self) -> tuple[Panel, ...]:
+        """Temperatures and likelihood scales, one panel each: their units differ."""
+        return tuple(
+            Panel(name.replace("_", " "), "learned", (_curve(name, series),)) for name, series in self.learned.items()
+        )
+
     def monitor_panels(self) -> tuple[Panel, ...]:
         """One panel for each measure that says most about collapse, one curve for each representation."""
         shown = {
@@ -117,13 +124,19 @@ def history(records: Iterable[Event]) -> History:
     results: dict[str, _Series] = {}
     measures: dict[str, Measure] = {}
     monitors: dict[str, _Series] = {}
+    learned: dict[str, _Series] = {}
     speed, wait = _Series(), _Series()
     warnings: dict[str, None] = {}
     for record in records:
         step = record["step"]
         match record["event"]:
             case "step":
-                for target, series in ((record.get("losses"), losses), (record.get("monitors"), monitors)):
+                of = (
+                    (record.get("losses"), losses),
+                    (record.get("monitors"), monitors),
+                    (record.get("learned"), learned),
+                )
+                for target, series in of:
                     for name, value in (target or {}).items():
                         series.setdefault(name, _Series()).add(step, value)
                 speed.add(step, record.get("images_per_second"))
@@ -137,7 +150,7 @@ def history(records: Iterable[Event]) -> History:
                 warnings[f"step {step}: {record['message']}"] = None
             case _:
                 pass  # a later version may record more
-    return History(losses, results, measures, monitors, speed, wait, tuple(warnings))
+    return History(losses, results, measures, monitors, learned, speed, wait, tuple(warnings))
 
 
 def _curve(name: str, series: _Series) -> Curve:

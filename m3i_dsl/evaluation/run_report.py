@@ -69,7 +69,7 @@ def report_data(
         },
         comparisons=tuple(comparisons),
         left_out=tuple(left_out.text() for left_out in evaluation.left_out),
-        targets=record.target_panels(),
+        targets=(*record.target_panels(), *record.learned_panels()),
         progress=record.progress_panels(_reference(run, comparisons)),
         speed=record.speed_panels(),
         monitors=record.monitor_panels(),

@@ -29,11 +29,17 @@ def show_nothing(diagnostics: Iterable[Diagnostic]) -> None:
     """Leaves the diagnostics of an artifact to who compiled it."""
 
 
+def in_python(run: Path) -> str:
+    """How a training that Python started is continued."""
+    return f"`.train({str(run)!r}, resume=True)`"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
     """The flags of `m3ic train`, which say what each means; a default is that of the flag.
 
-    `show` is given what the compiler said of the artifact, before training starts.
+    `show` is given what the compiler said of the artifact, before training starts. `again` says how a run is
+    continued, for the last word.
     """
 
     artifact: Path | None = None
@@ -44,7 +50,7 @@ class TrainRequest:
     take_from: Path | None = None
     allow_stale: bool = False
     max_steps: int | None = None
-    log_every: int = 10
+    log_every: int | None = None
     log_to: tuple[str, ...] | None = None
     checkpoint_every: Duration | None = None
     keep: int = 2
@@ -59,3 +65,4 @@ class TrainRequest:
     shard: Literal["none", "fsdp", "hsdp"] = "none"
     timeout: float = 600.0
     show: Callable[[Iterable[Diagnostic]], None] = show_nothing
+    again: Callable[[Path], str] = in_python

@@ -21,6 +21,7 @@ from m3i_dsl.front.wrong_use import WrongUse, place_of_stage
 if TYPE_CHECKING:
     from m3i_dsl.artifact.manifest import Manifest
     from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.last_word import LastWord
     from m3i_dsl.runtime.options import Outcome
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 
@@ -33,19 +34,25 @@ def train(request: TrainRequest, processes: Processes) -> Outcome:
     import torch
 
     from m3i_dsl.runtime.distributed.agreement import by_first
+    from m3i_dsl.runtime.last_word import finished
+    from m3i_dsl.runtime.options import Outcome
 
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     resume = _resumes(request, processes)
     stages = by_first(processes, lambda: stages_of(request, resume))
     check_stages(stages, request)
+    if resume and (done := by_first(processes, lambda: _finished(request))) is not None:
+        if processes.first:
+            say(f"{finished(done)}; to train longer, give the recipe more epochs, compile it and start a new run")
+        return Outcome("finished", 0, done)
     if stages:
         from m3i_dsl.front.training_stages import train_stages
 
         return train_stages(request, processes, resume=resume, runs=RUNS)
     folder, parts = _continued(request, processes) if resume else _started(request, processes)
-    with folder:
-        return trained(request, processes, folder, parts, resume=resume)
+    with folder, last_word(request, processes, folder) as word:
+        return word.of(trained(request, processes, folder, parts, resume=resume))
 
 
 def path_of(request: TrainRequest) -> Path:
@@ -220,6 +227,24 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
 def opened_run(folder: RunFolder, processes: Processes, reading: Reading) -> Assembled:
     """What a run folder trains: its own copy of the artifact."""
     return assemble(folder.artifact, folder.path, processes, reading, allow_stale=True)
+
+
+def last_word(request: TrainRequest, processes: Processes, folder: RunFolder) -> LastWord:
+    """Of a training in `folder`, said by the first process."""
+    from m3i_dsl.runtime.last_word import LastWord
+
+    return LastWord(folder.path, request.again, say if processes.first else lambda text: None)
+
+
+def _finished(request: TrainRequest) -> Path | None:
+    """The run that is to be continued, when nothing of it is left; another program's is refused later on."""
+    from m3i_dsl.runtime.last_word import is_finished
+    from m3i_dsl.runtime.run_folder import latest_path, read_identity
+
+    fingerprint = fingerprint_named(request)
+    path: Path = latest_path(RUNS, fingerprint) if request.run is None else request.run
+    same = fingerprint is None or read_identity(path).fingerprint == fingerprint
+    return path if same and is_finished(path) else None
 
 
 def reading_of(request: TrainRequest) -> Reading:

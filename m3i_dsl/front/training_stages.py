@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def train_stages(request: TrainRequest, processes: Processes, *, resume: bool, runs: Path) -> Outcome:
     """What `train` does for a recipe of stages. Raises RecipeError, TrainingFault and WrongUse."""
     from m3i_dsl.artifact.pipeline import load_pipeline
-    from m3i_dsl.front.training import reopened
+    from m3i_dsl.front.training import last_word, reopened
     from m3i_dsl.runtime.distributed.agreement import by_first, gathered
     from m3i_dsl.runtime.handover import is_complete
     from m3i_dsl.runtime.options import Outcome
@@ -35,7 +35,7 @@ def train_stages(request: TrainRequest, processes: Processes, *, resume: bool, r
 
     folder = reopened(request, processes) if resume else _started(request, processes, runs)
     outcome = Outcome("finished", 0, folder.path)
-    with folder, StopRequest(patient=processes.size > 1) as stop:
+    with folder, last_word(request, processes, folder) as word, StopRequest(patient=processes.size > 1) as stop:
         manifest = by_first(processes, lambda: load_pipeline(folder.artifact).manifest)
         last = manifest.names[-1] if request.until is None else request.until
         for stage in manifest.names[: manifest.names.index(last) + 1]:
@@ -45,12 +45,12 @@ def train_stages(request: TrainRequest, processes: Processes, *, resume: bool, r
             # A signal that came between two stages: the next one is not begun.
             if signal := max(gathered(processes, 0 if stop.signal is None else int(stop.signal))):
                 stop.adopt(signal)
-                return replace(outcome, status="stopped", exit_code=stop.exit_code)
+                return word.of(replace(outcome, status="stopped", exit_code=stop.exit_code))
             outcome = replace(_train_stage(request, processes, folder, manifest, stage, path), run=folder.path)
             if outcome.status != "finished":
-                return outcome
+                return word.of(outcome)
             by_first(processes, lambda p=path: _hand_over(p))
-    return outcome
+        return word.of(outcome)
 
 
 def _train_stage(

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from m3i_dsl.collectives import gather, offset, own, world
 from m3i_dsl.modules.chunked import chunked_cross_entropy
 from m3i_dsl.modules.clamp import projected_clamp
+from m3i_dsl.modules.learned import LearnedScalars
 from m3i_dsl.modules.normalize import l2
 from m3i_dsl.modules.precision import wide, without_autocast
 from m3i_dsl.modules.queue import Queue
@@ -37,7 +38,7 @@ Forward and backward on one CPU thread, width 256, chunked over plain with a lea
 """
 
 
-class Temperature(nn.Module):
+class Temperature(LearnedScalars):
     """tau, given as 1 / tau. A learned one is stored as log(1 / tau), and 1 / tau never exceeds 100 (as CLIP)."""
 
     def __init__(self, value: float, learned: bool = False) -> None:
@@ -55,6 +56,13 @@ class Temperature(nn.Module):
         if self.log_inverse is None:
             return 1 / self.value
         return projected_clamp(self.log_inverse, -math.inf, math.log(MAXIMUM_SCALE)).exp().squeeze(0)
+
+    @torch.no_grad()
+    def learned_scalars(self) -> dict[str, Tensor]:
+        """tau, as a recipe writes it."""
+        if self.log_inverse is None:
+            return {}
+        return {"temperature": self.log_inverse.clamp(max=math.log(MAXIMUM_SCALE)).neg().exp()}
 
 
 class CategoryBoltzmann(nn.Module):

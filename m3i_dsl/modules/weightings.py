@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from m3i_dsl.collectives import mean, total, world
 from m3i_dsl.modules.clamp import projected_clamp
+from m3i_dsl.modules.learned import LearnedScalars
 
 Family = Literal["gaussian", "boltzmann"]
 
@@ -34,7 +35,7 @@ class FixedWeighting(nn.Module):
         return _given(losses, self.weights).sum(), _given(_ones(losses), self.weights)
 
 
-class LikelihoodWeighting(nn.Module):
+class LikelihoodWeighting(LearnedScalars):
     """The negative log likelihood with a learned spread for each target (Kendall, Gal and Cipolla 2018).
 
     gaussian: exp(-s) L / 2 + s / 2 with s = log sigma^2 and L a mean over channels; boltzmann: exp(-s) L + s / 2. The
@@ -55,6 +56,11 @@ class LikelihoodWeighting(nn.Module):
         scales = self.factors * torch.exp(-s)
         terms = scales * torch.stack(list(losses)) + s / 2
         return _given(terms.unbind(), self.weights).sum(), _given(scales.detach().unbind(), self.weights)
+
+    @torch.no_grad()
+    def learned_scalars(self) -> dict[str, Tensor]:
+        """s = log sigma^2 of each target."""
+        return {"log_variance": self.s.clamp(-4.0, 4.0)}
 
 
 class _Smoothed(nn.Module):

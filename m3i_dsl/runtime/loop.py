@@ -34,10 +34,11 @@ from m3i_dsl.runtime.failure import non_finite
 from m3i_dsl.runtime.faults import NO_STEPS, NON_FINITE, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
 from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, TrainingGraph
+from m3i_dsl.runtime.learned import Learned
 from m3i_dsl.runtime.locate import locate
 from m3i_dsl.runtime.memory import out_of_memory
 from m3i_dsl.runtime.monitors import CollapseMonitor
-from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions
+from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions, often_enough
 from m3i_dsl.runtime.precision import precision_for
 from m3i_dsl.runtime.recomputing import recompute_blocks
 from m3i_dsl.runtime.reporting.configuration import configuration_of
@@ -104,6 +105,7 @@ class Trainer:
         self._store = CheckpointStore(run.checkpoints, options.keep, self._processes)
         self._saved_at = time.monotonic()
         self._monitor = CollapseMonitor()
+        self._log_every = options.log_every or often_enough(self._last)
         self._results: dict[str, Score] = {}
         self._broken = 0
 
@@ -123,6 +125,7 @@ class Trainer:
         self._optimizer = training.optimizer.word.build(module, training.batch)
         self._averages = MovingAverages(graph.averages, self._total, self._steps)
         self._scalars = Scalars(module, self._total, self._steps)
+        self._learned = Learned(module, graph.program)
         self._rate = LearningRate(self._steps(training.warmup), self._total, training.schedule.word)
         deferred = options.device.type != "cpu" and can_skip(self._optimizer)
         self._guard = Guard(module, options.device, deferred=deferred, shared=self._processes.size > 1)
@@ -235,7 +238,7 @@ class Trainer:
         """What is due after `done` steps; `verdict` is the strongest wish of all. Returns whether to stop."""
         ending = done == self._last
         self._store.poll()
-        if ending or done % self._options.log_every == 0:
+        if ending or done % self._log_every == 0:
             self._log(done, output)
         evaluating = any(every.due(done) for every, _ in self._callbacks)
         if verdict or ending:
@@ -288,6 +291,7 @@ class Trainer:
                 broken_samples=self._broken,
                 checkpoint_stall=self._store.stalled,
                 monitors=monitors,
+                learned=self._learned.values(),
                 notices=notices,
             )
         )
@@ -397,10 +401,7 @@ class Trainer:
             return Outcome("finished", done, self._run.path, results=self._results)
         if self._stop.signal is not None:
             self._report.end(done, "stopped", self._stop.signal.name)
-            self._report.say(
-                f"stopped by {self._stop.signal.name} after step {done}; everything is saved: "
-                f"continue with `m3ic train --resume --run {self._run.path}`"
-            )
+            self._report.say(f"stopped by {self._stop.signal.name} after step {done}; everything is saved")
             return Outcome("stopped", done, self._run.path, self._stop.exit_code, self._results)
         self._report.end(done, "partial", f"`--max-steps {self._options.max_steps}`")
         return Outcome("partial", done, self._run.path, results=self._results)

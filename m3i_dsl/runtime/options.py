@@ -26,13 +26,13 @@ Callback = tuple[Duration | None, Callable[[int], Mapping[str, Score]]]
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """`checkpoint_every` None: at the end of an epoch when 20 seconds have passed since the last one, or after 10
-    minutes.
+    """`log_every` None: 10 steps, or as often as a curve needs (`often_enough`). `checkpoint_every` None: at the end of
+    an epoch when 20 seconds have passed since the last one, or after 10 minutes.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     accumulate: int = 1
-    log_every: int = 10
+    log_every: int | None = None
     monitor_every: int = 50
     checkpoint_every: Duration | None = None
     keep: int = 2
@@ -56,6 +56,15 @@ class Outcome:
     run: Path
     exit_code: int = 0
     results: Mapping[str, Score] = field(default_factory=dict[str, Score])
+
+
+POINTS = 20
+"""A curve of fewer logged steps says little."""
+
+
+def often_enough(steps: int) -> int:
+    """How many steps there are between two that are logged: 10, fewer of a run that would give less than POINTS."""
+    return next((every for every in (10, 5, 2) if steps >= every * POINTS), 1)
 
 
 def device_named(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

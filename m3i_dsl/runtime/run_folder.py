@@ -42,6 +42,7 @@ from m3i_dsl.runtime.faults import (
 )
 
 IDENTITY = "run.json"
+SUMMARY = "summary.json"
 _LATEST = "latest"
 _LOOKS = 5
 
@@ -137,7 +138,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @property
     def summary(self) -> Path:
-        return self.path / "summary.json"
+        return self.path / SUMMARY
 
     def close(self) -> None:
         """Lets another process train here."""
@@ -214,6 +215,15 @@ def read_identity(path: Path) -> RunIdentity:
             notes=(f"`{IDENTITY}`: {'it is nested too deeply' if isinstance(problem, RecursionError) else problem}",),
             helps=("start a run with `m3ic train`, or name another folder with `--run`",),
         ) from problem
+
+
+def read_summary(path: Path) -> int | None:
+    """The last step of a run whose training is complete; None while there is no whole summary."""
+    try:
+        step = json.loads((path / SUMMARY).read_text(encoding="utf-8"))["step"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def _identity(saved: Any) -> RunIdentity:

@@ -1,6 +1,8 @@
 """`m3ic train` on a small compiled recipe: from the artifact to the run and back, exit codes, and what goes where."""
 
 import json
+import shlex
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,12 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 from m3i_dsl import driver
+from m3i_dsl.artifact.faults import fault
 from m3i_dsl.cli.main import main
+from m3i_dsl.cli.train_flags import again
 from m3i_dsl.data.stream import Stream
+from m3i_dsl.diagnostics import RecipeError
+from m3i_dsl.runtime.faults import CANNOT_WRITE, TrainingFault
+from m3i_dsl.runtime.options import often_enough
 from m3i_dsl.source import read_file
 from tests.distributed.launched import small
 
-RECIPE = small(batch=256, length="epochs 1")
+WEIGHED = ("    distribution gaussian\n  }\n", "    distribution gaussian\n  }\n  weighting likelihood\n")
+RECIPE = small(batch=256, length="epochs 1").replace(*WEIGHED)
 
 
 @pytest.fixture
@@ -39,10 +47,18 @@ def test_train_stop_and_resume(folder: Path, capsys: pytest.CaptureFixture[str])
     assert train("--max-steps", "2") == 0
     out, err = capsys.readouterr()
     assert out == "runs/small-1\n" and "training small" in err
+    assert err.endswith(
+        "ended after step 2 by `--max-steps`; step 2 is saved in `runs/small-1/checkpoints/step-000002`; "
+        "go on with `m3ic train --resume --run runs/small-1 --device cpu --log-every 1`\n"
+    )
     (folder / "small.m3i").write_text(RECIPE.replace("1e-3", "1e-2"))  # the run keeps what it was compiled from
     assert train("--resume") == 0
     out, err = capsys.readouterr()
     assert out == "runs/small-1\n" and "from step 2" in err and "M3I0603" in err
+    assert err.endswith(
+        "`runs/small-1` is finished; step 5 is saved in `runs/small-1/checkpoints/step-000005`; "
+        "measure it with `m3ic eval runs/small-1`\n"
+    )
 
     runs = [folder / "runs" / name for name in ("whole", "small-1")]
     name = (runs[0] / "checkpoints/latest").read_text().strip()
@@ -55,6 +71,17 @@ def test_train_stop_and_resume(folder: Path, capsys: pytest.CaptureFixture[str])
     records = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
     losses = [[record["loss"] for record in run if record["event"] == "step"] for run in records]
     assert losses[0] == losses[1] and len(losses[0]) > 2
+    learned = [record["learned"]["mim.pixels.log_variance"] for record in records[0] if record["event"] == "step"]
+    assert learned[0] != learned[-1] and all(abs(value) < 0.1 for value in learned)
+
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs/small-1").rglob("*")}
+    assert train("--resume", "--run", "runs/small-1") == 0
+    out, err = capsys.readouterr()
+    assert out == "runs/small-1\n" and "`runs/small-1` is finished" in err and "start a new run" in err
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs/small-1").rglob("*")} == before
+    shutil.rmtree(folder / "runs/small-1/checkpoints" / name)
+    assert train("--resume", "--run", "runs/small-1") == 0, "what is lost is trained again"
+    assert (folder / "runs/small-1/checkpoints" / name).is_dir()
 
 
 def test_a_signal_gives_its_exit_code(
@@ -71,6 +98,7 @@ def test_a_signal_gives_its_exit_code(
     assert train() == 75
     out, err = capsys.readouterr()
     assert out == "runs/small-1\n" and "stopped by SIGTERM after step 2" in err
+    assert err.endswith("go on with `m3ic train --resume --run runs/small-1 --device cpu --log-every 1`\n")
     assert (folder / "runs/small-1/checkpoints/step-000002").is_dir()
 
 
@@ -107,3 +135,60 @@ def test_a_stale_artifact_is_refused_unless_allowed(folder: Path, capsys: pytest
 def test_wrong_flags_are_wrong_use(flag: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *flag]) == 2
     assert flag[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "first"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (TrainingFault(CANNOT_WRITE, "the disk is full"), 1, "error[M3I0706]: the disk is full"),
+        (RecipeError([fault("M3I0521", "the data is gone", "small.m3i")]), 1, "error[M3I0521]: the data is gone"),
+        (ZeroDivisionError("a fault of ours"), 2, "error[M3I0901]"),
+    ],
+)
+def test_whatever_ends_a_training_the_last_word_says_how_to_go_on(
+    problem: BaseException,
+    code: int,
+    first: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assembled = Stream._assembled
+
+    def failing(self: Stream, step: int, *rest: object) -> object:
+        if step == 3:
+            raise problem
+        return assembled(self, step, *rest)
+
+    monkeypatch.setattr(Stream, "_assembled", failing)
+    assert train("--checkpoint-every", "2 steps") == code
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == (
+        "step 2 is saved in `runs/small-1/checkpoints/step-000002`; go on with "
+        "`m3ic train --resume --run runs/small-1 --device cpu --log-every 1 --checkpoint-every '2 steps'`"
+    )
+    assert any(line.startswith(first) for line in said)
+
+
+def test_the_command_that_goes_on_has_the_flags_of_where_and_how_fast() -> None:
+    words = "--debug train target/a --until b --fr runs/x --max=3 --nproc 2 --log-to none --shard fsdp --run c --requeu"
+    assert again(Path("runs/my run"), shlex.split(words)) == (
+        "`m3ic train --resume --run 'runs/my run' --debug --nproc 2 --log-to none --shard fsdp`"
+    )
+
+
+@pytest.mark.parametrize("flag", ["--epochs", "--batch-size", "--lr"])
+def test_what_the_recipe_says_is_no_flag(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--resume", flag, "20"]) == 2
+    assert "this is said by the recipe" in capsys.readouterr().err
+
+
+def test_a_short_run_logs_every_step(folder: Path) -> None:
+    assert main(["train", "--device", "cpu", "--max-steps", "3", "--log-to", "none"]) == 0
+    lines = [json.loads(line) for line in (folder / "runs/small-1/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "step"] == [1, 2, 3]
+
+
+def test_longer_runs_log_twenty_points_and_then_every_tenth_step() -> None:
+    assert [often_enough(steps) for steps in (1, 39, 40, 99, 100, 199, 200, 10**6)] == [1, 1, 2, 2, 5, 5, 10, 10]

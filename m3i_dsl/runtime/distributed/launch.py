@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from m3i_dsl.runtime.signals import EXIT_INTERRUPTED, EXIT_TRY_AGAIN
@@ -39,10 +39,11 @@ _PR_SET_PDEATHSIG = 1
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
 
-def launch(words: Sequence[str], processes: int, *, restarts: int, grace: int) -> int:
+def launch(words: Sequence[str], processes: int, *, restarts: int, grace: int, last_word: Callable[[], str]) -> int:
     """Runs `python -m m3i_dsl.train WORDS` as `processes` ranks and returns its exit code.
 
     `restarts` is how often they are started again, `grace` how many seconds they have to save after a signal.
+    `last_word` says how to go on when the processes have not come to it.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -66,13 +67,14 @@ def launch(words: Sequence[str], processes: int, *, restarts: int, grace: int) -
         (Path(folder) / _LAUNCHER).write_text(str(os.getpid()))
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         thread = threading.Thread(target=agent, name="torchrun")
-        _Forwarding(Path(folder), grace).until_done(thread)
+        forwarding = _Forwarding(Path(folder), grace)
+        forwarding.until_done(thread)
         code = outcome()
-    if code is not None:
-        return code
-    print(f"error[M3I0731]: {failure[0] if failure else 'the run ended without a word'}", file=sys.stderr)
-    print("  = help: continue at the last checkpoint with `m3ic train --resume`", file=sys.stderr)
-    return 1
+    if code is None:
+        print(f"error[M3I0731]: {failure[0] if failure else 'the run ended without a word'}", file=sys.stderr)
+    if code is None or forwarding.ended:
+        print(last_word(), file=sys.stderr)
+    return 1 if code is None else code
 
 
 class _Forwarding:
@@ -83,6 +85,8 @@ class _Forwarding:
         self._signal: signal.Signals | None = None
         self._until = 0.0
         self._told: set[int] = set()
+        self.ended = False
+        """Whether processes were ended that had not stopped by themselves."""
 
     def until_done(self, thread: threading.Thread) -> None:
         before = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -118,6 +122,7 @@ class _Forwarding:
         self._end(128 + by)
 
     def _end(self, code: int) -> None:
+        self.ended = True
         note_outcome(code)
         self._until = float("inf")
         for process in self._read("process"):

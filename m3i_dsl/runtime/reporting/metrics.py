@@ -9,7 +9,8 @@ number that is not finite is `null`. docs/runs.md has the meaning of each field.
     {"event": "step", "time": ..., "step": 40, "epoch": 1.25, "loss": ..., "losses": {"m3i.intra": ...},
      "weights": {...}, "learning_rate": ..., "momentum": [...], "gradient_norm": ..., "broken_samples": 0,
      "images_per_second": ..., "mfu": ..., "data_wait": ..., "checkpoint_stall": ...,
-     "memory": {"host": ..., "device_peak": ...}, "monitors": {...}}
+     "memory": {"host": ..., "device_peak": ...}, "monitors": {...},
+     "learned": {"clip.caption.temperature": 0.069}}
     {"event": "evaluation", "time": ..., "step": 160, "epoch": 5.0, "results": {"knn.accuracy": ...},
      "measures": {"knn.accuracy": {"name": "accuracy", "unit": "%", "better": "higher"}}}
     {"event": "warning", "time": ..., "step": 160, "epoch": 5.0, "code": "M3I0710", "message": "...", "rank": 0}

@@ -50,6 +50,7 @@ class Measured:
     momenta: Sequence[float]
     broken_samples: int
     monitors: Mapping[str, float] = field(default_factory=dict[str, float])
+    learned: Mapping[str, float] = field(default_factory=dict[str, float])
     notices: Sequence[Notice] = ()
     checkpoint_stall: float = 0.0
 
@@ -241,6 +242,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             memory={"host": memory.host, "device_peak": memory.device_peak},
             broken_samples=broken,
             monitors=own.monitors,
+            learned=own.learned,
         )
 
     def _relay(self, rank: int, said: Mapping[str, Any]) -> None:
