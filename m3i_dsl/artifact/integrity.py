@@ -101,7 +101,7 @@ def schema_version(text: str) -> int | None:
     """The schema that a manifest says it is written in, None when it says none."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     version = content.get("schema_version") if isinstance(content, dict) else None
     return version if isinstance(version, int) else None
@@ -124,8 +124,8 @@ def read_files(folder: Path, manifest: Manifest, manifest_text: str) -> dict[str
             except OSError as refused:
                 problem = f"it cannot be read: {refused}"
             else:
-                if sha256(content) == record.sha256:
-                    texts[name] = content.decode()
+                if sha256(content) == record.sha256 and (text := _text(content)) is not None:
+                    texts[name] = text
                     continue
                 problem = "its content was changed"
                 if len(content) != record.size:
@@ -144,6 +144,13 @@ def read_files(folder: Path, manifest: Manifest, manifest_text: str) -> dict[str
     if damage:
         raise RecipeError(damage)
     return texts
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def parse_lock(folder: Path, text: str) -> Lock:

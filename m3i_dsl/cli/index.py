@@ -103,7 +103,7 @@ def _written(path: Path | None) -> dict[str, int]:
         return {}
     try:
         sizes = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise CliError(f"`{path}` is there but cannot be read as sizes: {fault}") from fault
     if not isinstance(sizes, dict) or not all(isinstance(size, int) for size in sizes.values()):
         raise CliError(f"`{path}` is there but is no JSON object of shard names and numbers")

@@ -56,7 +56,7 @@ def read_handover(stage: Path) -> dict[str, Tensor]:
         if sha256(content) != recorded:
             raise _damaged(path, "its content does not match the sha256 in `run.json`")
         return load(content)
-    except (OSError, ValueError, SafetensorError) as problem:
+    except (OSError, ValueError, AttributeError, RecursionError, SafetensorError) as problem:
         raise _damaged(path, str(problem)) from problem
 
 

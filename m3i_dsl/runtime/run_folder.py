@@ -66,7 +66,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     Of several processes rank 0 holds the lock (`create`, `open`), for all of them; the others construct it without.
     """
 
-    def __init__(self, path: Path, identity: RunIdentity, lock: int | None = None) -> None:
+    def __init__(self, path: Path, identity: RunIdentity, lock: tuple[int, ...] = ()) -> None:
         self.path = path
         self.identity = identity
         self._lock = lock
@@ -142,9 +142,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     def close(self) -> None:
         """Lets another process train here."""
-        if self._lock is not None:
-            _release(self._lock)
-            self._lock = None
+        _release(self._lock)
+        self._lock = ()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -271,14 +270,20 @@ def sync_folder(path: Path) -> None:
 
 def is_held(path: Path) -> bool:
     """Whether a process trains in the folder now, on this machine or another that shares it. Changes nothing."""
+    return any(_is_locked(part) for part in (path / "lock", path))
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        descriptor = os.open(path / "lock", os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError:  # a file system that does not lock folders
+        return False
     finally:
         os.close(descriptor)
     return False
@@ -289,24 +294,52 @@ def _fields(identity: RunIdentity) -> dict[str, Any]:
     return {**fields, "stages": list(identity.stages)} if identity.stages else fields
 
 
-def _lock(path: Path) -> int:
-    """Holds `path/lock`; the system lets go of it when the process ends, however it ends."""
+def _lock(path: Path) -> tuple[int, ...]:
+    """Holds `path/lock` and the folder; the system lets go of them when the process ends, however it ends.
+
+    The file says who holds it, also to other machines; it can be deleted while it is held, and the folder cannot.
+    """
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock_at_once(descriptor)
+        _lock_folder(folder)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 300, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        os.close(folder)
+        raise _in_use(path, holder) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode("ascii", "replace"), 0)
+    _held.update((descriptor, folder))
+    return descriptor, folder
+
+
+def _in_use(path: Path, holder: str) -> TrainingFault:
+    """`holder` is what the lock says: a process and its machine, nothing when the file of who holds it is gone."""
+    number, _, host = holder.partition(" ")
+    if not number:
+        return TrainingFault(
+            RUN_IN_USE,
+            f"another process is training in `{path}`, and its `lock` was deleted",
+            helps=("find it with `ps` and wait for it or stop it, or choose another folder with `--run`",),
+        )
+    elsewhere = f" on `{host}`" if host and host != socket.gethostname() else ""
+    return TrainingFault(
+        RUN_IN_USE,
+        f"process {number}{elsewhere} is training in `{path}`",
+        helps=(f"wait for it, stop it with `kill {number}`{elsewhere}, or choose another folder with `--run`",),
+    )
+
+
+def _lock_folder(descriptor: int) -> None:
+    """Raises BlockingIOError. Some network file systems do not lock folders: there the file alone keeps others out."""
     try:
         _lock_at_once(descriptor)
     except BlockingIOError:
-        number, _, host = os.pread(descriptor, 300, 0).decode("ascii", "replace").strip().partition(" ")
-        os.close(descriptor)
-        holder, elsewhere = number or "unknown", f" on `{host}`" if host and host != socket.gethostname() else ""
-        raise TrainingFault(
-            RUN_IN_USE,
-            f"process {holder}{elsewhere} is training in `{path}`",
-            helps=(f"wait for it, stop it with `kill {holder}`{elsewhere}, or choose another folder with `--run`",),
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode("ascii", "replace"), 0)
-    _held.add(descriptor)
-    return descriptor
+        raise
+    except OSError:
+        return
 
 
 def _lock_at_once(descriptor: int) -> None:
@@ -319,9 +352,10 @@ def _lock_at_once(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _release(descriptor: int) -> None:
-    _held.discard(descriptor)
-    os.close(descriptor)
+def _release(lock: tuple[int, ...]) -> None:
+    for descriptor in lock:
+        _held.discard(descriptor)
+        os.close(descriptor)
 
 
 def _release_in_child() -> None:

@@ -271,3 +271,14 @@ def test_artifacts_are_values(artifact: Path) -> None:
     loaded = load(artifact)
     with pytest.raises(dataclasses.FrozenInstanceError):
         loaded.ir = ""  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "7", '{"schema_version": NaN}', '{"schema_version": ' + "9" * 5000 + "}"]
+)
+def test_an_odd_manifest_is_damage_and_no_crash(text: str, tmp_path: Path) -> None:
+    write(tmp_path / "tiny", contents(tmp_path), target=tmp_path)
+    (tmp_path / "tiny/manifest.json").write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path / "tiny")
+    assert {diagnostic.code for diagnostic in caught.value.diagnostics} == {"M3I0602"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from m3i_dsl.runtime.checkpoints.content import Content
-from m3i_dsl.runtime.checkpoints.folder import verify
+from m3i_dsl.runtime.checkpoints.folder import manifest_of, verify
 from m3i_dsl.runtime.checkpoints.reading import Checkpoint
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
@@ -290,3 +290,25 @@ def test_what_is_not_finite_is_never_published_and_the_last_finite_one_is_kept(
     assert (caught.value.code, caught.value.message) == ("M3I0701", f"`{name}` is not finite after step 2")
     assert f"the last one is `{tmp_path / 'step-000001'}`" in caught.value.notice.notes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-000001"]
+
+
+ENTRY = '{"bytes": 1, "sha256": "0"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "7",
+        "[]",
+        "\x00",
+        '{"schema": 2, "step": 3, "files": []}',
+        '{"schema": 2, "step": 3, "files": {"state.json": 7}}',
+        '{"schema": 2, "step": ' + "9" * 5000 + ', "files": {}}',
+        '{"schema": NaN, "step": 3, "files": {}}',
+        '{"schema": 2, "step": 3, "files": {"state.json": ' + ENTRY + ', "../../other": ' + ENTRY + "}}",
+    ],
+)
+def test_an_odd_manifest_is_damage_and_no_crash(text: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    assert isinstance(manifest_of(tmp_path, 3), str)

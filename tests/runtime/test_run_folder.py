@@ -11,7 +11,7 @@ import pytest
 from m3i_dsl.artifact import load, write
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import TrainingFault
-from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, latest_path, new_path
+from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, is_held, latest_path, new_path
 from tests.artifact.contents import contents
 from tests.runtime.tiny import IDENTITY, create
 
@@ -67,6 +67,20 @@ def test_two_processes_cannot_share_a_run(tmp_path: Path) -> None:
         pass  # it was let go
 
 
+def test_a_deleted_lock_keeps_a_second_trainer_out(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", IDENTITY) as run:
+        (run.path / "lock").unlink()
+        for _ in range(2):  # the first one leaves an empty lock behind
+            with pytest.raises(TrainingFault) as caught:
+                RunFolder.open(run.path)
+            assert caught.value.code == "M3I0705"
+            assert "its `lock` was deleted" in caught.value.message
+            assert is_held(run.path)
+    assert not is_held(run.path)
+    with RunFolder.open(run.path):
+        assert is_held(run.path)
+
+
 def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     # A data worker may outlive a killed parent. Here the parent lets go while the child still lives.
     script = (
@@ -74,7 +88,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         "from m3i_dsl.runtime.run_folder import RunFolder\n"
         "run = create(Path(sys.argv[1])); child = os.fork()\n"
         "if child == 0: time.sleep(30)\n"
-        "time.sleep(0.2); os.close(run._lock); run._lock = None\n"
+        "time.sleep(0.2); run.close()\n"
         "RunFolder.open(Path(sys.argv[1])); os.kill(child, 9); print('free')"
     )
     done = subprocess.run(

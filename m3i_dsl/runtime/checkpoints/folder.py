@@ -75,10 +75,11 @@ def manifest_of(path: Path, step: int) -> Files | str:
         if strangers := sorted(file.name for file in path.glob(f"*{SUFFIX}") if file.name not in files):
             return f"`{strangers[0]}` is not in `{MANIFEST}`"
         complete = all({"bytes", "sha256"} <= entry.keys() for entry in files.values()) and STATE in files
-        return files if complete else f"`{MANIFEST}` cannot be read"
+        inside = all(Path(name).name == name for name in files)
+        return files if complete and inside else f"`{MANIFEST}` cannot be read"
     except FileNotFoundError:
         return f"`{MANIFEST}` is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"`{MANIFEST}` cannot be read"
     except OSError as problem:
         return f"it cannot be read: {problem.strerror}"

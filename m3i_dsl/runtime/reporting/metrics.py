@@ -105,7 +105,7 @@ def _lasts(line: str) -> bool:
         return False
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.get("event") in LASTING
 
