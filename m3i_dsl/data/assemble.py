@@ -1,8 +1,8 @@
 """From decoded rows to the inputs of a step.
 
-Takes: the rows of each source, on the device. Gives: the tensors of the graph's inputs. Guarantees: each row depends on
-its own sample and on (seed, epoch, sample, slot) only; the rows of a mixture stand in the order of its pattern, and an
-input of a field that some sources lack has the rows of the others.
+Takes: the rows of each source, with whole images or views that are cut from them. Gives: the tensors of the graph's
+inputs. Guarantees: each row depends on its own sample and on (seed, epoch, sample, slot) only; the rows of a mixture
+stand in the order of its pattern, and an input of a field that some sources lack has the rows of the others.
 
 The images of a mixture may be stored in different sizes, so each source is augmented by itself. Its slots begin with
 its name, for sample 5 of one source is to be drawn otherwise than sample 5 of another.
@@ -10,18 +10,21 @@ its name, for sample 5 of one source is to be drawn otherwise than sample 5 of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from m3i_dsl.data.cutting import Cut
 from m3i_dsl.data.decoding import Part
+from m3i_dsl.data.reading import Reading
 from m3i_dsl.data.transfer import on_device
-from m3i_dsl.data.views import render_view
+from m3i_dsl.data.views import render, steps_of, until_sized
 from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.modules.rows import interleaved
-from m3i_dsl.semantics.program import AnyData, Data, Mixture, Program
+from m3i_dsl.semantics.program import AnyData, Data, Mixture, Program, View
 from m3i_dsl.vocabulary.draws import Draws
+from m3i_dsl.vocabulary.kinds import ViewState
 
 Source = tuple[str, str]
 """(data, source): a source as it is read for a `data`, which is itself or a mixture."""
@@ -45,12 +48,12 @@ class Assembler:
     def __call__(self, parts: DecodedParts) -> dict[str, Tensor]:
         """The tensors by input name."""
         images = {
-            (source, field): pixels.permute(0, 3, 1, 2).contiguous()
+            (source, name): on_device(pixels, self.device).permute(0, 3, 1, 2).contiguous()
             for source, part in parts.items()
-            for field, pixels in part.images.items()
+            for name, pixels in part.images.items()
         }
         views: dict[str, tuple[Tensor, Tensor]] = {}
-        for name in dict.fromkeys(i.view for i in self.inputs if isinstance(i, ViewInput | GeometryInput)):
+        for name in viewed(self.inputs):
             views[name] = self._view(name, parts, images)
         return {i.name: self._input(i, parts, views) for i in self.inputs}
 
@@ -59,18 +62,22 @@ class Assembler:
     ) -> tuple[Tensor, Tensor]:
         view = self.program.views[name]
         shown = {
-            source: render_view(
-                view,
-                images[source, view.field],
-                parts[source].sizes[view.field],
-                self._draws(source, parts[source], name),
-            )
-            for source in sources_of(view.data, view.field)
+            source: self._shown(view, source, parts[source], images) for source in sources_of(view.data, view.field)
         }
         pixels, geometry = (
             self._rows(view.data, view.field, lambda source, of=of: shown[source][of]) for of in range(2)
         )
         return pixels, geometry
+
+    def _shown(
+        self, view: View, source: Source, part: Part, images: Mapping[tuple[Source, str], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """What is left to do: all, or what comes after the picture was cut."""
+        steps, draws = steps_of([placed.word for placed in view.transforms]), self._draws(source, part, view.name)
+        if part.cut:
+            done, _ = until_sized(steps)
+            return render(steps[done:], images[source, view.name], part.states[view.name], draws)
+        return render(steps, images[source, view.field], ViewState.whole(part.states[view.field].sizes), draws)
 
     def _input(self, input_: BatchInput, parts: DecodedParts, views: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
         match input_:
@@ -97,7 +104,7 @@ class Assembler:
         return on_device(hidden, self.device)
 
     def _values(self, input_: FieldInput, source: Source, part: Part) -> Tensor:
-        values, labels = part.values[input_.name], self._labels.get(source)
+        values, labels = on_device(part.values[input_.name], self.device), self._labels.get(source)
         if labels is None or not input_.modality.of_categories:
             return values
         return input_.modality.renumbered(values, labels)
@@ -106,8 +113,30 @@ class Assembler:
         return self.program.mixtures[name] if name in self.program.mixtures else self.program.data[name]
 
     def _draws(self, source: Source, part: Part, slot: str) -> Draws:
-        data, name = source
-        return Draws(self.program.seed, part.epoch, part.samples, slot if data == name else f"{name}/{slot}")
+        return Draws(self.program.seed, part.epoch, part.samples, slot_of(source, slot))
+
+
+def viewed(inputs: Iterable[BatchInput]) -> list[str]:
+    """The views that `inputs` are of, or of where they lie."""
+    return list(dict.fromkeys(i.view for i in inputs if isinstance(i, ViewInput | GeometryInput)))
+
+
+def slot_of(source: Source, slot: str) -> str:
+    """The `slot` of a sample's draws: that of a source in a mixture is its own."""
+    data, name = source
+    return slot if data == name else f"{name}/{slot}"
+
+
+def cuts_of(program: Program, inputs: Iterable[BatchInput], reading: Reading) -> tuple[Cut, ...]:
+    """What is done to each picture of a source for each view, where pictures do not travel whole."""
+    cuts: list[Cut] = []
+    for view in (program.views[name] for name in viewed(inputs)):
+        if view.data.name == reading.data and view.field in reading.fields:
+            steps = steps_of([placed.word for placed in view.transforms])
+            done, size = until_sized(steps)
+            slot = slot_of((reading.data, reading.source), view.name)
+            cuts.append(Cut(view.name, view.field, size, steps[:done], program.seed, slot))
+    return tuple(cuts)
 
 
 def sources_of(data: AnyData, field: str) -> list[Source]:

@@ -1,29 +1,29 @@
-"""Decoding and collating the rows of a chunk.
+"""Decoding, cutting and collating the rows of a chunk.
 
-Takes: the sources in use with their orders, and a chunk's step and rows. Gives: what is read of them, decoded.
-Guarantees: what a chunk holds is a function of the step and its rows alone, whoever decodes it and wherever the images
-are put; a broken sample is replaced by the next one in the order, so the batch keeps its size.
+Takes: the sources in use with their orders, and a chunk's step and rows. Gives: what is read of them, decoded, and
+images of fixed sizes put where they are used. Guarantees: what a chunk holds is a function of the step and its rows
+alone, whoever decodes it; a picture is decoded once for all views; a broken sample is replaced by the next one in the
+order, so the batch keeps its size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, default_collate
 
 from m3i_dsl.data.batch import Broken
+from m3i_dsl.data.cutting import Cut, Cutting
 from m3i_dsl.data.order import Order
-from m3i_dsl.data.transfer import on_device
 from m3i_dsl.semantics.pattern import Pattern
 from m3i_dsl.vocabulary.blame import blame
 from m3i_dsl.vocabulary.draws import Draws
-from m3i_dsl.vocabulary.kinds import BrokenSample, Encoder, Picture, PlainModality, Sample, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Encoder, Picture, PlainModality, Sample, ViewState, WordError
 from m3i_dsl.vocabulary.kinds import Dataset as Source
 
 
@@ -41,14 +41,17 @@ class Collated:
 class Feed:
     """One source in use: the fields that are `shown` as views, and what is `collated` of its other fields.
 
-    `batch` rows of every batch are of it: all, or those that the `pattern` of a mixture gives it. `seed` is that of
-    training.
+    Of `cuts` each picture is cut where it is decoded, and the views travel; without, the pictures do, which have the
+    (height, width) `size`. `batch` rows of every batch are of it: all, or those that the `pattern` of a mixture gives
+    it. `seed` is that of training.
     """
 
     data: str
     source: Source
     order: Order
     shown: tuple[str, ...]
+    cuts: tuple[Cut, ...]
+    size: tuple[int, int] | None
     collated: tuple[Collated, ...]
     batch: int
     seed: int
@@ -59,6 +62,13 @@ class Feed:
         """What is read of a sample."""
         return frozenset((*self.shown, *(input_.field for input_ in self.collated)))
 
+    @property
+    def travelling(self) -> Mapping[str, tuple[int, int]]:
+        """The (height, width) of the images that leave the decoder, by field; or by view, where they are cut."""
+        if self.size is None:
+            return {cut.view: cut.size for cut in self.cuts}
+        return dict.fromkeys(self.shown, self.size)
+
     def own(self, row: int) -> int:
         """How many of the first `row` rows of a batch are of this source."""
         return row if self.pattern is None else self.pattern.own(self.data, row)
@@ -68,22 +78,18 @@ class Feed:
 class Part:
     """The decoded rows of one source in a chunk, R of them; none when a chunk is of other sources of a mixture.
 
-    `samples` int64 [R] on the host; by field that is shown, `images` uint8 [R, H, W, 3] and `sizes` int64 [R, 2] as
-    stored; by input name, `values` [R, ...] as collated. Images that lie in a slot, and those of no rows, are left out.
+    `samples` int64 [R] on the host; by what is `travelling`, the `states` of the images, which are whole or `cut`; by
+    input name, `values` [R, ...] as collated. The images of the whole batch, uint8 [own rows, H, W, 3], are joined to
+    it where they lie.
     """
 
     samples: NDArray[np.int64]
     epoch: int
-    images: dict[str, torch.Tensor]
-    sizes: dict[str, NDArray[np.int64]]
+    cut: bool
+    states: dict[str, ViewState]
     values: dict[str, torch.Tensor]
     broken: tuple[Broken, ...]
-
-    def pin_memory(self) -> Part:
-        """Called by torch's DataLoader, so that copies to the device run beside computation."""
-        self.images = {name: images.pin_memory() for name, images in self.images.items()}
-        self.values = {name: values.pin_memory() for name, values in self.values.items()}
-        return self
+    images: Mapping[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
 
     def __getstate__(self) -> dict[str, Any]:
         """Between processes a tensor is a file in shared memory of its own, which few numbers are not worth."""
@@ -97,23 +103,19 @@ class Part:
         self.values = {name: torch.from_numpy(values) for name, values in state["values"].items()}
 
 
-def joined(parts: Sequence[Part], device: torch.device) -> Part:
-    """The rows of all parts, in order, on the device. Each part is copied by itself, as it is in pinned memory."""
-
-    def moved(named: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        there: dict[str, list[torch.Tensor]] = {}
-        for tensors in named:
-            for name, tensor in tensors.items():
-                there.setdefault(name, []).append(on_device(tensor, device))
-        return {name: rows[0] if len(rows) == 1 else torch.cat(rows) for name, rows in there.items()}
-
+def joined(parts: Sequence[Part], images: Mapping[str, torch.Tensor]) -> Part:
+    """The rows of all parts, in order, with the images of the batch."""
+    first = parts[0]
+    if len(parts) == 1:
+        return replace(first, images=images)
     return Part(
         samples=np.concatenate([part.samples for part in parts]),
-        epoch=parts[0].epoch,
-        images=moved([part.images for part in parts]),
-        sizes={name: np.concatenate([part.sizes[name] for part in parts]) for name in parts[0].sizes},
-        values=moved([part.values for part in parts]),
+        epoch=first.epoch,
+        cut=first.cut,
+        states={name: ViewState.joined([part.states[name] for part in parts]) for name in first.states},
+        values={name: torch.cat([part.values[name] for part in parts]) for name in first.values},
         broken=tuple(fault for part in parts for fault in part.broken),
+        images=images,
     )
 
 
@@ -139,23 +141,20 @@ class Unusable(Exception):
     """Every sample of a source is broken."""
 
 
-class SampleDecoder(Dataset[Chunk | Failed]):
-    """Random access to chunks, for torch's DataLoader."""
+class SampleDecoder:
+    """Random access to chunks."""
 
     def __init__(self, feeds: tuple[Feed, ...], batch: int, rows: range, base: Path) -> None:
         """`rows` are those of this process, of the `batch` of all."""
         self.feeds, self.batch, self.rows, self.base = feeds, batch, rows, base
-
-    def __getitem__(self, rows: Rows) -> Chunk | Failed:
-        return self.decoded(rows, [{}] * len(self.feeds))
 
     def own_rows(self, feed: Feed) -> int:
         """How many of the rows of this process are of one source."""
         return feed.own(self.rows.stop) - feed.own(self.rows.start)
 
     def decoded(self, rows: Rows, into: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Chunk | Failed:
-        """The chunk. Where `into` has an array for a field of a feed, uint8 [own_rows, H, W, 3], the images are put
-        there at their places in the batch, and not into the part.
+        """The chunk, but for its images: these are put at their places in the batch, for each feed `into` the arrays of
+        what is travelling, uint8 [own_rows, H, W, 3].
         """
         parts: list[Part] = []
         for feed, arrays in zip(self.feeds, into, strict=True):
@@ -178,32 +177,30 @@ class SampleDecoder(Dataset[Chunk | Failed]):
         whole = feed.order.batch_positions(step, feed.batch)
         positions = whole[feed.own(first) : feed.own(end)]
         epochs, ids = feed.order.at(positions if len(positions) else whole[:1])
-        ids = ids[: len(positions)].copy()
-        broken: list[Broken] = []
-        images: dict[str, list[torch.Tensor]] = {name: [] for name in feed.shown if name not in into}
-        sizes: dict[str, list[tuple[int, int]]] = {name: [] for name in feed.shown}
-        values: dict[str, list[Any]] = {input_.name: [] for input_ in feed.collated}
-        fields = feed.fields
-        for row, position in enumerate(positions.tolist()):
-            ids[row], sample = self._read(feed, fields, position, int(ids[row]), broken)
-            for name in feed.shown:
-                picture: Picture = sample[name]
-                sizes[name].append(picture.size)
-                if name in into:
-                    # At once, while the image is in the processor's cache, and its memory serves the next one.
-                    _put(picture.pixels, into[name][place + row])
-                else:
-                    images[name].append(torch.from_numpy(picture.pixels))
-            for input_ in feed.collated:
-                values[input_.name].append(_drawn(feed, input_, sample, int(epochs[row]), int(ids[row])))
+        ids = ids[: len(positions)]
+        places = range(place, place + len(positions))
+        taken = [
+            _Taken(feed, position, sample) for position, sample in zip(positions.tolist(), ids.tolist(), strict=True)
+        ]
+        if feed.size is None:
+            states = _cut(feed, int(epochs[0]), taken, places, into)
+        else:
+            states = _whole(feed, taken, places, into)
+        ids = np.array([one.number for one in taken], dtype=np.int64)
+        values = {
+            input_.name: [
+                _drawn(feed, input_, one.sample, int(epoch), one.number)
+                for epoch, one in zip(epochs.tolist(), taken, strict=False)
+            ]
+            for input_ in feed.collated
+        }
         return Part(
             samples=ids,
             epoch=int(epochs[0]),
-            # In a worker this writes into shared memory, the only copy on the way to the training process.
-            images={name: default_collate(shown) for name, shown in images.items() if shown},
-            sizes={name: np.array(shown, dtype=np.int64).reshape(-1, 2) for name, shown in sizes.items()},
+            cut=feed.size is None,
+            states=states,
             values={input_.name: self._values(feed, input_, values[input_.name]) for input_ in feed.collated},
-            broken=tuple(broken),
+            broken=tuple(fault for one in taken for fault in one.broken),
         )
 
     def _values(self, feed: Feed, input_: Collated, values: list[Any]) -> torch.Tensor:
@@ -221,24 +218,96 @@ class SampleDecoder(Dataset[Chunk | Failed]):
             )
         return made
 
-    def _read(
-        self, feed: Feed, fields: frozenset[str], position: int, sample: int, broken: list[Broken]
-    ) -> tuple[int, Sample]:
-        """The sample, or the first one after it that can be read; what was skipped is added to `broken`."""
-        substitutes = feed.order.substitutes(position, feed.batch)
+
+class _Taken:
+    """The sample at a position: the one that stands there in the order, or the first after it that can be read."""
+
+    def __init__(self, feed: Feed, position: int, number: int) -> None:
+        self.feed, self.number = feed, number
+        self.broken: list[Broken] = []
+        self._substitutes = feed.order.substitutes(position, feed.batch)
+        self.sample = self._read()
+
+    def pixels(self, name: str) -> NDArray[np.uint8]:
+        """Of the picture in a field. Raises BrokenSample."""
+        picture: Picture = self.sample[name]
+        return picture.pixels
+
+    def forget_pixels(self) -> None:
+        """Those of a chunk may not fit in memory at once."""
+        sizes = {name: self.sample[name].size for name in self.feed.shown}
+        self.sample = {**self.sample, **{name: Picture(_gone, size) for name, size in sizes.items()}}
+
+    def skip(self, fault: BrokenSample) -> None:
+        """Goes on to the next sample that can be read. Raises Unusable when there is none."""
+        self._next(fault)
+        self.sample = self._read()
+
+    def _next(self, fault: BrokenSample) -> None:
+        self.broken.append(Broken(self.feed.data, fault.name, fault.reason))
+        following = next(self._substitutes, None)
+        if following is None:
+            raise Unusable(str(self.broken[0]))
+        self.number = int(self.feed.order.at(np.array([following]))[1][0])
+
+    def _read(self) -> Sample:
+        feed = self.feed
         while True:
             try:
-                read = feed.source.read(sample, fields)
-                if fields <= read.keys():
-                    return sample, read
-                missing = ", ".join(f"`{name}`" for name in sorted(fields - read.keys()))
-                raise WordError(f"sample {sample} of data `{feed.data}` was read without {missing}")
+                read = feed.source.read(self.number, feed.fields)
             except BrokenSample as fault:
-                broken.append(Broken(feed.data, fault.name, fault.reason))
-            following = next(substitutes, None)
-            if following is None:
-                raise Unusable(str(broken[0]))
-            sample = int(feed.order.at(np.array([following]))[1][0])
+                self._next(fault)
+                continue
+            if feed.fields <= read.keys():
+                return read
+            missing = ", ".join(f"`{name}`" for name in sorted(feed.fields - read.keys()))
+            raise WordError(f"sample {self.number} of data `{feed.data}` was read without {missing}")
+
+
+def _gone() -> NDArray[np.uint8]:
+    raise AssertionError("the pixels were used")
+
+
+def _whole(
+    feed: Feed, taken: Sequence[_Taken], places: range, into: Mapping[str, NDArray[np.uint8]]
+) -> dict[str, ViewState]:
+    """Puts pictures of one size at their places."""
+    for place, one in zip(places, taken, strict=True):
+        while True:
+            try:
+                for name in feed.shown:
+                    # At once, while the image is in the processor's cache, and its memory serves the next one.
+                    _put(one.pixels(name), into[name][place])
+                break
+            except BrokenSample as fault:
+                one.skip(fault)
+        one.forget_pixels()
+    return {name: ViewState.whole(_sizes(taken, name)) for name in feed.shown}
+
+
+def _cut(
+    feed: Feed, epoch: int, taken: Sequence[_Taken], places: range, into: Mapping[str, NDArray[np.uint8]]
+) -> dict[str, ViewState]:
+    """Cuts pictures for each view. Where is decided for all rows at once, by the sizes in the headers of the files."""
+    numbers = np.array([one.number for one in taken], dtype=np.int64)
+    cuttings = [Cutting(cut, epoch, numbers, _sizes(taken, cut.field)) for cut in feed.cuts]
+    for row, (place, one) in enumerate(zip(places, taken, strict=True)):
+        while True:
+            try:
+                pixels = {name: one.pixels(name) for name in feed.shown}
+                break
+            except BrokenSample as fault:
+                one.skip(fault)
+                for cutting in cuttings:
+                    cutting.replace(row, one.number, one.sample[cutting.cut.field].size)
+        for cutting in cuttings:
+            _put(cutting.shown(pixels[cutting.cut.field], row), into[cutting.cut.view][place])
+        one.forget_pixels()
+    return {cutting.cut.view: cutting.state for cutting in cuttings}
+
+
+def _sizes(taken: Sequence[_Taken], name: str) -> NDArray[np.int64]:
+    return np.array([one.sample[name].size for one in taken], dtype=np.int64).reshape(-1, 2)
 
 
 def _drawn(feed: Feed, input_: Collated, sample: Sample, epoch: int, number: int) -> Any:

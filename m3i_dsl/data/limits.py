@@ -65,7 +65,7 @@ def worker_died(program: Program, death: Exception) -> RecipeError:
                 notes=(str(death),),
                 helps=(
                     "SIGKILL is mostly the system's answer to full memory, SIGBUS to a full /dev/shm: use fewer"
-                    " `--workers`, a smaller `canvas`, or give the container more of either",
+                    " `--workers`, or give the container more of either",
                 ),
             )
         ]

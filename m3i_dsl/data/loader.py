@@ -1,6 +1,6 @@
 """Decoding here or in worker processes.
 
-Takes: a decoder, and steps. Gives: for each step the decoded chunks of its batch, in row order. Guarantees: the same
+Takes: a decoder, and steps. Gives: for each step its batch, decoded. Guarantees: the same
 bits whatever the number of workers; torch's global random state is not touched; a worker that dies ends the iteration
 with `WorkerDied`, at once or within seconds; workers end with the iteration, or with this process.
 """
@@ -16,10 +16,10 @@ from collections.abc import Generator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from m3i_dsl.data.decoding import Chunk, Failed, SampleDecoder, joined
-from m3i_dsl.data.slots import Slots, Tasks, fit
+from m3i_dsl.data.slots import Slots, Tasks
 from m3i_dsl.data.sources import Exhausted, SourceFault
 
 CHUNK = 64
@@ -32,55 +32,49 @@ class WorkerDied(Exception):
     """A process that decodes is gone, by a signal or for want of memory."""
 
 
-def chunks(decoder: SampleDecoder, start: int, stop: int, workers: int, pinned: bool) -> Generator[list[Chunk]]:
-    """The chunks of each step from `start` to `stop - 1`. With workers, decoding runs ahead by a few batches, and the
-    images are valid until the next step is asked for.
+def decoded(decoder: SampleDecoder, start: int, stop: int, workers: int) -> Generator[Chunk]:
+    """The batch of each step from `start` to `stop - 1`. With workers, decoding runs ahead by a few batches. Images are
+    valid until the next step is asked for.
     """
     if workers == 0:
+        slots = Slots(decoder, 1, shared=False)
         for step in range(start, stop):
-            yield [_whole(decoder[step, decoder.rows.start, decoder.rows.stop])]
+            yield _in_slots([_whole(slots[step, decoder.rows.start, decoder.rows.stop])], slots.of(step))
         return
     per_batch = -(-len(decoder.rows) // CHUNK)
     prefetch = max(2, -(-BATCHES_AHEAD * per_batch // workers))
     # One is in use, and the chunks that workers have or have done may be of all the others.
-    slots = Slots(decoder, 1 + -(-prefetch * workers // per_batch)) if fit(decoder) else None
-    tasks = Tasks(start, stop, decoder.rows, CHUNK, None if slots is None else slots.count)
+    slots = Slots(decoder, 1 + -(-prefetch * workers // per_batch), shared=True)
+    tasks = Tasks(start, stop, decoder.rows, CHUNK, slots.count)
     with warnings.catch_warnings():
         # That there are more workers than cores: how many is for the user to say, who sees how long data is waited for.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         on_death = signal.getsignal(signal.SIGCHLD)
-        decoded = iter(_loader(decoder if slots is None else slots, tasks, workers, prefetch, pinned and slots is None))
+        loaded = iter(_loader(slots, tasks, workers, prefetch))
     if threading.current_thread() is threading.main_thread():
         # Torch would raise wherever the training process happens to be, such as within a checkpoint.
         signal.signal(signal.SIGCHLD, on_death or signal.SIG_DFL)
-    _running.add(decoded)
+    _running.add(loaded)
     try:
         for step in range(start, stop):
             tasks.wanted = step
-            ready = [_whole(_next(decoded)) for _ in range(per_batch)]
-            yield ready if slots is None else [_in_slots(ready, slots.of(step))]
+            yield _in_slots([_whole(_next(loaded)) for _ in range(per_batch)], slots.of(step))
     finally:
-        _end_workers(decoded)
+        _end_workers(loaded)
 
 
 def _in_slots(ready: list[Chunk], images: list[dict[str, torch.Tensor]]) -> Chunk:
     """The batch as one chunk, with the images that were put into its slot."""
-    parts = [joined(parts, torch.device("cpu")) for parts in zip(*ready, strict=True)]
-    for part, slot in zip(parts, images, strict=True):
-        part.images = slot
-    return tuple(parts)
+    return tuple(joined(parts, slot) for parts, slot in zip(zip(*ready, strict=True), images, strict=True))
 
 
-def _loader(
-    chunks: Dataset[Chunk | Failed], tasks: Tasks, workers: int, prefetch: int, pinned: bool
-) -> DataLoader[Any]:
+def _loader(slots: Slots, tasks: Tasks, workers: int, prefetch: int) -> DataLoader[Any]:
     return DataLoader(
-        chunks,
+        slots,
         batch_size=None,
         sampler=tasks,
         num_workers=workers,
         collate_fn=_as_is,
-        pin_memory=pinned,
         prefetch_factor=prefetch,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # seeds workers from here, not from the global state that dropout draws from

@@ -8,7 +8,7 @@ counted against another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import AnyData, Data, Program
 from m3i_dsl.vocabulary.blame import named
 from m3i_dsl.vocabulary.kept import described
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Modality, WordError
 
 NAMED = 3
 """Broken samples that a message names."""
@@ -38,11 +38,11 @@ class Tried:
     broken: tuple[BrokenSample, ...]
 
 
-def tried(dataset: Dataset, fields: Iterable[str]) -> tuple[Tried, ...]:
+def tried(dataset: Dataset, fields: Mapping[str, Modality]) -> tuple[Tried, ...]:
     """`fields` of the samples that stand for all of `dataset`. Raises WordError."""
     samples = dataset.proven().tolist()
     found: list[Tried] = []
-    for field in sorted(fields):
+    for field, modality in sorted(fields.items()):
         values: list[Any] = []
         broken: list[BrokenSample] = []
         for sample in samples:
@@ -50,7 +50,8 @@ def tried(dataset: Dataset, fields: Iterable[str]) -> tuple[Tried, ...]:
                 read = dataset.read(sample, frozenset({field}))
                 if field not in read:
                     raise WordError(f"sample {sample} was read without `{field}`")
-                values.append(read[field])
+                value = read[field]
+                values.append(modality.loaded(value) if modality.holds(value) else value)
             except BrokenSample as fault:
                 broken.append(fault)
         found.append(Tried(field, len(samples), tuple(values), tuple(broken)))
@@ -125,7 +126,7 @@ def _split(data: Data, dataset: Dataset, fields: frozenset[str], split: str) -> 
     for remark in dataset.remarks():
         place = data.source.argument("test" if split == "held-out" else data.source.word.read_by.get("image"))
         yield error("M3I0515", f"data `{data.name}` {remark}", place, severity=Severity.INFO)
-    for found in tried(dataset, fields & data.fields.keys()):
+    for found in tried(dataset, {name: data.fields[name] for name in fields & data.fields.keys()}):
         if found.broken:
             yield _unreadable(data, found, split)
         modality = data.fields[found.field]

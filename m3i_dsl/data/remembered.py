@@ -32,6 +32,9 @@ class Remembered(Dataset):
         if (kept := self._samples.get(index)) is not None:
             return kept
         sample = self._dataset.read(index, fields)
+        if not self._room:
+            return sample
+        sample = {name: self._fields[name].loaded(value) for name, value in sample.items()}
         size = SAMPLE_BYTES + sum(self._fields[name].memory(value) for name, value in sample.items())
         if not self._samples and size * len(self._dataset) > WORTH_KEEPING * self._room:
             self._room = 0

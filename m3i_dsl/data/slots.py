@@ -1,8 +1,8 @@
 """Images of whole batches in memory that the training process shares with its workers.
 
-Takes: a decoder whose sources know the size of their images, and how many batches may be under way. Gives: a slot for
-the batch of each step, used over and over. Guarantees: workers decode into it and the training process reads it there,
-with no allocation and no copy in between; a slot is not given to a worker before its last batch was let go.
+Takes: a decoder, and how many batches may be under way. Gives: a slot for the batch of each step, used over and over.
+Guarantees: workers put images into it and the training process reads them there, with no allocation and no copy in
+between; a slot is not given to a worker before its last batch was let go.
 
 Memory is allocated once, as torch shares tensors: it has no name that could be left behind.
 """
@@ -20,48 +20,43 @@ from m3i_dsl.data.sources import SourceFault
 
 
 class Slots(Dataset[Chunk | Failed]):
-    """The chunks of `decoder`, but for their images, which are put into one of `count` slots."""
+    """The chunks of `decoder`, whose images are put into one of `count` slots."""
 
-    def __init__(self, decoder: SampleDecoder, count: int) -> None:
-        """Raises SourceFault when there is not so much shared memory."""
-        self.decoder, self.count = decoder, count
+    def __init__(self, decoder: SampleDecoder, count: int, *, shared: bool) -> None:
+        """Raises SourceFault when there is not so much memory to be `shared` with workers."""
+        self.decoder, self.count, self.shared = decoder, count, shared
         self.slots = [self._allocated(feed) for feed in decoder.feeds]
 
     def __getitem__(self, rows: Rows) -> Chunk | Failed:
         """In a worker."""
         return self.decoder.decoded(
-            rows, [{name: images.numpy() for name, images in fields.items()} for fields in self.of(rows[0])]
+            rows, [{name: images.numpy() for name, images in slots.items()} for slots in self.of(rows[0])]
         )
 
     def of(self, step: int) -> list[dict[str, torch.Tensor]]:
-        """For each feed its images in the batch of a step by field, uint8 [own rows, H, W, 3], if it has any."""
-        return [{name: slots[step % self.count] for name, slots in fields.items()} for fields in self.slots]
+        """For each feed its images in the batch of a step, uint8 [own rows, H, W, 3], by what is travelling."""
+        return [{name: slots[step % self.count] for name, slots in images.items()} for images in self.slots]
 
     def _allocated(self, feed: Feed) -> dict[str, torch.Tensor]:
-        size, rows = feed.source.image_size(), self.decoder.own_rows(feed)
-        if not feed.shown or rows == 0:
-            return {}
-        assert size is not None, "`fit` was asked before"
-        shape = (self.count, rows, *size, 3)
+        rows = self.decoder.own_rows(feed)
+        shapes = {name: (self.count, rows, *size, 3) for name, size in feed.travelling.items()}
+        if not self.shared:
+            return {name: torch.empty(shape, dtype=torch.uint8) for name, shape in shapes.items()}
         try:
-            return {name: torch.empty(shape, dtype=torch.uint8).share_memory_() for name in feed.shown}
+            return {name: torch.empty(shape, dtype=torch.uint8).share_memory_() for name, shape in shapes.items()}
         except RuntimeError as error:
+            needed = sum(int(np.prod(shape)) for shape in shapes.values())
             raise SourceFault(
                 feed.data,
-                f"no {np.prod(shape) / 2**20:.0f} MiB of shared memory for {self.count} batches of decoded images",
-                help="use fewer `--workers`, a smaller `canvas`, or give the container more of /dev/shm",
+                f"no {needed / 2**20:.0f} MiB of shared memory for {self.count} batches of decoded images",
+                help="use fewer `--workers`, or give the container more of /dev/shm",
             ) from error
 
 
-def fit(decoder: SampleDecoder) -> bool:
-    """Whether all sources know the size of their images before any is read."""
-    return all(feed.source.image_size() is not None for feed in decoder.feeds if feed.shown)
-
-
 class Tasks(Sampler[Rows]):
-    """The chunks of all steps in order, as workers are to begin them. Without `slots` it does not matter when."""
+    """The chunks of all steps in order, as workers are to begin them."""
 
-    def __init__(self, start: int, stop: int, rows: range, chunk: int, slots: int | None) -> None:
+    def __init__(self, start: int, stop: int, rows: range, chunk: int, slots: int) -> None:
         """A `chunk` has at most so many rows."""
         self.start, self.stop, self.rows, self.chunk, self.slots = start, stop, rows, chunk, slots
         self.wanted = start
@@ -70,6 +65,6 @@ class Tasks(Sampler[Rows]):
     def __iter__(self) -> Iterator[Rows]:
         for step in range(self.start, self.stop):
             for first in self.rows[:: self.chunk]:
-                if self.slots is not None and step - self.slots >= self.wanted:
+                if step - self.slots >= self.wanted:
                     raise RuntimeError(f"step {step} would overwrite the images of step {step - self.slots}")
                 yield step, first, min(first + self.chunk, self.rows.stop)

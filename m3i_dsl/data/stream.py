@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from m3i_dsl.data.assemble import Assembler, DecodedParts
+from m3i_dsl.data.assemble import Assembler, DecodedParts, cuts_of
 from m3i_dsl.data.batch import Batch, Broken, BrokenLog
-from m3i_dsl.data.decoding import Chunk, Collated, Feed, SampleDecoder, joined
+from m3i_dsl.data.decoding import Chunk, Collated, Feed, SampleDecoder
 from m3i_dsl.data.limits import BrokenLimit, unusable, worker_died
-from m3i_dsl.data.loader import WorkerDied, chunks
+from m3i_dsl.data.loader import WorkerDied, decoded
 from m3i_dsl.data.reading import Reading, labels_of, readings_of
 from m3i_dsl.data.remembered import Remembered
 from m3i_dsl.data.sample_log import SampleLog, log_path
@@ -93,24 +93,24 @@ class Stream:
 
     def batch_at(self, step: int) -> Batch:
         """The batch of one step, decoded in this process."""
-        return next(self._batches(chunks(self._decoder, step, step + 1, 0, False), step))
+        return next(self._batches(decoded(self._decoder, step, step + 1, 0), step))
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` .. `stop - 1`, in order."""
         return self._batches(self.decoded(start, stop), start)
 
-    def decoded(self, start: int, stop: int) -> Generator[list[Chunk]]:
-        """The parts of the batches of steps `start` .. `stop - 1` as they come from the workers. Images are valid until
-        the next batch is asked for.
+    def decoded(self, start: int, stop: int) -> Generator[Chunk]:
+        """The batches of steps `start` .. `stop - 1` as they come from the workers. Images are valid until the next one
+        is asked for.
         """
-        return chunks(self._decoder, start, stop, self.workers, self.device.type == "cuda")
+        return decoded(self._decoder, start, stop, self.workers)
 
-    def _batches(self, decoded: Generator[list[Chunk]], start: int) -> Iterator[Batch]:
-        with closing(decoded):  # its workers end when this does, however that is
+    def _batches(self, loaded: Generator[Chunk], start: int) -> Iterator[Batch]:
+        with closing(loaded):  # its workers end when this does, however that is
             for step in itertools.count(start):
                 asked = time.perf_counter()
                 try:
-                    ready = next(decoded, None)
+                    ready = next(loaded, None)
                 except WorkerDied as death:
                     raise worker_died(self.program, death) from death
                 except SourceFault as fault:
@@ -138,15 +138,22 @@ class Stream:
         order = order_of(seed, len(dataset), dataset.shards(), reading.batch)
         source = Remembered(dataset, read, MEMORY // (max(1, self.workers) * len(self.sources)))
         shown = tuple(name for name, modality in read.items() if modality.views)
+        size = dataset.image_size()
         return Feed(
-            reading.source, source, order, shown, collated, reading.batch, self.program.training.seed, reading.pattern
+            data=reading.source,
+            source=source,
+            order=order,
+            shown=shown,
+            cuts=cuts_of(self.program, self.inputs, reading) if size is None else (),
+            size=size,
+            collated=collated,
+            batch=reading.batch,
+            seed=self.program.training.seed,
+            pattern=reading.pattern,
         )
 
-    def _assembled(self, step: int, ready: list[Chunk], wait: float) -> Batch:
-        parts = {
-            (reading.data, reading.source): joined([chunk[place] for chunk in ready], self.device)
-            for place, reading in enumerate(self._readings)
-        }
+    def _assembled(self, step: int, ready: Chunk, wait: float) -> Batch:
+        parts = {(reading.data, reading.source): part for reading, part in zip(self._readings, ready, strict=True)}
         broken = tuple(fault for part in parts.values() for fault in part.broken)
         new: tuple[Broken, ...] = tuple(fault for fault in broken if self.broken.add(fault))
         return Batch(step, step // self.steps_per_epoch, self._samples(parts), self._assembler(parts), wait, new)

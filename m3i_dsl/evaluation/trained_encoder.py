@@ -68,9 +68,8 @@ class TrainedEncoder(nn.Module):
 
         `pictures` are PIL images or uint8 arrays [H, W, 3]. Raises ValueError for anything else.
         """
-        from m3i_dsl.data.augment.boxes import centred_boxes
-        from m3i_dsl.data.augment.geometry import crop
-        from m3i_dsl.vocabulary.kinds import ViewState
+        from m3i_dsl.data.evaluation import centred
+        from m3i_dsl.vocabulary.kinds import Picture
 
         height, width = self.image_size
         found: list[Tensor] = []
@@ -78,8 +77,6 @@ class TrainedEncoder(nn.Module):
             pixels = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
             if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
                 raise ValueError(f"a picture is a PIL image or uint8 [H, W, 3], not {pixels.dtype} {pixels.shape}")
-            sizes = np.array([pixels.shape[:2]], dtype=np.int64)
-            image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float().div_(255)
-            box = centred_boxes(sizes, width / height, 1.0)
-            found.append(crop(image, ViewState.whole(sizes), box, (height, width), "bicubic"))
-        return torch.cat(found) if found else torch.empty(0, 3, height, width)
+            shown = centred(Picture(pixels, (pixels.shape[0], pixels.shape[1])), (height, width))
+            found.append(torch.from_numpy(shown).permute(2, 0, 1).float().div_(255))
+        return torch.stack(found) if found else torch.empty(0, 3, height, width)

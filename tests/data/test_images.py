@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
+from m3i_dsl.data.readers.images import Unreadable, decode, picture_of
 from tests.data.programs import encoded, picture
 
 
@@ -24,7 +24,7 @@ def test_lossless_formats_come_back_exactly() -> None:
 def test_a_canvas_shows_the_whole_image_and_the_size_is_that_of_the_file() -> None:
     image = picture(0, (300, 500))
     decoded, size = decode(encoded(image), 64)
-    assert size == (300, 500) == stored_size(encoded(image))
+    assert size == (300, 500) == picture_of(encoded(image), None).size
     assert decoded.shape == (64, 64, 3)
     reference = Image.fromarray(image).resize((64, 64), Image.Resampling.BICUBIC)
     assert np.abs(decoded.astype(int) - np.asarray(reference).astype(int)).mean() < 3  # JPEG, decoded at a quarter

@@ -144,7 +144,6 @@ def test_damaged_rows_are_broken_samples_with_a_name(tmp_path: Path) -> None:
         (Parquet("train.parquet", category="image"), "category", "not whole numbers, strings or truth values", None),
         (Parquet("negative.parquet", category="label"), "category", "holds -1 to 1", "count from 0"),
         (Parquet("nulls.parquet", category="label"), "category", "is null in 1 of 3 rows", "must be left out"),
-        (Parquet("sizes.parquet"), "canvas", "images differ in size", "canvas: 256px"),
     ],
 )
 def test_a_fault_points_to_its_argument(
@@ -155,8 +154,6 @@ def test_a_fault_points_to_its_argument(
     (tmp_path / "text.parquet").write_text("a text")
     write(tmp_path / "negative.parquet", 3, label=[0, -1, 1])
     write(tmp_path / "nulls.parquet", 3, label=[0, None, 1])
-    sizes = [{"bytes": encoded(picture(0, (8 + row, 8)), "PNG"), "path": None} for row in range(3)]
-    write(tmp_path / "sizes.parquet", 3, image=sizes)
     for open_ in (source.describe, source.open):
         with pytest.raises(WordError, match=message) as caught:
             open_(tmp_path)

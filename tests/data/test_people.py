@@ -20,7 +20,7 @@ from PIL import Image
 
 from m3i_dsl.data.readers.cache import Cache
 from m3i_dsl.data.readers.fingerprints import WHOLE
-from m3i_dsl.data.readers.images import Unreadable, decode, stored_size
+from m3i_dsl.data.readers.images import Unreadable, decode, picture_of
 from m3i_dsl.data.readers.tar_contents import label_of
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.diagnostics import RecipeError
@@ -69,7 +69,7 @@ def test_an_image_is_turned_as_its_exif_says(orientation: int, format_: str) -> 
     options = {"quality": 95} if format_ == "JPEG" else {}
     stored = stored_as(Image.fromarray(np.ascontiguousarray(inverse[orientation])), format_, exif=exif, **options)
     pixels, size = decode(stored, None)
-    assert size == stored_size(stored) == (20, 30)
+    assert size == picture_of(stored, None).size == (20, 30)
     assert np.abs(pixels.astype(int) - seen.astype(int)).mean() < (4 if format_ == "JPEG" else 0.01)
     on_canvas, size = decode(stored, 16)
     straight, _ = decode(stored_as(Image.fromarray(seen), "PNG"), 16)

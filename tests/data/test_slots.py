@@ -15,7 +15,6 @@ from m3i_dsl.data.slots import Slots, Tasks
 from m3i_dsl.data.stream import Stream
 from m3i_dsl.diagnostics import RecipeError
 from tests.data.programs import ALL_INPUTS, digits
-from tests.data.test_stream import assert_same
 
 HERE = Path()
 BATCH = CHUNK + 30
@@ -25,24 +24,14 @@ def test_images_lie_in_a_few_slots_used_over_and_over() -> None:
     stream = Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2)
     places: list[int] = []
     with closing(stream.decoded(0, 12)) as batches:
-        for step, chunks in enumerate(batches):
-            ((part,),) = chunks
+        for step, (part,) in enumerate(batches):
             places.append(part.images["image"].data_ptr())
-            here = next(iter(Stream(digits(BATCH), ALL_INPUTS, base=HERE).decoded(step, step + 1)))[0][0]
+            (here,) = next(iter(Stream(digits(BATCH), ALL_INPUTS, base=HERE).decoded(step, step + 1)))
             assert torch.equal(part.images["image"], here.images["image"])
     period = len(set(places))
     assert period == 3, "one in use, two ahead"
     assert places == [places[step % period] for step in range(12)]
     assert np.ptp(places) == 2 * BATCH * 8 * 8 * 3, "side by side"
-
-
-def test_a_source_that_does_not_know_its_size_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = list(Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2).batches(14, 18))
-    monkeypatch.setattr(Digits, "image_size", lambda self: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    unknown = Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2)
-    assert_same(known, list(unknown.batches(14, 18)))
-    with closing(unknown.decoded(0, 1)) as batches:
-        assert len(next(batches)) == 2, "chunks as they came"
 
 
 def test_a_slot_in_use_is_never_given_away() -> None:
@@ -61,7 +50,7 @@ def test_a_source_that_is_wrong_about_its_size_is_found_out(monkeypatch: pytest.
     monkeypatch.setattr(Digits, "image_size", lambda self: (16, 8))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     with pytest.raises(ValueError, match=r"an image of shape \(8, 8, 3\) where the source said \(16, 8, 3\)"):
         decoder = Stream(digits(BATCH), ALL_INPUTS, base=HERE)._decoder  # pyright: ignore[reportPrivateUsage]
-        Slots(decoder, 1)[0, 0, CHUNK]
+        Slots(decoder, 1, shared=True)[0, 0, CHUNK]
 
 
 def test_too_little_shared_memory_is_a_fault_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:

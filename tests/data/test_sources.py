@@ -101,18 +101,23 @@ def test_a_canvas_takes_images_of_any_size(tmp_path: Path) -> None:
     samples = [dataset.read(index, EVERYTHING) for index in range(2)]
     assert [sample["image"].size for sample in samples] == [(20, 30), (50, 40)]
     assert [sample["image"].pixels.shape for sample in samples] == [(16, 16, 3)] * 2
-    with pytest.raises(WordError, match=r"images differ in size, such as 20x30 \(a/00.png\) and 50x40") as caught:
-        Folder("small").describe(tmp_path)
-    assert caught.value.argument == "canvas"
-    assert caught.value.help is not None
-    assert "canvas: 256px" in caught.value.help
+    stored = Folder("small").open(tmp_path)
+    assert [stored.read(index, EVERYTHING)["image"].pixels.shape for index in range(2)] == [(20, 30, 3), (50, 40, 3)]
+    assert (stored.image_size(), dataset.image_size()) == (None, (16, 16))
 
 
-def test_without_a_canvas_one_image_of_another_size_is_broken(tmp_path: Path) -> None:
-    root = image_folder(tmp_path / "train", {"a": 40})
+@pytest.mark.parametrize(("size", "travels"), [((32, 32), True), ((33, 32), False)])
+def test_small_pictures_of_one_size_travel_whole_and_another_among_them_is_broken(
+    tmp_path: Path, size: tuple[int, int], travels: bool
+) -> None:
+    root = image_folder(tmp_path / "train", {"a": 40}, size=size)
     (root / "a" / "17.png").write_bytes(encoded(picture(0, (10, 12)), "PNG"))
     dataset = Folder("train").open(tmp_path)
-    with pytest.raises(BrokenSample, match="10x12 pixels, the others have 24x24") as caught:
+    assert dataset.image_size() == (size if travels else None)
+    if not travels:
+        assert dataset.read(17, EVERYTHING)["image"].pixels.shape == (10, 12, 3)
+        return
+    with pytest.raises(BrokenSample, match="10x12 pixels, the others have 32x32") as caught:
         dataset.read(17, EVERYTHING)
     assert caught.value.name == "a/17.png"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from m3i_dsl.data.batch import Batch
-from m3i_dsl.data.loader import CHUNK, chunks
+from m3i_dsl.data.loader import CHUNK, decoded
 from m3i_dsl.data.reading import fields_needed
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.data.stream import Stream
@@ -290,10 +290,8 @@ def test_waiting_is_measured() -> None:
 
 def test_chunks_come_in_row_order() -> None:
     stream = Stream(digits(3 * CHUNK), ALL_INPUTS, base=HERE)
-    got: Iterator[Mapping[str, object]] = chunks(stream._decoder, 0, 2, 2, False)  # type: ignore[assignment]
-    for step, ready in enumerate(got):
-        samples = np.concatenate([chunk[0].samples for chunk in ready])  # type: ignore[index]
-        assert samples.tolist() == stream.batch_at(step).samples.tolist()
+    for step, (part,) in enumerate(decoded(stream._decoder, 0, 2, workers=2)):
+        assert part.samples.tolist() == stream.batch_at(step).samples.tolist()
 
 
 def test_real_cifar10_with_workers() -> None:

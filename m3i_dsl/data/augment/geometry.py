@@ -1,41 +1,54 @@
-"""Moving the frame of a batch: crop to boxes and resize, or flip, keeping account in the view's state.
+"""Moving the frame: crop to boxes and resize, or flip, keeping account in the view's state.
 
-Takes: f32 images [B, 3, H, W] that show `state.boxes` of their sources. Gives: the new images. Guarantees: `state`
-says afterwards exactly which source pixels the images show; boxes are in source pixels, so the true aspect is kept
-even where the images lie on a square canvas.
+Takes: f32 images [B, 3, H, W] that show `state.boxes` of their sources, or one picture as decoded. Gives: the new
+images. Guarantees: `state` says afterwards exactly which source pixels the images show; boxes are in source pixels, so
+the true aspect is kept even where the images lie on a square canvas; a batch and one picture after the other give the
+same values, but for rounding to 8 bits.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from m3i_dsl.data.augment.separable import Interpolation, resampling, separable
+from m3i_dsl.data.augment.separable import resampling, separable
 from m3i_dsl.data.transfer import on_device
-from m3i_dsl.vocabulary.kinds import ViewState
+from m3i_dsl.vocabulary.kinds import Mirror, ViewState, Window
 
 
-def crop(
-    images: torch.Tensor,
-    state: ViewState,
-    boxes: NDArray[np.int64],
-    output: tuple[int, int],
-    interpolation: Interpolation,
-) -> torch.Tensor:
-    """Resamples `boxes`, int64 [B, 4] in source pixels from the corner of `state.boxes`, to `output` (h, w)."""
-    shown = state.boxes
-    grid = np.array([[*images.shape[2:], *images.shape[2:]]], dtype=np.float64)
-    on_canvas = boxes * grid / np.concatenate([shown[:, 2:], shown[:, 2:]], axis=1)
-    top, left, height, width = on_device(on_canvas.astype(np.float32), images.device).unbind(dim=1)
-    rows = resampling(top, height, images.shape[2], output[0], interpolation)
-    columns = resampling(left, width, images.shape[3], output[1], interpolation)
-    state.boxes = np.concatenate([shown[:, :2] + boxes[:, :2], boxes[:, 2:]], axis=1)
-    return separable(images, rows, columns).clamp_(0, 1)  # bicubic weights overshoot
-
-
-def flip(images: torch.Tensor, state: ViewState, flipped: NDArray[np.bool_]) -> torch.Tensor:
-    """Mirrors the images of bool [B] `flipped` left to right. Comes before any crop."""
-    state.flipped = state.flipped ^ flipped
-    chosen = on_device(np.flatnonzero(flipped), images.device)
+def moved(images: torch.Tensor, state: ViewState, move: Mirror | Window) -> torch.Tensor:
+    """The images after a step, on which `state` is moved on."""
+    if isinstance(move, Window):
+        return crop(images, state, move)
+    move.follow(state)
+    chosen = on_device(np.flatnonzero(move.flipped), images.device)
     return images.index_copy(0, chosen, images.index_select(0, chosen).flip(-1))
+
+
+def crop(images: torch.Tensor, state: ViewState, window: Window) -> torch.Tensor:
+    """The boxes of `window`, resampled."""
+    extents = state.boxes[:, 2:]
+    grid = np.array([[*images.shape[2:], *images.shape[2:]]], dtype=np.float64)
+    on_canvas = window.boxes * grid / np.concatenate([extents, extents], axis=1)
+    top, left, height, width = on_device(on_canvas.astype(np.float32), images.device).unbind(dim=1)
+    rows = resampling(top, height, images.shape[2], window.output[0], window.interpolation)
+    columns = resampling(left, width, images.shape[3], window.output[1], window.interpolation)
+    window.follow(state)
+    return separable(images, rows, columns)
+
+
+def cut(pixels: NDArray[np.uint8], window: Window, row: int, flipped: bool) -> NDArray[np.uint8]:
+    """uint8 [h, w, 3]: box `row` of `window`, of a whole picture uint8 [H, W, 3] that is mirrored first if `flipped`.
+
+    As torchvision's RandomResizedCrop on tensors of 8 bits, which does it on them at several times the speed of
+    floating-point numbers; `crop` gives the same before rounding.
+    """
+    top, left, height, width = window.boxes[row].tolist()
+    if flipped:
+        left = pixels.shape[1] - left - width
+    # A copy, in memory as decoded: the kernel would turn a part of a picture around and back.
+    box = torch.from_numpy(np.array(pixels[top : top + height, left : left + width])).permute(2, 0, 1)[None]
+    shown = F.interpolate(box, size=window.output, mode=window.interpolation, antialias=True)
+    return (shown.flip(-1) if flipped else shown)[0].permute(1, 2, 0).numpy()

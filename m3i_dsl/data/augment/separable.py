@@ -2,24 +2,25 @@
 
 Takes: f32 images [B, C, H, W] and, for each sample, what to do. Gives: images resampled or blurred. Guarantees: every
 sample has its own box or sigma, yet the whole batch is two batched matrix products; resampling is antialiased and
-equals cropping and resizing image by image as torchvision does on float tensors.
+equals cropping and resizing image by image as torchvision does, without its rounding to 8 bits.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Interpolation = Literal["bilinear", "bicubic"]
+from m3i_dsl.vocabulary.kinds import Interpolation
 
 
 def separable(images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """[B, C, H, W], [B, H', H], [B, W', W] -> [B, C, H', W']: out = rows @ image @ columns^T for each channel."""
+    """[B, C, H, W], [B, H', H], [B, W', W] -> [B, C, H', W']: out = rows @ image @ columns^T for each channel.
+
+    Kernels that overshoot are cut off at 0 and 1 after each of the two, as they are where values have 8 bits.
+    """
     batch, channels, height, width = images.shape
-    narrowed = torch.bmm(images.reshape(batch, channels * height, width), columns.transpose(1, 2))
+    narrowed = torch.bmm(images.reshape(batch, channels * height, width), columns.transpose(1, 2)).clamp_(0, 1)
     narrowed = narrowed.view(batch, channels, height, -1)
-    return torch.stack([torch.bmm(rows, narrowed[:, channel]) for channel in range(channels)], dim=1)
+    return torch.stack([torch.bmm(rows, narrowed[:, channel]) for channel in range(channels)], dim=1).clamp_(0, 1)
 
 
 def resampling(

@@ -2,23 +2,26 @@
 
 Takes: the bytes of an image of a known format. Gives: uint8 RGB as it is meant to be seen, in its own size or
 resampled whole to a square canvas, and that size. Guarantees: the same bytes give the same pixels; whatever is wrong
-with them is `Unreadable`; only FORMATS are tried, of which none starts another program.
+with them is `Unreadable`; only FORMATS are tried, of which none starts another program; which library decodes does not
+show.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3i_dsl.vocabulary.kinds import Unreadable
+from m3i_dsl.data.readers import jpeg
+from m3i_dsl.vocabulary.kinds import Picture, Unreadable
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
@@ -67,18 +70,53 @@ MOST_CHANNELS = 4
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or it would print of a TIFF what `Unreadable` says
 
 
+def picture_of(stored: bytes, canvas: int | None) -> Picture:
+    """The picture, of which the header is read now. Raises Unreadable, now or when its pixels are asked for.
+
+    A canvas shows the whole image, stretched when it is not square: no content is lost, and crops drawn in the true
+    size undo the stretch.
+    """
+    header = jpeg.header(stored) if canvas is None else None
+    if header is not None and not header.metadata:
+        return Picture(lambda: _jpeg(stored, None), header.size)
+    with _judging(stored):
+        image = Image.open(io.BytesIO(stored), formats=_formats())
+        size, turn = _seen_size(image), _TURNS.get(_orientation(image))
+    if header is not None:
+        return Picture(lambda: _jpeg(stored, turn), size)
+    return Picture(lambda: _pixels(stored, image, canvas), size)
+
+
 def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """uint8 [H, W, 3] or, given the side of a canvas, [canvas, canvas, 3]; and (height, width) of the image.
 
-    The canvas shows the whole image, stretched when it is not square: no content is lost, and crops drawn in the
-    true size undo the stretch.
+    Raises Unreadable.
     """
+    picture = picture_of(stored, canvas)
+    return picture.pixels, picture.size
+
+
+def _pixels(stored: bytes, image: Image.Image, canvas: int | None) -> NDArray[np.uint8]:
+    with _judging(stored):
+        return pixels_of(image, canvas)[0]
+
+
+def _jpeg(stored: bytes, turn: Image.Transpose | None) -> NDArray[np.uint8]:
+    found = jpeg.pixels(stored)
+    if found is None:
+        with _judging(stored):
+            return pixels_of(Image.open(io.BytesIO(stored), formats=_formats()), None)[0]
+    return found if turn is None else np.array(Image.fromarray(found).transpose(turn))
+
+
+@contextlib.contextmanager
+def _judging(stored: bytes) -> Generator[None]:
+    """Around Pillow: whatever it raises is Unreadable."""
     with warnings.catch_warnings():
         # Pillow warns about damaged metadata and very large images; what it can decode is good.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(stored), formats=_formats()) as image:
-                return pixels_of(image, canvas)
+            yield
         except Unreadable:
             raise
         except Exception as error:  # the plug-in of each format raises what it likes
@@ -97,17 +135,6 @@ def pixels_of(image: Image.Image, canvas: int | None) -> tuple[NDArray[np.uint8]
     if canvas is not None and picture.size != (canvas, canvas):
         picture = picture.resize((canvas, canvas), Image.Resampling.BICUBIC)
     return np.asarray(picture, dtype=np.uint8).copy(), size
-
-
-def stored_size(stored: bytes) -> tuple[int, int]:
-    """(height, width) of the image as it is meant to be seen, from its header alone where that says it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(stored), formats=_formats()) as image:
-                return _seen_size(image)
-        except Exception as error:  # as in decode
-            raise Unreadable(_reason(error, stored)) from error
 
 
 @functools.cache
@@ -164,7 +191,7 @@ def _unidentified(stored: bytes) -> str:
             file.seek(directory.next)
             directory.load(file)
             channels = int(directory.get(_SAMPLES_PER_PIXEL, 1))
-        except Exception:  # as in decode
+        except Exception:  # as where pixels are decoded
             channels = 0
         if channels > MOST_CHANNELS:
             return f"an image of {channels} channels; one, three and four are read"

@@ -17,6 +17,7 @@ from torchvision import datasets
 
 from m3i_dsl.data.readers.files import located
 from m3i_dsl.data.readers.prompts import filled
+from m3i_dsl.data.readers.stored import small
 from m3i_dsl.vocabulary.kinds import (
     BrokenSample,
     Dataset,
@@ -71,7 +72,7 @@ class TorchvisionImages(Dataset):
         if len(self.samples) == 0:
             raise WordError(f"split `{split}` of `{dataset}` has no samples", argument=argument)
         if canvas is None:
-            self.shape = self._shape()
+            self.shape = small({(image.height, image.width) for image, _ in map(self._sample, self._probed())})
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -127,16 +128,6 @@ class TorchvisionImages(Dataset):
 
     def _probed(self) -> list[int]:
         return np.unique(np.linspace(0, len(self) - 1, PROBES).astype(np.int64)).tolist()
-
-    def _shape(self) -> tuple[int, int]:
-        sizes = {(image.height, image.width) for image, _ in map(self._sample, self._probed())}
-        if len(sizes) > 1:
-            raise WordError(
-                f"images of `{self.dataset}` differ in size",
-                argument="canvas",
-                help="give the side of a square that each is resampled to when read, such as `canvas: 256px`",
-            )
-        return sizes.pop()
 
 
 def _categories(samples: Any) -> tuple[str, ...]:

@@ -60,7 +60,16 @@ from m3i_dsl.vocabulary.kinds.shapes import (
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription, spread
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
-from m3i_dsl.vocabulary.kinds.views import Mask, Mix, Transform, ViewState
+from m3i_dsl.vocabulary.kinds.views import (
+    GeometricTransform,
+    Interpolation,
+    Mask,
+    Mirror,
+    Mix,
+    Transform,
+    ViewState,
+    Window,
+)
 
 __all__ = [
     "ACCURACY",
@@ -87,11 +96,14 @@ __all__ = [
     "Evaluator",
     "Family",
     "FeatureShape",
+    "GeometricTransform",
     "Grid",
     "ImageEncoder",
+    "Interpolation",
     "LikelihoodShape",
     "Mask",
     "Measure",
+    "Mirror",
     "Mix",
     "Modality",
     "Normalization",
@@ -126,6 +138,7 @@ __all__ = [
     "ViewModality",
     "ViewState",
     "Weighting",
+    "Window",
     "WordError",
     "image_encoder",
     "recorded_measure",

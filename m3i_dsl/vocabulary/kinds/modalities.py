@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -46,16 +46,27 @@ class Storage:
         object.__setattr__(self, "labels", {**named, **{number: label for label, number in enumerate(numbers)}})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A decoded picture.
+    """A picture, whose pixels may wait to be decoded until they are asked for.
 
-    `pixels` uint8 [H, W, 3] RGB: the picture itself, or all of it resampled to a square canvas. `size` is the (height,
-    width) in pixels of the picture as stored, which crops are drawn in.
+    `size` is the (height, width) in pixels of the picture as stored, which crops are drawn in.
     """
 
-    pixels: NDArray[np.uint8]
-    size: tuple[int, int]
+    __slots__ = ("_pixels", "size")
+
+    def __init__(self, pixels: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]], size: tuple[int, int]) -> None:
+        """`pixels` may be what decodes them, anew each time. Then it raises BrokenSample."""
+        self._pixels, self.size = pixels, size
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3] RGB: the picture itself, or all of it resampled to a square canvas."""
+        return self._pixels() if callable(self._pixels) else self._pixels
+
+    @property
+    def loaded(self) -> Picture:
+        """With its pixels in memory."""
+        return Picture(self._pixels(), self.size) if callable(self._pixels) else self
 
 
 class Modality(Word):
@@ -82,8 +93,12 @@ class Modality(Word):
         """Whether `value` is what `decode` gives."""
         return value is not None
 
+    def loaded(self, value: Any) -> Any:
+        """A decoded value of which nothing waits to be decoded. Raises BrokenSample."""
+        return value
+
     def memory(self, value: Any) -> int:
-        """Bytes that a decoded value takes."""
+        """Bytes that a loaded value takes."""
         return sys.getsizeof(value)
 
 
@@ -97,6 +112,9 @@ class ViewModality(Modality):
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, Picture)
+
+    def loaded(self, value: Picture) -> Picture:
+        return value.loaded
 
     def memory(self, value: Picture) -> int:
         return value.pixels.nbytes

@@ -67,8 +67,8 @@ class Dataset:
         return None
 
     def image_size(self) -> tuple[int, int] | None:
-        """(height, width) of the pixels of every picture, if that is known before one is read: workers then write
-        images where they are used, and copy none.
+        """(height, width) of the pixels of every picture, if they have one size and travel whole: then views are cut
+        from a whole batch on the device, which pays for small ones. None: each is cut where it is decoded.
         """
         return None
 

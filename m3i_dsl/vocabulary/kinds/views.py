@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from m3i_dsl.vocabulary.draws import Draws
+
+Interpolation = Literal["bicubic", "bilinear"]
+"""The kernels of resampling, both antialiased."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +47,21 @@ class ViewState:
 
         return cls(sizes, np.concatenate([np.zeros_like(sizes), sizes], axis=1), np.zeros(len(sizes), dtype=np.bool_))
 
+    @classmethod
+    def joined(cls, states: Sequence[ViewState]) -> ViewState:
+        """All images of `states`, in order."""
+        import numpy as np
+
+        return cls(
+            np.concatenate([state.sizes for state in states]),
+            np.concatenate([state.boxes for state in states]),
+            np.concatenate([state.flipped for state in states]),
+        )
+
+    def put(self, row: int, other: ViewState) -> None:
+        """The one image of `other` stands at `row`."""
+        self.sizes[row], self.boxes[row], self.flipped[row] = other.sizes[0], other.boxes[0], other.flipped[0]
+
     def geometry(self) -> NDArray[np.float32]:
         """float32 [B, 6]: (top, left, height, width, flip, image width), what `GeometryInput` holds."""
         import numpy as np
@@ -51,8 +70,41 @@ class ViewState:
         return np.concatenate(columns, axis=1).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Mirror:
+    """A step that mirrors those of `flipped`, bool [B], left to right. It comes before any window."""
+
+    flipped: NDArray[np.bool_]
+
+    def follow(self, state: ViewState) -> None:
+        """Moves `state` on."""
+        state.flipped = state.flipped ^ self.flipped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A step that resamples `boxes` to `output`, (height, width).
+
+    `boxes` int64 [B, 4]: (top, left, height, width) in source pixels, from the corner of what was shown before.
+    """
+
+    boxes: NDArray[np.int64]
+    output: tuple[int, int]
+    interpolation: Interpolation
+
+    def follow(self, state: ViewState) -> None:
+        """Moves `state` on."""
+        import numpy as np
+
+        state.boxes = np.concatenate([state.boxes[:, :2] + self.boxes[:, :2], self.boxes[:, 2:]], axis=1)
+
+
 class Transform(Word):
-    """One step of a view: drawn for each sample, applied to the batch on the device."""
+    """One step of a view: drawn for each sample, applied to the batch on the device.
+
+    Steps up to the first that fixes the size may be applied to one picture at a time, before it leaves the process
+    that decodes it.
+    """
 
     kind: ClassVar[Kind] = "transform"
 
@@ -76,9 +128,28 @@ class Transform(Word):
         }
         return dataclasses.replace(self.with_tiny_arguments(limits), **lengths)  # type: ignore[type-var]  # words are dataclasses
 
+    def move(self, state: ViewState, draws: Draws) -> Mirror | Window | None:
+        """Where the pixels of images that are in `state` come from after this step, when that is all it does.
+
+        None for a step that changes values.
+        """
+        return None
+
     @abstractmethod
     def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
         """images f32 [B, 3, H, W] in [0, 1] -> the same with this step done; geometric steps update `state`."""
+
+
+class GeometricTransform(Transform):
+    """A step that only moves the frame: `move` says all of it."""
+
+    @abstractmethod
+    def move(self, state: ViewState, draws: Draws) -> Mirror | Window: ...
+
+    def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
+        from m3i_dsl.data.augment.geometry import moved
+
+        return moved(images, state, self.move(state, draws))
 
 
 class Mask(Word):

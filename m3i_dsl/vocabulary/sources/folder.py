@@ -24,8 +24,8 @@ class Folder(Source):
 
     Field `category` is the name of the first sub-folder (`category: false` for a flat folder); field `text` is read
     from a `.txt` file beside each image when `caption: true`, or made from the category by a `prompt`. A file that
-    cannot be decoded is skipped, counted and named. Images of different sizes need a `canvas`: each is resampled whole
-    to that square when it is read, and crops are drawn in its true size.
+    cannot be decoded is skipped, counted and named. Images may have any sizes: a crop is cut from each as it is stored.
+    With a `canvas` each is first resampled whole to that square; crops keep their true aspect.
     """
 
     name = "folder"
@@ -34,7 +34,7 @@ class Folder(Source):
     path: str = argument(doc="the folder, relative to the recipe's")
     test: str | None = argument(None, doc="the folder of held-out images, with the same categories")
     canvas: Pixels | None = argument(
-        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+        None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
     category: bool = argument(True, doc="whether sub-folders are categories")
     caption: bool = argument(False, doc="whether each image has a caption in a `.txt` file beside it")

@@ -39,7 +39,7 @@ class HuggingFace(Source):
     caption: str | None = argument(None, doc="the column of texts")
     category: str | None = argument(None, doc="the column of categories, a `ClassLabel`")
     canvas: Pixels | None = argument(
-        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+        None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'

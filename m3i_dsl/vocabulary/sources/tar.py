@@ -48,7 +48,7 @@ class Tar(Source):
         doc="JSON file with the number of samples of each shard; left out, `sizes.json` beside them if it is there",
     )
     canvas: Pixels | None = argument(
-        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+        None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'

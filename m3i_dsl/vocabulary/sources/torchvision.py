@@ -60,7 +60,7 @@ class Torchvision(Source):
     test: str = argument("test", doc="the held-out split", origin="torchvision")
     download: bool = argument(False, doc="whether files that are missing are downloaded", origin="torchvision")
     canvas: Pixels | None = argument(
-        None, doc="side of the square that images are resampled to when read; left out, all have one size", minimum=1
+        None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'

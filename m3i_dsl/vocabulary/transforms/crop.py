@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Transform, ViewState
+from m3i_dsl.vocabulary.kinds import GeometricTransform, Interpolation, ViewState, Window
 from m3i_dsl.vocabulary.values import FractionRange, NumberRange, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
-    import torch
-
     from m3i_dsl.vocabulary.draws import Draws
 
 
 @dataclass(frozen=True, slots=True)
-class Crop(Transform):
+class Crop(GeometricTransform):
     """A random box of the image, resized to `size` x `size` with antialiasing.
 
     The box covers a uniform share of the area with a log-uniform aspect and lies anywhere in the image (Szegedy et
-    al. 2015; torchvision's RandomResizedCrop). It is drawn in whole pixels of the source image, with its true aspect,
-    also when the image lies on a square canvas. The view's geometry, which relative positions are computed from, is
-    this box.
+    al. 2015; torchvision's RandomResizedCrop). It is drawn in whole pixels of the image as stored, cut from it and
+    resampled once; where the image lies on a square canvas, it keeps its true aspect. The view's geometry, which
+    relative positions are computed from, is this box.
     """
 
     name = "crop"
@@ -35,16 +33,13 @@ class Crop(Transform):
     ratio: NumberRange = argument(
         (0.75, 1.3333), doc="the aspect of the box, width / height", origin="torchvision", above=0
     )
-    interpolation: Literal["bicubic", "bilinear"] = argument(
-        "bicubic", doc="the kernel of the resize", origin="SiameseIM"
-    )
+    interpolation: Interpolation = argument("bicubic", doc="the kernel of the resize", origin="SiameseIM")
 
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         return self.size, self.size
 
-    def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
+    def move(self, state: ViewState, draws: Draws) -> Window:
         from m3i_dsl.data.augment.boxes import random_boxes
-        from m3i_dsl.data.augment.geometry import crop
 
         boxes = random_boxes(state.boxes[:, 2:], self.scale, self.ratio, draws)
-        return crop(images, state, boxes, (self.size, self.size), self.interpolation)
+        return Window(boxes, (self.size, self.size), self.interpolation)

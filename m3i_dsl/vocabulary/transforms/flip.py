@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m3i_dsl.vocabulary.kinds import Transform, ViewState
+from m3i_dsl.vocabulary.kinds import GeometricTransform, Mirror, ViewState
 from m3i_dsl.vocabulary.values import Fraction
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
-    import torch
-
     from m3i_dsl.vocabulary.draws import Draws
 
 
 @dataclass(frozen=True, slots=True)
-class Flip(Transform):
+class Flip(GeometricTransform):
     """Mirrors the image left to right with probability `p`.
 
     Wherever it stands in a view, it is done first, so that a crop box lies in the mirrored image (the order of
@@ -28,7 +26,5 @@ class Flip(Transform):
 
     p: Fraction = argument(0.5, doc="how often", origin="SiameseIM", minimum=0, maximum=1)
 
-    def apply(self, images: torch.Tensor, state: ViewState, draws: Draws) -> torch.Tensor:
-        from m3i_dsl.data.augment.geometry import flip
-
-        return flip(images, state, draws.at("p").uniform() < self.p)
+    def move(self, state: ViewState, draws: Draws) -> Mirror:
+        return Mirror(draws.at("p").uniform() < self.p)
