@@ -142,11 +142,20 @@ def _steps(value: ast.Value, scope: Scope, seen: tuple[str, ...] = ()) -> Iterat
         return
     if isinstance(value, ast.Term) and value.name not in (*seen, *words("transform")):
         inner = scope.binder.parameters.get(value.name)
-        if isinstance(inner, ast.Pipeline) and scope.binder.definition(value) is not None:
+        if inner is not None and _leads_to_steps(value, scope) and scope.binder.definition(value) is not None:
             scope.binder.used.add(value.name)
             yield from _steps(inner, scope, (*seen, value.name))
             return
     yield value
+
+
+def _leads_to_steps(value: ast.Value, scope: Scope) -> bool:
+    """Whether a `param`, or those that it names in a row, holds a pipeline."""
+    seen: set[str] = set()
+    while isinstance(value, ast.Term) and value.name in scope.binder.parameters and value.name not in seen:
+        seen.add(value.name)
+        value = scope.binder.parameters[value.name]
+    return isinstance(value, ast.Pipeline)
 
 
 def elaborate_encoder(declaration: ast.Encoder, scope: Scope) -> EncoderDeclaration:

@@ -172,10 +172,11 @@ class RecipeName:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """`use "views.m3i"`."""
+    """`use "views.m3i"`, or `use "mae.m3i" (size: 224px)`, which gives params of the file other values."""
 
     path: String
     span: Span = _span()
+    arguments: tuple[Argument, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ the result; spans in used files know which `use` brought them in; never an excep
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from m3i_dsl.diagnostics import MOST_ERRORS, Diagnostic, Diagnostics, Label, TooManyErrors, error
@@ -62,8 +63,10 @@ class _Loader:
     sources: list[SourceFile] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def declarations(self, file: SourceFile, chain: tuple[_Link, ...]) -> list[ast.Declaration]:
-        """Those of the files that `file` uses, then its own."""
+    def declarations(
+        self, file: SourceFile, chain: tuple[_Link, ...], *, as_recipe: bool = False
+    ) -> list[ast.Declaration]:
+        """Those of the files that `file` uses, then its own; `as_recipe` with how a used one trains and is measured."""
         link = _Link(file, self.reader.identity(file))
         self.seen.add(link.identity)
         self.sources.append(file)
@@ -74,12 +77,29 @@ class _Loader:
         own: list[ast.Declaration] = []
         for declaration in recipe.declarations:
             if isinstance(declaration, ast.Use):
-                used += self._use(declaration, (*chain, link))
-            elif chain and isinstance(declaration, MAIN_FILE_ONLY):
+                used += self._used(declaration, (*chain, link))
+            elif chain and isinstance(declaration, MAIN_FILE_ONLY) and not as_recipe:
                 self.diagnostics.add(_main_file_only(declaration))
-            elif not chain or not isinstance(declaration, ast.Version):
+            elif not chain or not isinstance(declaration, (ast.Version, ast.RecipeName)):
                 own.append(declaration)
-        return used + own
+        return [d for d in used if not any(_replaces(mine, d) for mine in own)] + own
+
+    def _used(self, use: ast.Use, chain: tuple[_Link, ...]) -> list[ast.Declaration]:
+        """The declarations that `use` brings in, with the values that it gives to their params."""
+        found, given = self._use(use, chain), dict[str, ast.Value]()
+        names = [declaration.name.text for declaration in found if isinstance(declaration, ast.Param)]
+        for argument in use.arguments or ():
+            if argument.name is None:
+                helps = ["write `NAME: value`, with the name of a `param` of that file"]
+                self.diagnostics.add(error("M3I0201", "`use` takes values by name", argument.span, helps=helps))
+            elif argument.name.text in given:
+                message = f"`{argument.name.text}` is given twice"
+                self.diagnostics.add(error("M3I0125", message, argument.name.span, helps=["remove one of them"]))
+            elif argument.name.text not in names:
+                self.diagnostics.add(_no_param(use, argument.name, names))
+            else:
+                given[argument.name.text] = argument.value
+        return [replace(d, value=given.get(d.name.text, d.value)) if isinstance(d, ast.Param) else d for d in found]
 
     def _use(self, use: ast.Use, chain: tuple[_Link, ...]) -> list[ast.Declaration]:
         user = chain[-1].file
@@ -104,7 +124,23 @@ class _Loader:
         if any(link.identity == identity for link in chain):
             self.diagnostics.add(_cycle(use, [link for link in chain], identity))
             return []
-        return [] if identity in self.seen else self.declarations(file, chain)
+        if identity in self.seen:
+            return []
+        return self.declarations(file, chain, as_recipe=use.arguments is not None)
+
+
+def _replaces(own: ast.Declaration, used: ast.Declaration) -> bool:
+    """Whether `own` stands in the place of what a used recipe says: one way to train, one way to measure."""
+    if isinstance(used, ast.Evaluate):
+        return isinstance(own, (ast.Evaluate, ast.Stage))
+    return isinstance(used, (ast.Train, ast.Stage)) and isinstance(own, (ast.Train, ast.Stage))
+
+
+def _no_param(use: ast.Use, name: ast.Name, known: Sequence[str]) -> Diagnostic:
+    near = difflib.get_close_matches(name.text, known, n=1)
+    helps = [f"did you mean `{near[0]}`?"] if near else [f"its params are {', '.join(f'`{one}`' for one in known)}"]
+    message = f"`{use.path.value}` has no `param {name.text}`"
+    return error("M3I0129", message, name.span, helps=helps if known else ["it has no `param` at all"])
 
 
 def _cycle(use: ast.Use, chain: Sequence[_Link], identity: str) -> Diagnostic:
@@ -135,7 +171,10 @@ def _main_file_only(declaration: ast.RecipeName | ast.Train | ast.Evaluate | ast
         f"a file that is used cannot have a `{word}`",
         start,
         notes=["a used file shares parameters, data, views, encoders, and objectives"],
-        helps=[f"move the `{word}` into the file on the command line"],
+        helps=[
+            f"move the `{word}` into the file on the command line",
+            'use the file as a recipe, with values of its params in parentheses: `use "recipe.m3i" (batch: 256)`',
+        ],
     )
 
 

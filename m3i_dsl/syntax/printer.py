@@ -70,7 +70,8 @@ def _declaration(declaration: ast.Declaration) -> list[str]:
         case ast.RecipeName():
             return [f"recipe {declaration.name.text}"]
         case ast.Use():
-            return [f"use {_string(declaration.path)}"]
+            given = "" if declaration.arguments is None else f" {_arguments(declaration.arguments)}"
+            return [f"use {_string(declaration.path)}{given}"]
         case ast.Param():
             return [f"param {declaration.name.text} = {print_value(declaration.value)}"]
         case ast.Data():

@@ -71,7 +71,8 @@ class Builder:
         return ast.RecipeName(self._name(tree.children[0]), self._span(tree))
 
     def _use(self, tree: Tree[Token]) -> ast.Use:
-        return ast.Use(self._string(subtree(tree.children[0])), self._span(tree))
+        path, arguments = cast("list[Tree[Token] | Token | None]", tree.children)
+        return ast.Use(self._string(subtree(path)), self._span(tree), self._arguments(arguments))
 
     def _param(self, tree: Tree[Token]) -> ast.Param:
         name, value = tree.children

@@ -13,7 +13,9 @@ from m3i_dsl.source import SourceFile, read_file
 
 ROOT = Path(__file__).parents[2]
 NAMES = [
-    str(path.relative_to(ROOT)) for path in sorted((ROOT / "recipes").rglob("*.m3i")) if not is_part(read_file(path))
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "recipes").rglob("*.m3i"))
+    if path.parent.name != "official" and not is_part(read_file(path))
 ]
 
 

@@ -39,8 +39,11 @@ SMALL = {
 
 
 def recipe_names() -> list[str]:
-    """All recipes below recipes/: the files that have an objective, without those that are only used by others."""
-    paths = sorted(ROOT.rglob("*.m3i"))
+    """All recipes below recipes/: the files that have an objective, without those that are only used by others.
+
+    Those of `official/` are recipes of the same names at another size.
+    """
+    paths = sorted(path for path in ROOT.rglob("*.m3i") if path.parent.name != "official")
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
     return [
         path.relative_to(ROOT).with_suffix("").as_posix()

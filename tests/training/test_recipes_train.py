@@ -24,7 +24,8 @@ def _declarations(path: Path) -> tuple[ast.Declaration, ...]:
 RECIPES = [
     path
     for path in sorted(ROOT.glob("recipes/**/*.m3i"))
-    if any(isinstance(declaration, ast.RecipeName) for declaration in _declarations(path))
+    if path.parent.name != "official"
+    and any(isinstance(declaration, ast.RecipeName) for declaration in _declarations(path))
 ]
 
 

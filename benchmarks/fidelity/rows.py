@@ -1,0 +1,144 @@
+"""The rows of the table: what could differ, by recipe.
+
+Takes: nothing. Gives: `ROWS`. Guarantees: a declared row quotes the header of its recipe, which a test looks up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.fidelity import measured
+
+METHODS = (
+    "mae",
+    "simmim",
+    "data2vec",
+    "siamese_im",
+    "moco_v3",
+    "byol",
+    "barlow_twins",
+    "densecl",
+    "dino",
+    "clip",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`what` of `recipe`; `measure` gives a difference and `unit` says of what.
+
+    `declared` is in the recipe's header, "" where nothing differs.
+    """
+
+    recipe: str
+    what: str
+    measure: Callable[[], float] | None
+    unit: str
+    declared: str = ""
+    tolerance: float = 1e-9
+    """The most that an equal row may differ by."""
+
+
+def _steps(recipe: str) -> Row:
+    return Row(
+        recipe,
+        "three steps: loss, gradients, clipping, schedule, decay, optimizer, average, buffers",
+        lambda: measured.three_steps(recipe),
+        "largest difference of a number after them",
+    )
+
+
+def _initial(recipe: str, what: str) -> Row:
+    return Row(
+        recipe,
+        f"initial weights: {what}",
+        lambda: measured.initial(recipe),
+        "largest relative difference of a deviation from the published one; drawn at random",
+        tolerance=0.1,
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    *(_steps(recipe) for recipe in METHODS),
+    _initial("mae", "xavier-uniform, class and mask token N(0, 0.02)"),
+    _initial("simmim", "truncated N(0, 0.02), last matrices of block l over sqrt(2 l)"),
+    _initial("data2vec", "truncated N(0, 0.02), last matrices of block l over sqrt(2 l)"),
+    _initial("siamese_im", "xavier-uniform, class and mask token N(0, 0.02)"),
+    _initial("moco_v3", "xavier-uniform, query, key and value each by itself"),
+    _initial("dino", "truncated N(0, 0.02); prototypes as a linear layer"),
+    _initial("clip", "the blocks of image and text"),
+    *(
+        Row(
+            recipe,
+            "LN0 of the target",
+            measured.epsilon,
+            "largest difference of a normalised feature",
+            "LN0 with eps 1e-6, theirs 1e-5",
+        )
+        for recipe in ("siamese_im", "data2vec")
+    ),
+    Row("siamese_im", "norm of the blocks", None, "", "layer norm in place of batch norm"),
+    *(
+        Row(
+            recipe,
+            "when the average follows",
+            lambda start=start: measured.average_late(start),
+            "largest difference of the momentum, over 10,000 steps",
+            "the average follows after the step, theirs before the next one",
+        )
+        for recipe, start in (("siamese_im", 0.995), ("moco_v3", 0.99))
+    ),
+    Row(
+        "mae",
+        "the first step of the warmup",
+        lambda: measured.first_step(400),
+        "share of the peak rate, of 400 steps of warmup; theirs is 0",
+        "The first step of the warmup moves already",
+    ),
+    *(
+        Row(recipe, "positions", None, "", "Learned positions in place of the shared relative bias")
+        for recipe in ("simmim", "data2vec")
+    ),
+    Row(
+        "simmim",
+        "bias of the keys",
+        measured.key_bias,
+        "largest difference of attention with and without",
+        "a bias of keys",
+    ),
+    Row("data2vec", "dropout of attention", None, "", "no attention dropout"),
+    *(Row(recipe, "backbone", None, "", "ViT in place of ResNet-50") for recipe in ("byol", "barlow_twins", "densecl")),
+    Row(
+        "dino",
+        "positions of small crops",
+        measured.grid_offset,
+        "largest difference of a position over the deviation of positions, 14 x 14 to 6 x 6",
+        "Positions are resampled at the edges, theirs with 0.1 added to the grid",
+    ),
+    Row("dino", "the last layer in the first epoch", None, "", "all layers trained from the start"),
+    Row(
+        "densecl",
+        "initial weights of the necks",
+        lambda: measured.xavier(2048, 2048) / 0.01 - 1,
+        "relative difference of their deviation",
+        "Necks start xavier-uniform, theirs N(0, 0.01)",
+    ),
+    Row("densecl", "shuffled batches", None, "", "batch norm over the global batch stands for their shuffled batches"),
+    Row("clip", "captions that repeat", None, "", "captions that repeat count once"),
+    Row("clip", "tokens", None, "", "bytes as tokens"),
+    Row(
+        "clip",
+        "norms of the text",
+        measured.epsilon,
+        "largest difference of a normalised feature",
+        "Text norms with eps",
+    ),
+    Row(
+        "clip",
+        "initial image projection",
+        lambda: measured.cut_off() - 1,
+        "relative difference of its deviation",
+        "the image projection starts at truncated N(0, 1 / width)",
+    ),
+)

@@ -1,0 +1,53 @@
+"""recipes/official: each named method at the size of its paper checks clean and can be planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from m3i_dsl.cli.main import main
+from m3i_dsl.driver import check_file
+from m3i_dsl.source import SourceFile
+from m3i_dsl.source.includes import read_file
+from m3i_dsl.vocabulary.values import steps_of
+
+ROOT = Path(__file__).parents[2] / "recipes"
+OFFICIAL = sorted((ROOT / "official").glob("*.m3i"))
+
+SCHEDULES = {
+    "mae": (4096, 1600, 2.4e-3),
+    "simmim": (2048, 800, 4e-4),
+    "data2vec": (2048, 800, 2e-3),
+    "moco_v3": (4096, 300, 2.4e-3),
+    "dino": (512, 100, 1e-3),
+    "byol": (4096, 1000, 3.2),
+    "barlow_twins": (2048, 1000, 1.6),
+    "densecl": (256, 200, 0.03),
+    "siamese_im": (4096, 1600, 1e-3),
+    "clip": (32768, 32, 5e-4),
+}
+"""Batch, epochs and peak rate as published."""
+
+
+def test_every_named_method_has_its_official_recipe() -> None:
+    assert {path.stem for path in OFFICIAL} == set(SCHEDULES)
+    assert all((ROOT / path.name).exists() for path in OFFICIAL)
+
+
+@pytest.mark.parametrize("path", OFFICIAL, ids=lambda path: path.stem)
+def test_it_checks_clean_and_has_the_published_schedule(path: Path) -> None:
+    file: SourceFile = read_file(path)
+    training = check_file(file).required().training
+    lr = training.optimizer.word.lr.at_batch(training.batch)  # type: ignore[attr-defined]  # all of them have one
+    assert (training.batch, steps_of(training.length, steps_per_epoch=1, batch=training.batch)) == SCHEDULES[path.stem][
+        :2
+    ]
+    assert lr == pytest.approx(SCHEDULES[path.stem][2])
+
+
+@pytest.mark.parametrize("name", ["mae", "densecl"])
+def test_it_can_be_planned(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shallow = ["--set", "depth=1", "--set", "decoder_layers=1"] if name == "mae" else []
+    assert main(["plan", str(ROOT / "official" / f"{name}.m3i"), *shallow]) == 0
+    assert "activations" in capsys.readouterr().out
