@@ -54,7 +54,7 @@ def initial(recipe: str) -> float:
     found |= {"stem": model.patch_embed.proj.weight.flatten(1), "class": model.cls_token}
     expected = _PUBLISHED[recipe](384, found["stem"].shape[1])
     if recipe == "dino":
-        found["prototypes"] = module.get_submodule("projectors.image.prototypes").weight
+        found["prototypes"] = module.get_parameter("projectors.image.prototypes.weight")
         expected["prototypes"] = _uniform(64)
     if recipe == "clip":
         text: Any = module.get_submodule("encoders.words.blocks.0")

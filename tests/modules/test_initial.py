@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from torch import nn
 
 from m3i_dsl.modules.blocks import Initial, initialise
 from m3i_dsl.modules.encoders.initial import Scheme, initialise_vit
@@ -27,7 +28,7 @@ def uniform(inputs: int) -> float:
 
 def drawn(scheme: Scheme) -> Any:
     torch.manual_seed(0)
-    model = timm.create_model(
+    model: Any = timm.create_model(
         "vit_tiny_patch16_224", img_size=64, patch_size=8, embed_dim=WIDTH, depth=2, num_heads=3, num_classes=0
     )
     initialise_vit(model, scheme)
@@ -74,7 +75,7 @@ def test_timm_keeps_its_own() -> None:
 )
 def test_a_head_starts_as_its_scheme_says(scheme: Initial, deviation: float, bias: bool) -> None:
     torch.manual_seed(0)
-    layer = torch.nn.Linear(400, 100)
+    layer = nn.Linear(400, 100)
     initialise(layer, scheme)
     assert float(layer.weight.detach().std()) == pytest.approx(deviation, rel=0.03)
     assert bool(layer.bias.any()) is bias
@@ -103,13 +104,14 @@ def test_a_causal_text_does_not_look_ahead() -> None:
     causal, both = TextTransformer(**settings, causal=True), TextTransformer(**settings)
     both.load_state_dict(causal.state_dict())
     short, long = torch.tensor([[1, 2, 0]]), torch.tensor([[1, 2, 3]])
-    states: list[list[torch.Tensor]] = []
+    state: list[torch.Tensor] = []
+
+    def keep(_: nn.Module, __: object, output: torch.Tensor) -> None:
+        state.append(output[0, 1])
+
     for model in (causal, both):
-        kept: list[torch.Tensor] = []
-        handle = model.norm.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output[0, 1]))
+        model.norm.register_forward_hook(keep)
         model(short)
         model(long)
-        handle.remove()
-        states.append(kept)
-    assert torch.allclose(states[0][0], states[0][1])
-    assert not torch.allclose(states[1][0], states[1][1])
+    assert torch.allclose(state[0], state[1])
+    assert not torch.allclose(state[2], state[3])
