@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -93,18 +94,29 @@ def test_the_geometry_of_another_target_is_noticed() -> None:
     assert survived == hopeless
 
 
-@pytest.mark.parametrize("fault", ["averages follow nothing", "averages follow too fast", "momentum stays", "no clip"])
-def test_a_fault_in_training_is_noticed(fault: str) -> None:
-    executable = fresh(compiled("byol").executable)
-    given = batches("byol")
-    expected = training.train_by_hand(executable, METHODS["byol"], given)
+@pytest.mark.parametrize(
+    ("fault", "recipe"),
+    [
+        ("averages follow nothing", "byol"),
+        ("averages follow too fast", "byol"),
+        ("momentum stays", "byol"),
+        ("no clip", "siamese_im"),
+        ("clip together", "dino"),
+        ("decay stays", "dino"),
+        ("tokens do not decay", "mae"),
+    ],
+)
+def test_a_fault_in_training_is_noticed(fault: str, recipe: str) -> None:
+    executable = fresh(compiled(recipe).executable)
+    given = batches(recipe)
+    expected = training.train_by_hand(executable, METHODS[recipe], given)
     agree_states(training.train(executable, given), expected)
     with pytest.raises(Disagreement):
         agree_states(training.train(_faulty(executable, fault), given), expected)
 
 
 def _faulty(executable: Executable, fault: str) -> Executable:
-    start = executable.averages[0].momentum.start
+    start = executable.averages[0].momentum.start if executable.averages else 0.0
     momentum = {"averages follow too fast": Ramp(0.99, 1.0, "cosine"), "momentum stays": Ramp(start, start, "constant")}
     if fault == "averages follow nothing":
         return replace(executable, averages=())
@@ -112,4 +124,15 @@ def _faulty(executable: Executable, fault: str) -> Executable:
         averages = tuple(replace(average, momentum=momentum[fault]) for average in executable.averages)
         return replace(executable, averages=averages)
     program = executable.program
-    return replace(executable, program=replace(program, training=replace(program.training, clip=None)))
+    found, word = program.training, program.training.optimizer.word
+    match fault:
+        case "no clip":
+            found = replace(found, clip=None)
+        case "clip together":
+            assert found.clip is not None
+            found = replace(found, clip=replace(found.clip, per_tensor=False))
+        case _:
+            changed = {"weight_decay": Ramp.constant(0.04)} if fault == "decay stays" else {"decayed": "matrices"}
+            other: Any = replace(word, **changed)  # type: ignore[type-var]  # every concrete word is a dataclass
+            found = replace(found, optimizer=replace(found.optimizer, word=other))
+    return replace(executable, program=replace(program, training=found))
