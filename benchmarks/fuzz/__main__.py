@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.fuzz.bounds import begin, bounded
 from benchmarks.fuzz.kinds import KINDS
 from benchmarks.fuzz.page import page
 from benchmarks.fuzz.process import Ended, once, run
@@ -53,7 +54,10 @@ def _only(kinds: Sequence[str], seed: int, number: int) -> int:
     for kind in kinds:
         with tempfile.TemporaryDirectory(prefix="m3ic-fuzz-") as folder:
             os.environ["M3IC_CACHE"] = str(Path(folder) / "cache")
-            print(f"{kind}, case {number}: {once(KINDS[kind](Path(folder)), seed, number)}")
+            ready = KINDS[kind](Path(folder))
+            begin()
+            with bounded():
+                print(f"{kind}, case {number}: {once(ready, seed, number)}")
     return 0
 
 

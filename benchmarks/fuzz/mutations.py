@@ -177,22 +177,26 @@ def changed_json(chance: random.Random, text: str) -> str:
     for _ in range(times(chance)):
         holders = list(_holders(document))
         if not holders:
-            return json.dumps(chance.choice(WICKED_VALUES))
+            return json.dumps(_wicked(chance))
         holder: Any = chance.choice(holders)
         key: Any = chance.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
         match chance.randrange(5):
             case 0:
                 del holder[key]
             case 1 if isinstance(holder, dict):
-                holder[str(chance.choice(WICKED_VALUES))[:50]] = holder.pop(key)
+                holder[str(_wicked(chance))[:50]] = holder.pop(key)
             case 2:
                 holder[key] = _near(chance, holder[key])
             case 3:
                 other: Any = chance.choice(holders)
                 holder[key] = copy.deepcopy(other)
             case _:
-                holder[key] = chance.choice(WICKED_VALUES)
+                holder[key] = _wicked(chance)
     return json.dumps(document)
+
+
+def _wicked(chance: random.Random) -> Any:
+    return copy.deepcopy(chance.choice(WICKED_VALUES))  # it may be changed itself
 
 
 def _near(chance: random.Random, value: Any) -> Any:

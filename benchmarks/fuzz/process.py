@@ -27,9 +27,6 @@ from benchmarks.fuzz.kind import Finding, Kind
 SILENT = 120.0
 """Seconds without a case that ended, after which its process is taken for hanging. The machine may be busy."""
 
-EVERY = 0.2
-"""Seconds between two messages to the process that counts."""
-
 ENOUGH = 50
 """Findings of a kind after which it is given up."""
 
@@ -98,12 +95,14 @@ def _follow(ours: Connection, ended: Ended, current: Any) -> tuple[int, bool]:
     last, since = int(current.value), time.monotonic()
     while True:
         try:
-            if ours.poll(1.0):
-                ways, findings, whole = ours.recv()
-                ended.ways.update(ways)
-                ended.findings.extend(findings)
-                if whole:
+            while ours.poll(1.0):
+                told = ours.recv()
+                if told is None:
                     return int(current.value), True
+                if isinstance(told, Found):
+                    ended.findings.append(told)
+                else:
+                    ended.ways[told] += 1
         except EOFError:
             return int(current.value), False
         if (now := int(current.value)) != last:
@@ -117,30 +116,22 @@ def _cases(
 ) -> None:
     """The process of the cases."""
     with tempfile.TemporaryDirectory(prefix="m3ic-fuzz-", dir=_memory()) as folder:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 2)  # libraries of C print what they think of damaged files
         os.environ["M3IC_CACHE"] = str(Path(folder) / "cache")
         ready = kind(Path(folder))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries of C print what they think of damaged files
         begin()
-        ways: Counter[str] = Counter()
-        findings: list[Found] = []
-        told = time.monotonic()
+        found = 0
         for number in numbers:
             current.value = number
+            if time.monotonic() > until or found == ENOUGH:
+                break
             try:
                 with bounded():
-                    ways[once(ready, seed, number)] += 1
+                    told: str | Found = once(ready, seed, number)
             except (Exception, TooLong, TooLarge) as fault:
-                findings.append(Found(number, _said(fault)))
-            if time.monotonic() - told > EVERY or findings:
-                theirs.send((ways, findings, False))
-                given_up = len(findings) >= ENOUGH
-                ways, findings, told = Counter(), [], time.monotonic()
-                if given_up:
-                    break
-            if time.monotonic() > until:
-                break
-        theirs.send((ways, findings, True))
+                told, found = Found(number, _said(fault)), found + 1
+            theirs.send(told)
+        theirs.send(None)
 
 
 def _memory() -> str | None:

@@ -136,8 +136,8 @@ def _split(data: Data, dataset: Dataset, fields: frozenset[str], split: str) -> 
                 f"{named(data.source.word)} reads {described(wrong[0])} as `{found.field}`, not {modality.singular}"
             )
             yield error("M3I0501", message, data.source.span, helps=("report it to the authors of the source",))
-        texts = {str(value) for value in found.values}
-        if modality.tokenized and len(found.values) >= TOLD_APART and len(texts) == 1:
+        texts = {str(value) for value in found.values} if modality.tokenized else set[str]()
+        if len(found.values) >= TOLD_APART and len(texts) == 1:
             yield error(
                 "M3I0514",
                 f"the texts of all {len(found.values)} samples tried of data `{data.name}` are equal",

@@ -4,7 +4,7 @@ Takes: the folder of all runs, or a run's own. Gives: a locked run folder. Guara
 same folder; a new run never starts in one that holds another; what the run trains is copied into it, so that it can
 be resumed and evaluated after the recipe was compiled anew.
 
-    run.json            recipe name and fingerprint, versions
+    run.json            recipe name and fingerprint, versions, and a checksum of these
     artifact/           a copy of what is trained
     checkpoints/        see checkpoints/folder.py
     metrics.jsonl       see reporting/metrics.py
@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from m3i_dsl.artifact.copy import copy_artifact
+from m3i_dsl.artifact.fingerprint import sha256
 from m3i_dsl.artifact.manifest import STAGES
 from m3i_dsl.artifact.pipeline import copy_pipeline, stage_folder
 from m3i_dsl.diagnostics import RecipeError
@@ -58,6 +59,11 @@ class RunIdentity:
     fingerprint: str
     versions: dict[str, str]
     stages: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> str:
+        """Of all of it: a run must not be taken for another one."""
+        return sha256(json.dumps([self.recipe, self.fingerprint, self.versions, self.stages], sort_keys=True))
 
 
 class RunFolder(AbstractContextManager["RunFolder"]):
@@ -240,7 +246,10 @@ def _identity(saved: Any) -> RunIdentity:
     ):
         if not all(isinstance(text, str) for text in cast(list[Any], texts)):
             raise ValueError(f"`{name}` is {'not there' if value is None else 'not what a run has'}")
-    return RunIdentity(cast(str, recipe), cast(str, fingerprint), cast(dict[str, str], versions), tuple(stages))
+    found = RunIdentity(cast(str, recipe), cast(str, fingerprint), cast(dict[str, str], versions), tuple(stages))
+    if known.get("checksum") != found.checksum:
+        raise ValueError("it was changed after it was written")
+    return found
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -291,7 +300,8 @@ def _is_locked(path: Path) -> bool:
 
 def _fields(identity: RunIdentity) -> dict[str, Any]:
     fields = {"recipe": identity.recipe, "fingerprint": identity.fingerprint, "versions": identity.versions}
-    return {**fields, "stages": list(identity.stages)} if identity.stages else fields
+    stages = {"stages": list(identity.stages)} if identity.stages else {}
+    return {**fields, **stages, "checksum": identity.checksum}
 
 
 def _lock(path: Path) -> tuple[int, ...]:

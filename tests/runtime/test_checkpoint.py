@@ -250,9 +250,9 @@ def test_a_run_without_a_checkpoint_starts_again_and_says_so(tmp_path: Path) -> 
 def test_the_state_of_another_program_is_refused(tmp_path: Path) -> None:
     with create(tmp_path / "run") as run:
         trainer(run, max_steps=2).run()
-    (tmp_path / "run/run.json").write_text(
-        json.dumps({"schema": 1, "recipe": "tiny", "fingerprint": "0" * 64, "versions": {}})
-    )
+    other = RunIdentity("tiny", "0" * 64, {})
+    saved = {"schema": 1, "recipe": "tiny", "fingerprint": "0" * 64, "versions": {}, "checksum": other.checksum}
+    (tmp_path / "run/run.json").write_text(json.dumps(saved))
     with RunFolder.open(tmp_path / "run") as run, pytest.raises(TrainingFault) as caught:
         trainer(run).run(resume=True)
     assert caught.value.code == "M3I0708"

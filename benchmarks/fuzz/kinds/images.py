@@ -27,6 +27,9 @@ FORMS = (
 CHECKED = ("PNG",)
 """Formats of which every byte that makes pixels is under a checksum."""
 
+AS_SOURCE = 0.1
+"""The share of cases in which the whole folder is read, captions too; in the others the image alone."""
+
 SOURCE = 'folder("train", test: "test", caption: true, canvas: 16px)'
 
 
@@ -55,12 +58,11 @@ class Images(Kind):
         self.files.append((path, content, form))
 
     def case(self, chance: random.Random) -> str:
-        path, content, form = chance.choice(self.files)
+        as_source = chance.random() < AS_SOURCE
+        path, content, form = chance.choice([file for file in self.files if as_source or file[2]])
         changed = changed_bytes(chance, content, [other for _, other, _ in self.files])
-        if form:
-            way = self._decoded(content, changed, form)
-            if chance.random() > 2 * TRAINED:
-                return way
+        if not as_source:
+            return self._decoded(content, changed, form)
         path.write_bytes(changed)
         try:
             return self.reader.judged(trained=chance.random() < TRAINED)

@@ -14,14 +14,41 @@ from benchmarks.fuzz.kind import COUNTED, EQUAL, REFUSALS, Finding, Kind, intern
 from benchmarks.fuzz.mutations import changed_bytes, changed_json
 from m3i_dsl.artifact.load import load
 from m3i_dsl.artifact.pipeline import load_pipeline
-from m3i_dsl.artifact.pointer import latest
-from m3i_dsl.driver import check_file, compile_program, compile_stages, load_artifact, write_artifact, write_stages
+from m3i_dsl.driver import check_file, compile_program, compile_stages, write_artifact, write_stages
 from m3i_dsl.runtime.checkpoints.content import Content
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, read_identity
-from m3i_dsl.source import read_file
+from m3i_dsl.source import SourceFile
 
-ROOT = Path(__file__).parents[3]
+RECIPE = """\
+m3i 1
+recipe one
+
+data digits = embedded("digits")
+view view1 of digits.image = crop(16px)
+encoder image = timm("vit_tiny_patch16_224", image: 16px, patch: 8px, width: 24, depth: 1, heads: 3)
+{stages}
+"""
+
+TRAINING = """\
+objective pixels {
+  input     masked view1 by random(50%)
+  represent dense feature of image
+  target pixels {
+    data           view1
+    representation dense pixels
+    predictor      decoder(layers: 1, heads: 3, width: 24)
+    regularization none
+    distribution   gaussian(tokens: hidden)
+  }
+}
+
+train {
+  batch     8
+  epochs    1
+  optimizer adamw(lr: 1e-3)
+}
+"""
 
 
 class Written(ABC):
@@ -46,15 +73,6 @@ class Artifact(Written):
         return kept, [diagnostic.code for diagnostic in found.diagnostics]
 
 
-class Rebuilt(Artifact):
-    """It, with the program that it stands for."""
-
-    def read(self) -> tuple[Any, list[str]]:
-        found, executable = load_artifact(self.folder, allow_stale=True)
-        names = [name for name, _ in executable.module.named_parameters()]
-        return (found.manifest, names), [diagnostic.code for diagnostic in found.diagnostics]
-
-
 class Stages(Written):
     """That of a recipe of stages."""
 
@@ -62,13 +80,6 @@ class Stages(Written):
         found = load_pipeline(self.folder)
         stages = [load(found.stage_folder(name), allow_stale=True) for name in found.manifest.names]
         return (found.manifest, [(s.manifest, s.recipe, s.ir, s.lock, s.parameters) for s in stages]), []
-
-
-class Target(Written):
-    """The folder of artifacts, which says which was compiled last."""
-
-    def read(self) -> tuple[Any, list[str]]:
-        return latest(self.folder), []
 
 
 class Run(Written):
@@ -94,25 +105,23 @@ class Manifests(Kind):
     """Whatever is changed is refused, or left aside by name, or means what it meant."""
 
     name = "manifests"
-    what = "files of artifacts, of artifacts of stages, of checkpoints and runs, m3i.lock, and `latest`"
+    what = "files of artifacts, of artifacts of stages, of checkpoints and runs, and m3i.lock"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        _compiled(folder, "mae.m3i")
-        _compiled(folder, "stages.m3i")
+        _compiled(folder, "one", RECIPE.format(stages=TRAINING))
+        _compiled(folder, "stages", RECIPE.format(stages="".join(f"stage {s} {{\n{TRAINING}}}\n" for s in "ab")))
         (folder / "runs" / "one").mkdir(parents=True)
-        artifact = folder / "target" / "mae"
-        identity = RunIdentity("mae", load(artifact).manifest.fingerprint, {"torch": torch.__version__})
+        artifact = folder / "target" / "one"
+        identity = RunIdentity("one", load(artifact).manifest.fingerprint, {"torch": torch.__version__})
         RunFolder.create(folder / "runs" / "one", identity, artifact).close()
         _saved(folder / "checkpoints")
-        plain = Artifact(artifact)
         self.written: Mapping[str, Written] = {
-            "artifact": plain,
+            "artifact": Artifact(artifact),
             "stages": Stages(folder / "target" / "stages"),
             "checkpoints": Checkpoints(folder / "checkpoints"),
             "run": Run(folder / "runs" / "one"),
         }
-        self.rebuilt = Rebuilt(artifact)
 
     def case(self, chance: random.Random) -> str:
         name = chance.choice(list(self.written))
@@ -157,16 +166,14 @@ def state() -> dict[str, torch.Tensor]:
     }
 
 
-def _compiled(folder: Path, name: str) -> None:
-    place = ROOT / ("examples" if name == "stages.m3i" else "recipes") / name
-    checked = check_file(read_file(place))
+def _compiled(folder: Path, name: str, text: str) -> None:
+    checked = check_file(SourceFile(str(folder / f"{name}.m3i"), text))
     target = folder / "target"
     if len(checked.stages().stages) > 1:
-        compiled = compile_stages(checked.stages(), place.parent, load_weights=False)
-        write_stages(target / place.stem, compiled, checked, {}, target=target)
+        stages = compile_stages(checked.stages(), folder)
+        write_stages(target / name, stages, checked, {}, target=target)
     else:
-        program = compile_program(checked.required(), place.parent, load_weights=False)
-        write_artifact(target / place.stem, program, checked, {}, target=target)
+        write_artifact(target / name, compile_program(checked.required(), folder), checked, {}, target=target)
 
 
 def _saved(folder: Path) -> None:

@@ -20,6 +20,10 @@ from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 
 STEPS = 12
 
+COMMANDS = (
+    ("show", "damaged-1", "--json"), (), ("--json",), ("show", "damaged-1"), ("show", "damaged-1", "whole-1"),
+)  # fmt: skip
+
 
 class Records(Kind):
     """`m3ic runs` shows a run whatever its record holds, or says of it what cannot be read; so does the report."""
@@ -38,23 +42,24 @@ class Records(Kind):
                 run.summary.write_text(json.dumps({"results": {}}))
         self.run = self.runs / "damaged-1"
         self.files = {path: path.read_bytes() for path in (self.run / "metrics.jsonl", self.run / "summary.json")}
-        self.before = self._shown()
+        self.before = {words: self._shown(words) for words in COMMANDS}
 
     def case(self, chance: random.Random) -> str:
         path = self.run / ("metrics.jsonl" if chance.random() < 0.9 else "summary.json")
         content = self.files[path]
         path.write_bytes(self._changed(chance, path, content))
+        shown = (COMMANDS[0], chance.choice(COMMANDS[1:]))
         try:
-            after = self._shown()
+            after = {words: self._shown(words) for words in shown}
             self._continued(chance)
         except REFUSALS as fault:
             return refused(fault)
         finally:
             for one, stored in self.files.items():
                 one.write_bytes(stored)
-        if after == self.before:
+        if all(after[words] == self.before[words] for words in shown):
             return EQUAL
-        return COUNTED if "cannot be read" in after[1] else OTHER
+        return COUNTED if "cannot be read" in after[COMMANDS[0]] else OTHER
 
     def _changed(self, chance: random.Random, path: Path, content: bytes) -> bytes:
         if path.name == "summary.json" or chance.random() < 0.4:
@@ -64,22 +69,18 @@ class Records(Kind):
         written[place] = changed_json(chance, written[place]) + "\n"
         return "".join(written).encode(errors="surrogatepass")
 
-    def _shown(self) -> tuple[str, str]:
-        """What the commands print: standard output and error."""
+    def _shown(self, words: tuple[str, ...]) -> str:
+        """What a command prints."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            for words in (["runs"], ["runs", "--json"], ["runs", "show", "damaged-1"],
-                          ["runs", "show", "damaged-1", "--json"], ["runs", "show", "damaged-1", "whole-1"]):  # fmt: skip
-                said = len(out.getvalue())
-                code = main([*words, "--in", str(self.runs)])
-                text = out.getvalue()[said:]
-                if code not in (0, 1) or "M3I09" in err.getvalue():
-                    raise Finding(f"`m3ic {' '.join(words)}` ends with {code}: {err.getvalue().strip().splitlines()[-3:]}")
-                if words == ["runs"] and "whole-1" not in text:
-                    raise Finding("a damaged run hides another one")
-                if "--json" in words:
-                    json.loads(text, parse_constant=_no_constant)
-        return out.getvalue(), err.getvalue()
+            code = main(["runs", *words, "--in", str(self.runs)])
+        if code not in (0, 1) or "M3I09" in err.getvalue():
+            raise Finding(f"`m3ic runs {' '.join(words)}` ends with {code}: {err.getvalue().strip().splitlines()[-3:]}")
+        if "show" not in words and "whole-1" not in out.getvalue():
+            raise Finding("a damaged run hides another one")
+        if "--json" in words:
+            json.loads(out.getvalue(), parse_constant=_no_constant)
+        return out.getvalue()
 
     def _continued(self, chance: random.Random) -> None:
         """As the report reads it, and as a run that goes on does."""

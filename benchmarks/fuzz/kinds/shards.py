@@ -71,12 +71,11 @@ def archive(first: int, form: int = tarfile.PAX_FORMAT) -> bytes:
 
 
 def _headers_only(before: bytes, after: bytes) -> bool:
-    """Whether the two differ in a few bytes, and all of these are in headers."""
+    """Whether the two differ in a few bytes, and all of these are in headers, which have a checksum."""
     if len(before) != len(after):
         return False
     places = [place for place, (one, two) in enumerate(zip(before, after, strict=True)) if one != two]
     if not 0 < len(places) <= FEW:
         return False
-    with tarfile.open(fileobj=io.BytesIO(before)) as tar:
-        members = tar.getmembers()
-    return not any(member.offset_data <= place < member.offset_data + member.size for member in members for place in places)
+    blocks = {place - place % tarfile.BLOCKSIZE for place in places}
+    return all(before[block + 257 : block + 262] == b"ustar" for block in blocks)

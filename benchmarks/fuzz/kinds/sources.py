@@ -20,7 +20,7 @@ from m3i_dsl.data.stream import Stream
 from m3i_dsl.diagnostics import Diagnostics
 from m3i_dsl.driver import check_file, graphs
 from m3i_dsl.source import SourceFile
-from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Picture
+from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Picture, Sample
 
 RECIPE = """\
 m3i 1
@@ -100,6 +100,8 @@ class Reader:
                 self._train()
         except REFUSALS as fault:
             return refused(fault)
+        if after.samples == self.before.samples:
+            return EQUAL
         if after.lock != self.before.lock:
             return NOTICED
         for key, before in self.before.samples.items():
@@ -107,32 +109,35 @@ class Reader:
             # The lock of the training split says nothing of the held-out one.
             if now is not None and now != before and key[0] == "train":
                 raise Finding(f"{' '.join(key)} is {'gone' if now == 'gone' else 'another one'} without a word")
-        return EQUAL if after.samples == self.before.samples else COUNTED
+        return COUNTED
 
     def _train(self) -> None:
         stream = Stream(self.program, [input_.source for input_ in self.graph.inputs], base=self.base)
         for batch in stream.batches(0, min(3, stream.steps_per_epoch)):
-            for name, tensor in batch.tensors.items():
+            for name, tensor in batch.items():
                 if len(tensor) != self.program.training.batch:
                     raise Finding(f"input `{name}` of a batch has {len(tensor)} rows")
 
 
-def _samples(split: str, dataset: Dataset) -> dict[tuple[str, str, str], str | None]:
+def _samples(split: str, dataset: Any) -> dict[tuple[str, str, str], str | None]:
+    fields = frozenset(("image", "category", "text") if split == "train" else ("image", "category"))
     found: dict[tuple[str, str, str], str | None] = {}
     for index in range(len(dataset)):
-        for field in ("image", "category", "text") if split == "train" else ("image", "category"):
-            try:
-                value: str | None = _hash(dataset.read(index, frozenset({field}))[field])
-            except BrokenSample as fault:
-                if not fault.name or not fault.reason:
-                    raise Finding(f"a broken sample without a name or a reason: {fault}") from fault
-                value = None
-            found[split, _name(dataset, index), field] = value
+        # Together as training reads them, and each by itself where one of them is broken.
+        whole = _read(dataset, index, fields)
+        for field in sorted(fields):
+            value = (whole or _read(dataset, index, frozenset({field})) or {}).get(field)
+            found[split, dataset.name(index), field] = None if value is None else _hash(value)
     return found
 
 
-def _name(dataset: Any, index: int) -> str:
-    return dataset.name(index)
+def _read(dataset: Dataset, index: int, fields: frozenset[str]) -> Sample | None:
+    try:
+        return dataset.read(index, fields)
+    except BrokenSample as fault:
+        if not fault.name or not fault.reason:
+            raise Finding(f"a broken sample without a name or a reason: {fault}") from fault
+        return None
 
 
 def _hash(value: Any) -> str:

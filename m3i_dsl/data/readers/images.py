@@ -13,6 +13,7 @@ import functools
 import io
 import logging
 import warnings
+import zlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -63,6 +64,10 @@ _WIDE_FORMATS = ("PNG", "PPM")
 """Those whose pixels of mode I are of 16 bits."""
 
 _SAMPLES_PER_PIXEL = 277
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_AROUND = 12
+"""Bytes of a part besides its content: size, name and checksum."""
 
 MOST_CHANNELS = 4
 """Red, green, blue and transparency; or cyan, magenta, yellow and black."""
@@ -115,12 +120,25 @@ def _judging(stored: bytes) -> Generator[None]:
     with warnings.catch_warnings():
         # Pillow warns about damaged metadata and very large images; what it can decode is good.
         warnings.simplefilter("ignore")
+        _check_png(stored)
         try:
             yield
         except Unreadable:
             raise
         except Exception as error:  # the plug-in of each format raises what it likes
             raise Unreadable(_reason(error, stored)) from error
+
+
+def _check_png(stored: bytes) -> None:
+    """Raises Unreadable for a PNG whose pixels fail their checksums, which Pillow compares of other parts only."""
+    at = len(_PNG)
+    while stored.startswith(_PNG) and at + _PNG_AROUND <= len(stored):
+        size = int.from_bytes(stored[at : at + 4], "big")
+        end = at + _PNG_AROUND + size
+        if stored[at + 4 : at + 8] == b"IDAT" and end <= len(stored):
+            if zlib.crc32(memoryview(stored)[at + 4 : end - 4]) != int.from_bytes(stored[end - 4 : end], "big"):
+                raise Unreadable(f"its pixels are damaged: the checksum of the part at byte {at} is wrong")
+        at = end
 
 
 def pixels_of(image: Image.Image, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:

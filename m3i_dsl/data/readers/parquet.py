@@ -190,7 +190,7 @@ class ParquetImages(StoredImages):
         if file not in self._open:
             if len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
-            self._open[file] = pq.ParquetFile(self.files[file].local())
+            self._open[file] = pq.ParquetFile(self.files[file].local(), page_checksum_verification=True)
         self._open.move_to_end(file)
         return self._open[file]
 

@@ -119,8 +119,9 @@ def _whole(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
 def _column(place: StoragePlace, column: str) -> pa.ChunkedArray:
     try:
         with place.open() as file:  # parts of it: a remote file is not fetched for one column
-            return pq.read_table(file, columns=[column], use_threads=False).column(column)
-    except pa.ArrowException as error:
+            table = pq.read_table(file, columns=[column], use_threads=False, page_checksum_verification=True)
+            return table.column(column)
+    except (pa.ArrowException, OSError) as error:
         raise WordError(f"column `{column}` of `{place.name}` cannot be read: {error}", argument="category") from error
 
 

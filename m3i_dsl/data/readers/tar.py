@@ -169,6 +169,10 @@ class TarImages(StoredImages):
             except (DamagedShard, OSError) as error:
                 self._failed[shard] = f"its shard cannot be read: {error}"
                 raise Unreadable(self._failed[shard]) from error
+            if len(opened.index) > self.counts[shard]:  # fewer are broken samples, more would never be read
+                opened.close()
+                self._failed[shard] = f"the shard has {len(opened.index)} samples, not {self.counts[shard]}"
+                raise Unreadable(self._failed[shard])
             while len(self._open) >= OPEN_SHARDS:
                 self._open.popitem(last=False)[1].close()
             self._open[shard] = opened

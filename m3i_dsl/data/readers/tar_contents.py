@@ -32,6 +32,9 @@ MOST_FETCHED = 64
 
 MOST_CATEGORIES = 10**6
 
+MOST_SAMPLES = 10**9
+"""Of a shard."""
+
 MOST_DIGITS = 19
 """Of the number of a category, whose label in a batch is an int64; what has more is no number that anybody gave."""
 
@@ -220,15 +223,15 @@ def _written_counts(members: Members, shards: Sequence[StoragePlace], base: Path
     try:
         sizes = json.loads(text)
         counts = [sizes[place.name] for place in shards]
-        if not all(isinstance(count, int) and count >= 0 for count in counts):
-            raise ValueError("a size is not a whole number")
+        if not all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c <= MOST_SAMPLES for c in counts):
+            raise ValueError("a size is not a number of samples")
     except KeyError as error:
         raise WordError(
             f"`{where}` has no size of shard {error}",
             argument="path" if members.sizes is None else "sizes",
             help="add it, or remove the file if the shards can be counted",
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise WordError(
             f"`{where}` is no JSON object of shard names and numbers: {error}",
             argument="path" if members.sizes is None else "sizes",
