@@ -43,9 +43,7 @@ def page(found: Sequence[Ended], command: str, seed: int) -> str:
     for ended in found:
         ways = " | ".join(f"{ended.ways[way]:,}" for way in WAYS)
         findings = f"**{len(ended.findings)}**" if ended.findings else "0"
-        lines.append(
-            f"| {ended.kind} | {ended.what} | {ended.count:,} | {ways} | {findings} | {ended.seconds:.0f} |"
-        )
+        lines.append(f"| {ended.kind} | {ended.what} | {ended.count:,} | {ways} | {findings} | {ended.seconds:.0f} |")
     lines += ["", *(f"- *{way}*: {meaning}." for way, meaning in WAYS.items()), ""]
     lines += [
         "A finding is anything else: an exception or an internal error (M3I09xx), a sample that is another one or gone",

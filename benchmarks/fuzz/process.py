@@ -111,9 +111,7 @@ def _follow(ours: Connection, ended: Ended, current: Any) -> tuple[int, bool]:
             return now, False
 
 
-def _cases(
-    kind: type[Kind], seed: int, numbers: Sequence[int], until: float, current: Any, theirs: Connection
-) -> None:
+def _cases(kind: type[Kind], seed: int, numbers: Sequence[int], until: float, current: Any, theirs: Connection) -> None:
     """The process of the cases."""
     with tempfile.TemporaryDirectory(prefix="m3ic-fuzz-", dir=_memory()) as folder:
         os.environ["M3IC_CACHE"] = str(Path(folder) / "cache")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.soak.comparison import checkpoints, records
+from benchmarks.soak.data import Damage, write
 from benchmarks.soak.disturbances import Soak
 from benchmarks.soak.page import Found, Grown, page
 from benchmarks.soak.processes import kill, marked
@@ -50,13 +52,15 @@ def main() -> int:
 
 def _soaked(arguments: argparse.Namespace, folder: Path) -> int:
     steps = max(1000, round(arguments.minutes * 60 * STEPS_A_SECOND))
-    compiled = m3ic(["compile", str(RECIPE), "-o", str(folder / "target" / "soak"), "--set", f"steps={steps}"])
+    write(folder / "data")
+    recipe = Path(shutil.copy(RECIPE, folder))
+    compiled = m3ic(["compile", str(recipe), "-o", str(folder / "target" / "soak"), "--set", f"steps={steps}"])
     if compiled:
         return compiled
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what it has started ends with it
     disturbed = Run(folder, "disturbed", arguments.processes)
     alone = Run(folder, "alone", arguments.processes)
-    soak = Soak(disturbed, random.Random(arguments.seed), SAVED_EVERY)
+    soak = Soak(disturbed, random.Random(arguments.seed), SAVED_EVERY, Damage(folder / "data"))
     try:
         soak.until(arguments.minutes * 60)
         last = disturbed.saved()

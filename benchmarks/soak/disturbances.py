@@ -7,14 +7,18 @@ disturbance may lead to is stated here, and anything else is a failure.
 
 from __future__ import annotations
 
+import contextlib
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 
 from benchmarks.soak import processes
+from benchmarks.soak.data import FAULTS, Damage
 from benchmarks.soak.run import Failure, Run
 
 LEAVING = 60.0
@@ -88,6 +92,18 @@ KINDS = (
 """How often each comes, relative to the others."""
 
 
+BEFORE, MEANWHILE, FULL = "before it goes on", "while it trains", "a full /dev/shm"
+
+DATA = (
+    *((1, f"{name} {when}") for name in FAULTS for when in (BEFORE, MEANWHILE)),
+    (1, FULL),
+)
+"""As KINDS, of what happens to the data; what must come of it is in `Soak`."""
+
+WITH_IT = 20
+"""Steps that it may train with data that is damaged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """One disturbance, at `step` and `moment` (seconds since 1970)."""
@@ -112,6 +128,7 @@ class Soak:
     run: Run
     chance: random.Random
     every: int
+    damage: Damage
     happened: list[Happened] = field(default_factory=list[Happened])
     failures: list[str] = field(default_factory=list[str])
 
@@ -145,16 +162,83 @@ class Soak:
             self.run.wait(self.chance.uniform(0, 12))
 
     def _disturb(self) -> None:
-        weights = [weight for weight, _ in KINDS]
-        kind = self.chance.choices([kind for _, kind in KINDS], weights)[0]
+        weights, kinds = zip(*KINDS, *DATA, strict=True)
+        kind = self.chance.choices(kinds, weights)[0]
         if not self.run.running:
             raise Failure(f"the run has ended by itself with {self.run.ended(0)}")
+        if isinstance(kind, str):
+            self._data(kind)
+            return
         happened = Happened(kind.name, self.run.step(), time.time())
         if not kind.strike(self.run, self.chance):
             return
         self.happened.append(happened)
         if kind.codes is not None:
             self._ends(kind.codes, f"{kind.name} at step {happened.step}")
+            self._start()
+
+    # --- data ---------------------------------------------------------------------------------------------------------
+
+    def _data(self, kind: str) -> None:
+        shared = self.run.shared_memory()
+        possible = shared is not None if kind == FULL else bool(self.run.saved())
+        if not possible or not processes.ranks(self.run.mark):
+            return
+        happened = Happened(kind, self.run.step(), time.time())
+        self.happened.append(happened)
+        told = self.run.told.stat().st_size
+        if kind == FULL and shared is not None:
+            self._shared_memory(shared)
+        elif kind.endswith(BEFORE):
+            self._before(kind.removesuffix(f" {BEFORE}"), kind)
+        else:
+            self._meanwhile(kind.removesuffix(f" {MEANWHILE}"), kind)
+        with self.run.told.open("rb") as log:
+            log.seek(told)
+            said = log.read().decode(errors="replace")
+        for word in ("Traceback", "error[M3I09"):
+            if word in said:
+                self.failures.append(f"{kind} at step {happened.step}: {word} is said")
+
+    def _before(self, fault: str, why: str) -> None:
+        """It is stopped, and refuses to go on with other data than it was compiled for; then the data is mended."""
+        self.run.send(signal.SIGTERM)
+        self._ends(frozenset({75}), why)
+        FAULTS[fault](self.damage, self.chance)
+        self._start()
+        self._ends(frozenset({1}), f"{why}, started")
+        self.damage.mended()
+        self._start()
+
+    def _meanwhile(self, fault: str, why: str) -> None:
+        """It goes on without the samples that are broken, or ends with a coded error; then the data is mended, and
+        training goes back to where it had not read any of it."""
+        saved = self.run.saved()
+        kept = self.run.path / "kept"
+        folder = self.run.path / "checkpoints"
+        shutil.copytree(folder / f"step-{saved:06d}", kept)
+        FAULTS[fault](self.damage, self.chance)
+        self.run.wait(RETURNING, steps=WITH_IT)
+        if not self.run.running:
+            self._ends(frozenset({1}), why)
+        processes.kill(processes.marked(self.run.mark))
+        self.run.ended(ENDING)
+        self.damage.mended()
+        for name in self.run.checkpoints():
+            shutil.rmtree(folder / name)
+        kept.rename(folder / f"step-{saved:06d}")
+        self._start()
+
+    def _shared_memory(self, shared: Path) -> None:
+        """It goes on with what it has, or ends with a coded error, and goes on when there is room again."""
+        filler = shared / "full"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 12)):
+                pass
+        self.run.wait(RETURNING, steps=WITH_IT)
+        filler.unlink(missing_ok=True)
+        if not self.run.running:
+            self._ends(frozenset({1}), FULL)
             self._start()
 
     def costs(self) -> list[tuple[Happened, Cost | None]]:

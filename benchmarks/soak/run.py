@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -15,6 +16,20 @@ from benchmarks.soak.memory import Memory
 from benchmarks.soak.processes import MARK
 
 ROOT = Path(__file__).parents[2]
+
+
+SHARED = "64m"
+
+
+@functools.cache
+def own_memory() -> tuple[str, ...]:
+    """What to start a program with so that it has a small /dev/shm of its own; nothing where that is not allowed."""
+    words = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size={SHARED} tmpfs /dev/shm && exec "$@"', "sh")
+    try:
+        done = subprocess.run([*words, "true"], capture_output=True, check=False)
+    except OSError:
+        return ()
+    return words if done.returncode == 0 else ()
 
 
 class Failure(Exception):
@@ -40,13 +55,17 @@ class Run:
         environment = {**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         with self.told.open("a", encoding="utf-8") as told:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "m3i_dsl.train", *words, *many, *flags],
+                [*own_memory(), sys.executable, "-m", "m3i_dsl.train", *words, *many, *flags],
                 cwd=self._folder,
                 env=environment,
                 stdout=told,
                 stderr=told,
                 text=True,
             )
+
+    def shared_memory(self) -> Path | None:
+        """The /dev/shm of its processes, None where it is everybody's."""
+        return Path(f"/proc/{self.number}/root/dev/shm") if own_memory() and self.running else None
 
     @property
     def told(self) -> Path:

@@ -66,6 +66,7 @@ def worker_died(program: Program, death: Exception) -> RecipeError:
                 helps=(
                     "SIGKILL is mostly the system's answer to full memory, SIGBUS to a full /dev/shm: use fewer"
                     " `--workers`, or give the container more of either",
+                    "too many open files: raise the limit with `ulimit -n`",
                 ),
             )
         ]

@@ -8,8 +8,10 @@ with `WorkerDied`, at once or within seconds; workers end with the iteration, or
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import signal
 import threading
+import traceback
 import warnings
 import weakref
 from collections.abc import Generator
@@ -17,6 +19,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from m3i_dsl.data.decoding import Chunk, Failed, SampleDecoder, joined
 from m3i_dsl.data.slots import Slots, Tasks
@@ -29,7 +32,7 @@ BATCHES_AHEAD = 2
 
 
 class WorkerDied(Exception):
-    """A process that decodes is gone, by a signal or for want of memory."""
+    """A process that decodes is gone, by a signal or for want of memory, or could not be started."""
 
 
 def decoded(decoder: SampleDecoder, start: int, stop: int, workers: int) -> Generator[Chunk]:
@@ -50,7 +53,7 @@ def decoded(decoder: SampleDecoder, start: int, stop: int, workers: int) -> Gene
         # That there are more workers than cores: how many is for the user to say, who sees how long data is waited for.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         on_death = signal.getsignal(signal.SIGCHLD)
-        loaded = iter(_loader(slots, tasks, workers, prefetch))
+        loaded = _started(_loader(slots, tasks, workers, prefetch))
     if threading.current_thread() is threading.main_thread():
         # Torch would raise wherever the training process happens to be, such as within a checkpoint.
         signal.signal(signal.SIGCHLD, on_death or signal.SIG_DFL)
@@ -79,6 +82,22 @@ def _loader(slots: Slots, tasks: Tasks, workers: int, prefetch: int) -> DataLoad
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # seeds workers from here, not from the global state that dropout draws from
     )
+
+
+def _started(loader: DataLoader[Any]) -> Any:
+    """Its iterator, with all workers. Raises WorkerDied when the system gives no more of them."""
+    before = set(multiprocessing.active_children())
+    try:
+        return iter(loader)
+    except OSError as error:
+        for worker in set(multiprocessing.active_children()) - before:
+            worker.kill()  # they ignore SIGTERM, and nobody would end them
+            worker.join()
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            half = frame.f_locals.get("self")
+            if isinstance(half, _BaseDataLoaderIter):
+                half._shutdown = True  # pyright: ignore  # or torch would print a traceback when it is collected
+        raise WorkerDied(f"it could not be started: {error.strerror or error}") from error
 
 
 def _next(decoded: Any) -> Chunk | Failed:

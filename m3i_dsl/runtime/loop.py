@@ -323,7 +323,7 @@ class Trainer:
 
             with (
                 self._report.throughput.paused(),
-                self._watchdog.untimed(f"evaluating after step {done}"),
+                self._watchdog.long(f"evaluating after step {done}"),
                 undisturbed(self._graph.module, self._options.device),
                 eager(),
             ):
@@ -343,7 +343,7 @@ class Trainer:
     def _save(self, done: int, *, evaluations_due: bool) -> None:
         self._guard.poll()
         files = self._snapshot.files(done, metrics_bytes=self._report.position(), evaluations_due=evaluations_due)
-        with self._watchdog.untimed(f"saving after step {done}"):
+        with self._watchdog.long(f"saving after step {done}"):
             self._store.save(done, files)
         self._saved_at = time.monotonic()
 
@@ -391,7 +391,7 @@ class Trainer:
         return restored
 
     def _outcome(self, done: int) -> Outcome:
-        with self._watchdog.untimed(f"writing the checkpoint of step {done}"):
+        with self._watchdog.long(f"writing the checkpoint of step {done}"):
             self._store.wait()
         if done >= self._total and self._stop.signal is None:
             summary = {"schema": 1, "step": done, **recorded_scores(self._results)}

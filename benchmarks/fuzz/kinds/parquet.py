@@ -64,7 +64,5 @@ def table(number: int) -> bytes:
     file = io.BytesIO()
     found = pa.table(columns).replace_schema_metadata(metadata)
     compression = ("snappy", "none", "zstd")[number]
-    pq.write_table(
-        found, file, row_group_size=ROWS // 2, compression=compression, write_page_checksum=bool(number % 2)
-    )
+    pq.write_table(found, file, row_group_size=ROWS // 2, compression=compression, write_page_checksum=bool(number % 2))
     return file.getvalue()

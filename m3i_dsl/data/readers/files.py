@@ -7,6 +7,8 @@ nearest name.
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from glob import has_magic
 from pathlib import Path
@@ -37,6 +39,19 @@ def existing(path: str, base: Path, argument: str) -> Path:
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise WordError(f"`{path}` is neither a file nor a folder, but a pipe, a device or a socket", argument=argument)
     return found
+
+
+def lack_of_machine(error: Exception) -> None:
+    """Raises WordError for an error that says nothing of the file: the machine, or its limits, has no more to give. A
+    sample must not be taken for broken by it."""
+    if isinstance(error, OSError) and error.errno in _LACKS:
+        raise WordError(
+            f"no file can be opened: {os.strerror(error.errno).lower()}",
+            help="raise the limit of open files with `ulimit -n`, or use fewer `--workers`",
+        ) from error
+
+
+_LACKS = (errno.EMFILE, errno.ENFILE)
 
 
 def content(path: Path) -> bytes:

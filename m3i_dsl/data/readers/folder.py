@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m3i_dsl.data.readers.files import content, existing
+from m3i_dsl.data.readers.files import content, existing, lack_of_machine
 from m3i_dsl.data.readers.fingerprints import fingerprint
 from m3i_dsl.data.readers.images import SUFFIXES
 from m3i_dsl.data.readers.prompts import filled
@@ -134,6 +134,7 @@ class FolderImages(StoredImages):
         try:
             return content(self.root / _caption_path(self.paths[index])).decode().strip()
         except (OSError, UnicodeDecodeError) as error:
+            lack_of_machine(error)
             raise BrokenSample(self.name(index), f"its caption cannot be read: {error}") from error
 
     def _check_captions(self) -> None:

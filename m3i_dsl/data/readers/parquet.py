@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from m3i_dsl.data.readers.files import content
+from m3i_dsl.data.readers.files import content, lack_of_machine
 from m3i_dsl.data.readers.fingerprints import fingerprint
 from m3i_dsl.data.readers.parquet_columns import Columns, Labels, check_columns, read_labels
 from m3i_dsl.data.readers.places import StoragePlace, places
@@ -178,6 +178,7 @@ class ParquetImages(StoredImages):
         except (pa.ArrowException, OSError) as error:
             # A file that was damaged or exchanged since it was opened: nothing of it may stay.
             self._open.pop(file, None)
+            lack_of_machine(error)
             raise Unreadable(f"its row group cannot be read: {error}") from error
         self._tables[key] = values
         self._bytes += values.nbytes

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3i_dsl.data.readers.files import lack_of_machine
 from m3i_dsl.data.readers.images import picture_of
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Modality, Picture, Storage, Unreadable, WordError
 from m3i_dsl.vocabulary.modalities import Image
@@ -72,6 +73,7 @@ class StoredImages(Dataset):
         try:
             yield
         except (Unreadable, OSError) as error:
+            lack_of_machine(error)
             raise BrokenSample(self.name(index), str(error)) from error
 
     def decoded(self, index: int, modality: Modality, what: str, stored: Any) -> Any:
@@ -93,6 +95,7 @@ class StoredImages(Dataset):
             try:
                 sizes.add(picture_of(self.stored(index), None).size)
             except (Unreadable, OSError) as error:
+                lack_of_machine(error)
                 reason = reason or f"{self.name(index)}: {error}"
         if not sizes:
             raise WordError("none of the images probed can be read", argument=argument, help=f"for example {reason}")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3i_dsl.data.readers.files import lack_of_machine
 from m3i_dsl.data.readers.fingerprints import fingerprint
 from m3i_dsl.data.readers.images import SUFFIXES
 from m3i_dsl.data.readers.places import StoragePlace, Unreachable, places
@@ -167,6 +168,7 @@ class TarImages(StoredImages):
                 self._failed[shard] = str(error)
                 raise Unreadable(str(error)) from error
             except (DamagedShard, OSError) as error:
+                lack_of_machine(error)
                 self._failed[shard] = f"its shard cannot be read: {error}"
                 raise Unreadable(self._failed[shard]) from error
             if len(opened.index) > self.counts[shard]:  # fewer are broken samples, more would never be read

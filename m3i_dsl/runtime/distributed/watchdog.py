@@ -3,7 +3,7 @@
 Takes: how far this process has come, from the loop. Gives: when no step is done for `seconds`, M3I0732 with where every
 rank stands (step, what it was doing, and the line of Python that waits), and an end of the process, so that torchrun's
 agent can start all of them again. Guarantees: it works while the main thread is stuck in a collective; one rank speaks
-for all; nothing of it costs a step more than two assignments. Evaluations and checkpoints are not timed.
+for all; nothing of it costs a step more than two assignments. Evaluations and checkpoints have longer.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from m3i_dsl.runtime.faults import HUNG, Notice
 FIRST = 5
 """The first step may take this many times longer: blocks are compiled, libraries tune themselves."""
 
+LONG = 36
+"""An evaluation or a checkpoint may take this many times longer: six hours where a step may take ten minutes."""
+
 _ASK = 3.0
 """Seconds in which the other ranks can say where they stand: theirs run out at about the same time."""
 
@@ -39,7 +42,7 @@ class Watchdog(contextlib.AbstractContextManager["Watchdog"]):
         self._store = None if processes.store is None else processes.store.clone()
         self._since: float | None = None
         self.where = "starting"
-        self._first = True
+        self._times = FIRST
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._main = threading.get_ident()
@@ -63,22 +66,25 @@ class Watchdog(contextlib.AbstractContextManager["Watchdog"]):
 
     def stepped(self, where: str) -> None:
         """The same after a step."""
-        self._first = False
+        self._times = 1
         self.at(where)
 
     @contextlib.contextmanager
-    def untimed(self, where: str) -> Generator[None]:
-        """Something that may take as long as it likes."""
-        before, self._since, self.where = self.where, None, where
+    def long(self, where: str) -> Generator[None]:
+        """Something that may take LONG times longer than a step: an evaluation, or a checkpoint."""
+        before, times = self.where, self._times
+        self._times = LONG
+        self.at(where)
         try:
             yield
         finally:
+            self._times = times
             self.at(before)
 
     def _watch(self) -> None:
         while not self._closed.wait(min(1.0, self._seconds / 4)):
             since = self._since
-            allowed = self._seconds * (FIRST if self._first else 1)
+            allowed = self._seconds * self._times
             if since is not None and time.monotonic() - since > allowed:
                 self._bark(time.monotonic() - since)
                 return
