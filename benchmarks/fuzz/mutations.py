@@ -28,7 +28,8 @@ WICKED_WORDS = (
 )  # fmt: skip
 
 WICKED_VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 2**63, 10**400, 1e308, float("nan"), float("-inf"), "", "\0", "\x1b[2J", "../../etc/passwd", "a" * 5000,
+    None, True, -1, 0, 1, 2**63, 10**400, 1e308, float("nan"), float("-inf"), "", "\0", "\x1b[2J",
+    "../../etc/passwd", "a" * 5000,
     [], {}, [[]], [None], {"": None}, "1",
 )  # fmt: skip
 
@@ -42,7 +43,7 @@ def times(chance: random.Random) -> int:
 
 
 def changed_bytes(chance: random.Random, content: bytes, others: Sequence[bytes] = (), unit: int = 1) -> bytes:
-    """`content` after a few changes; what is spliced in comes from `others`. Places are multiples of `unit` at times."""
+    """`content` after a few changes; pieces of `others` are spliced in. Places are multiples of `unit` at times."""
     found = bytearray(content)
     for _ in range(times(chance)):
         change = chance.choice(_CHANGES)

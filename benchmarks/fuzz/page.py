@@ -47,8 +47,8 @@ def page(found: Sequence[Ended], command: str, seed: int) -> str:
     lines += ["", *(f"- *{way}*: {meaning}." for way, meaning in WAYS.items()), ""]
     lines += [
         "A finding is anything else: an exception or an internal error (M3I09xx), a sample that is another one or gone",
-        f"without a word, more than {SECONDS:g} s of a processor or {MEMORY >> 20} MiB of memory for a case, or a process",
-        "that dies or hangs.",
+        f"without a word, more than {SECONDS:g} s of a processor or {MEMORY >> 20} MiB of memory for a case,",
+        "or a process that dies or hangs.",
     ]
     for ended in found:
         if ended.findings:

@@ -18,8 +18,7 @@ from collections.abc import Generator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data.dataloader import _BaseDataLoaderIter
+from torch.utils.data import DataLoader, dataloader
 
 from m3i_dsl.data.decoding import Chunk, Failed, SampleDecoder, joined
 from m3i_dsl.data.slots import Slots, Tasks
@@ -95,8 +94,8 @@ def _started(loader: DataLoader[Any]) -> Any:
             worker.join()
         for frame, _ in traceback.walk_tb(error.__traceback__):
             half = frame.f_locals.get("self")
-            if isinstance(half, _BaseDataLoaderIter):
-                half._shutdown = True  # pyright: ignore  # or torch would print a traceback when it is collected
+            if isinstance(half, dataloader._BaseDataLoaderIter):  # pyright: ignore[reportPrivateUsage]
+                vars(half)["_shutdown"] = True  # or torch would print a traceback when it is collected
         raise WorkerDied(f"it could not be started: {error.strerror or error}") from error
 
 

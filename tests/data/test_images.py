@@ -52,3 +52,20 @@ def test_other_modes_become_rgb(mode: str) -> None:
 def test_damaged_bytes_say_what_is_wrong(stored: bytes, reason: str, canvas: int | None) -> None:
     with pytest.raises(Unreadable, match=f"(?i){reason}"):
         decode(stored, canvas)
+
+
+def test_a_png_whose_pixels_fail_their_checksum_is_no_image() -> None:
+    stored = encoded(picture(3), "PNG")
+    at = stored.index(b"IDAT")
+    for place in (at - 4, at - 3, at + 4, at + 20, len(stored) - 14):  # its length, its content, its checksum
+        damaged = bytearray(stored)
+        damaged[place] ^= 1
+        with pytest.raises(Unreadable):
+            decode(bytes(damaged), None)
+    assert decode(stored, None)[1] == (24, 24)
+
+
+def test_a_tiff_of_a_few_bytes_is_no_image() -> None:
+    for length in range(4, 9):
+        with pytest.raises(Unreadable):
+            decode(b"II*\0\1\0\0\0"[:length], None)

@@ -204,3 +204,25 @@ def test_real_cifar10() -> None:
         assert np.array_equal(sample["image"].pixels, decode(table.column("image")[row].as_py()["bytes"], None)[0])
         assert sample["image"].size == (32, 32)
     assert len(dataset.evaluation()) == 10_000
+
+
+def test_a_page_that_fails_its_checksum_is_a_broken_sample(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", 4)
+    table = pq.read_table(tmp_path / "a.parquet")
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", write_page_checksum=True, use_dictionary=False)
+    content = (tmp_path / "a.parquet").read_bytes()
+    at = content.index(encoded(picture(2), "PNG"))
+    source = Parquet("a.parquet").open(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(content[: at + 300] + bytes([content[at + 300] ^ 1]) + content[at + 301 :])
+    source = pickle.loads(pickle.dumps(source))
+    with pytest.raises(BrokenSample, match="row group"):
+        source.read(2, frozenset({"image"}))
+
+
+def test_a_footer_whose_names_are_no_text_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", 2)
+    content = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(content.replace(b"image", b"im\xffge"))
+    with pytest.raises(WordError) as caught:
+        Parquet("a.parquet").open(tmp_path)
+    assert caught.value.argument == "path"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -172,6 +173,26 @@ def test_a_worker_that_dies_is_a_fault_that_says_how(number: signal.Signals) -> 
     assert found.code == "M3I0522"
     assert f"process {victim.pid}: killed by {number.name}" in found.notes[0]
     assert set(multiprocessing.active_children()) <= set(others)
+
+
+def test_workers_that_cannot_be_started_are_a_fault_and_none_is_left() -> None:
+    import multiprocessing
+
+    stream = Stream(digits(32), (ViewInput("x1", "view1"),), base=Path(), workers=4)
+    others = multiprocessing.active_children()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + 12, limits[1]))
+    try:
+        with pytest.raises(RecipeError) as caught:
+            next(stream.batches(0, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    found = caught.value.diagnostics[0]
+    assert (found.code, found.notes) == ("M3I0522", ("it could not be started: Too many open files",))
+    assert set(multiprocessing.active_children()) <= set(others)
+    assert len(list(stream.batches(0, 2))) == 2
 
 
 def test_workers_compute_with_one_thread() -> None:

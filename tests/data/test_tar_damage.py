@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import pickle  # noqa: TID251  # what torch sends a dataset to a spawned worker with
+import resource
 import tarfile
 from pathlib import Path
 
@@ -10,7 +14,10 @@ import pytest
 
 from m3i_dsl.data.readers.tar_index import index_of, samples_in
 from m3i_dsl.data.readers.tar_members import BLOCK, DamagedShard, members, samples
-from tests.data.shards import write_tar
+from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.sources import Folder, Tar
+from tests.data.programs import image_folder
+from tests.data.shards import shards, write_tar
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +137,41 @@ def test_an_index_that_was_damaged_is_made_again(tmp_path: Path) -> None:
     kept.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
     assert index_of(path).members["jpg"].tolist() == before
     assert kept.read_bytes() == whole
+
+
+@pytest.mark.parametrize("size", [True, -1, 10**12, 10**30, 1.5, None, "3"])
+def test_sizes_that_are_no_numbers_of_samples_are_refused(tmp_path: Path, size: object) -> None:
+    shards(tmp_path, [3])
+    (tmp_path / "sizes.json").write_text(json.dumps({"shard-00000.tar": size}))
+    with pytest.raises(WordError, match="JSON object of shard names and numbers"):
+        Tar(str(tmp_path), canvas=24).open(tmp_path)
+
+
+def test_samples_that_the_sizes_do_not_count_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    shards(tmp_path, [5])
+    (tmp_path / "sizes.json").write_text('{"shard-00000.tar": 3}')
+    with pytest.raises(WordError) as caught:
+        Tar(str(tmp_path), canvas=24).open(tmp_path)
+    assert "the shard has 5 samples, not 3" in (caught.value.help or "")
+
+
+def test_want_of_descriptors_is_no_fault_of_a_sample(tmp_path: Path) -> None:
+    shards(tmp_path, [3, 3])
+    image_folder(tmp_path / "images", {"a": 3})
+    sources = [
+        Tar(str(tmp_path / "shard-*.tar"), canvas=24).open(tmp_path),
+        Folder(str(tmp_path / "images"), canvas=24).open(tmp_path),
+    ]
+    sources = [pickle.loads(pickle.dumps(source)) for source in sources]  # with no file open
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, limits[1]))
+    try:
+        for source in sources:
+            with pytest.raises(WordError, match="no file can be opened: too many open files"):
+                source.read(0, frozenset({"image"}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for source in sources:
+        assert "image" in source.read(0, frozenset({"image"}))

@@ -34,7 +34,7 @@ SOURCE = 'folder("train", test: "test", caption: true, canvas: 16px)'
 
 
 class Images(Kind):
-    """Decoding is a function of the bytes; what is cut off or fails its checksum is no image; what differs is noticed."""
+    """Decoding is a function of the bytes; what is cut off or fails its checksum is no image; a change is noticed."""
 
     name = "images"
     what = "bytes of images in fifteen formats and modes, and of the captions beside them"
@@ -44,7 +44,7 @@ class Images(Kind):
         self.files: list[tuple[Path, bytes, str]] = []
         for number, (suffix, form, mode, settings) in enumerate(FORMS):
             path = folder / "train" / "abc"[number % 3] / f"{number:02}.{suffix}"
-            self._write(path, picture(number, form, mode, **settings), form)
+            self._write(path, picture(number, form, mode, settings=settings), form)
             self._write(path.with_suffix(".txt"), b"picture %d" % number, "")
         for number in range(3):
             path = folder / "test" / "abc"[number] / f"{number:02}.png"

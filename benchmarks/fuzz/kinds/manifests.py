@@ -1,4 +1,4 @@
-"""What m3ic writes about what it has made: artifacts, artifacts of stages, checkpoints, and which run a folder is of."""
+"""What m3ic writes about what it has made: artifacts, those of stages, checkpoints, and which run a folder is of."""
 
 from __future__ import annotations
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+SIDE = 16
 
-def picture(number: int, form: str, mode: str = "RGB", side: int = 16, **settings: object) -> bytes:
+
+def picture(number: int, form: str, mode: str = "RGB", *, settings: Mapping[str, Any] = MappingProxyType({})) -> bytes:
     """Smooth, so that JPEG keeps it well, and another one for each number."""
     coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     (image if mode == "RGB" else _in_mode(image, mode)).save(file, form, **settings)
     return file.getvalue()

@@ -86,7 +86,8 @@ class Records(Kind):
         """As the report reads it, and as a run that goes on does."""
         path = self.run / "metrics.jsonl"
         history = read_history(path)
-        for panel in (*history.target_panels(), *history.progress_panels({}), *history.speed_panels(), *history.monitor_panels()):  # fmt: skip
+        panels = (history.target_panels(), history.speed_panels(), history.monitor_panels())
+        for panel in (*history.progress_panels({}), *(panel for some in panels for panel in some)):
             for curve in panel.curves:
                 if len(curve.x) != len(curve.y):
                     raise Finding("a curve has not as many values as steps")

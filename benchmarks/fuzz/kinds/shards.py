@@ -22,7 +22,7 @@ SOURCE = 'tar("shards", test: "held-out", category: "cls", caption: "txt", canva
 
 
 class Shards(Kind):
-    """A shard that is damaged is refused or its samples are counted; one that is another one has another fingerprint."""
+    """A shard that is damaged is refused or its samples are counted; another one has another fingerprint."""
 
     name = "shards"
     what = "headers, contents and blocks of tar shards (ustar, pax, GNU)"

@@ -135,7 +135,9 @@ def _check_png(stored: bytes) -> None:
     while stored.startswith(_PNG) and at + _PNG_AROUND <= len(stored):
         size = int.from_bytes(stored[at : at + 4], "big")
         end = at + _PNG_AROUND + size
-        if stored[at + 4 : at + 8] == b"IDAT" and end <= len(stored):
+        if stored[at + 4 : at + 8] == b"IDAT":
+            if end > len(stored):
+                raise Unreadable(f"the file is truncated: the part at byte {at} has {size} bytes")
             if zlib.crc32(memoryview(stored)[at + 4 : end - 4]) != int.from_bytes(stored[end - 4 : end], "big"):
                 raise Unreadable(f"its pixels are damaged: the checksum of the part at byte {at} is wrong")
         at = end
@@ -203,8 +205,8 @@ def _unidentified(stored: bytes) -> str:
     if stored[:4] in (b"II*\0", b"MM\0*"):
         from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-        directory: Any = ImageFileDirectory_v2(stored[:8])
         try:
+            directory: Any = ImageFileDirectory_v2(stored[:8])
             file = io.BytesIO(stored)
             file.seek(directory.next)
             directory.load(file)

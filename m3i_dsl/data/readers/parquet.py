@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from m3i_dsl.data.readers.files import content, lack_of_machine
 from m3i_dsl.data.readers.fingerprints import fingerprint
-from m3i_dsl.data.readers.parquet_columns import Columns, Labels, check_columns, read_labels
+from m3i_dsl.data.readers.parquet_columns import DAMAGED, Columns, Labels, check_columns, read_labels
 from m3i_dsl.data.readers.places import StoragePlace, places
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
@@ -46,6 +46,11 @@ class Groups:
     places: NDArray[np.int64]
     starts: NDArray[np.int64]
     samples: int
+
+    def rows(self, group: int) -> int:
+        """How many samples a group has."""
+        end = self.samples if group + 1 == len(self.starts) else int(self.starts[group + 1])
+        return end - int(self.starts[group])
 
 
 class ParquetImages(StoredImages):
@@ -77,6 +82,12 @@ class ParquetImages(StoredImages):
         self.labels: Labels | None = None
         if columns.category is not None:
             self.labels = read_labels(self.files, footers[0].schema.to_arrow_schema(), columns.category, known)
+            if len(self.labels.indices) != self.groups.samples:
+                raise WordError(
+                    f"`{written}` is damaged: column `{columns.category}` has {len(self.labels.indices)} rows, not"
+                    f" {self.groups.samples}",
+                    argument=argument,
+                )
         self.categories = self.labels.names if self.labels is not None else ()
         self.storage = Storage(canvas, self.categories)
         self._forget()
@@ -159,7 +170,13 @@ class ParquetImages(StoredImages):
 
     def _value(self, index: int, column: str) -> Any:
         group = int(np.searchsorted(self.groups.starts, index, side="right")) - 1
-        return self._column(group, column)[index - int(self.groups.starts[group])].as_py()
+        values, rows = self._column(group, column), self.groups.rows(group)
+        if len(values) != rows:
+            raise Unreadable(f"column `{column}` of its row group has {len(values)} rows, not {rows}")
+        try:
+            return values[index - int(self.groups.starts[group])].as_py()
+        except UnicodeDecodeError as error:
+            raise Unreadable(str(error)) from error
 
     def _column(self, group: int, column: str) -> pa.Array:
         """One column of one row group, from memory when it was used lately."""
@@ -175,7 +192,7 @@ class ParquetImages(StoredImages):
                 int(self.groups.places[group]), columns=[column], use_threads=False
             )
             values = table.column(column).combine_chunks()
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGED as error:
             # A file that was damaged or exchanged since it was opened: nothing of it may stay.
             self._open.pop(file, None)
             lack_of_machine(error)
@@ -214,7 +231,7 @@ def _footer(place: StoragePlace, argument: str) -> pq.FileMetaData:
     try:
         with place.open() as file:
             return pq.read_metadata(file)
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED as error:
         raise WordError(f"`{place.name}` is not a Parquet file", argument=argument, help=str(error)) from error
 
 

@@ -21,6 +21,9 @@ from m3i_dsl.vocabulary.kinds import Storage, WordError
 
 MOST_CATEGORIES = 10**6
 
+DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for a file that is damaged; the last one for names and texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -79,7 +82,10 @@ def read_labels(files: list[StoragePlace], schema: pa.Schema, column: str, known
     if len(values) and pa.types.is_floating(values.type):
         values = _whole(values, column)
     encoded = values.combine_chunks().dictionary_encode()
-    found = [_name(value) if isinstance(value, bool) else value for value in encoded.dictionary.to_pylist()]
+    try:
+        found = [_name(value) if isinstance(value, bool) else value for value in encoded.dictionary.to_pylist()]
+    except UnicodeDecodeError as error:
+        raise WordError(f"column `{column}` holds what is no text: {error}", argument="category") from error
     class_names = () if _is_text(values.type) or pa.types.is_boolean(values.type) else _class_names(schema, column)
     numbers = [value for value in found if isinstance(value, int)]
     if numbers and (min(numbers) < 0 or (class_names and max(numbers) >= len(class_names))):
@@ -121,7 +127,7 @@ def _column(place: StoragePlace, column: str) -> pa.ChunkedArray:
         with place.open() as file:  # parts of it: a remote file is not fetched for one column
             table = pq.read_table(file, columns=[column], use_threads=False, page_checksum_verification=True)
             return table.column(column)
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED as error:
         raise WordError(f"column `{column}` of `{place.name}` cannot be read: {error}", argument="category") from error
 
 
