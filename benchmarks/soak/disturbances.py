@@ -225,7 +225,8 @@ class Soak:
         self.run.ended(ENDING)
         self.damage.mended()
         for name in self.run.checkpoints():
-            shutil.rmtree(folder / name)
+            if name.startswith("step-"):
+                shutil.rmtree(folder / name)
         kept.rename(folder / f"step-{saved:06d}")
         self._start()
 

@@ -11,7 +11,7 @@ from benchmarks.fuzz.kind import COUNTED, EQUAL, NOTICED, Finding, Kind
 from benchmarks.fuzz.kinds.pictures import picture
 from benchmarks.fuzz.kinds.sources import TRAINED, Reader
 from benchmarks.fuzz.mutations import changed_bytes
-from m3i_dsl.data.readers.images import decode, stored_size
+from m3i_dsl.data.readers.images import decode, picture_of
 from m3i_dsl.vocabulary.kinds import Unreadable
 
 FORMS = (
@@ -71,7 +71,7 @@ class Images(Kind):
 
     def _decoded(self, content: bytes, changed: bytes, form: str) -> str:
         try:
-            size = stored_size(changed)
+            size = picture_of(changed, None).size
             pixels, seen = decode(changed, None)
             again, _ = decode(changed, None)
             small, _ = decode(changed, 16)

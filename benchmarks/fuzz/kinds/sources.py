@@ -133,7 +133,10 @@ def _samples(split: str, dataset: Any) -> dict[tuple[str, str, str], str | None]
 
 def _read(dataset: Dataset, index: int, fields: frozenset[str]) -> Sample | None:
     try:
-        return dataset.read(index, fields)
+        sample = dataset.read(index, fields)
+        if "image" in sample:
+            _ = sample["image"].pixels  # decoded now
+        return sample
     except BrokenSample as fault:
         if not fault.name or not fault.reason:
             raise Finding(f"a broken sample without a name or a reason: {fault}") from fault

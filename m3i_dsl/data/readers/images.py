@@ -102,6 +102,7 @@ def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[
 
 
 def _pixels(stored: bytes, image: Image.Image, canvas: int | None) -> NDArray[np.uint8]:
+    _check_png(stored)
     with _judging(stored):
         return pixels_of(image, canvas)[0]
 
@@ -120,7 +121,6 @@ def _judging(stored: bytes) -> Generator[None]:
     with warnings.catch_warnings():
         # Pillow warns about damaged metadata and very large images; what it can decode is good.
         warnings.simplefilter("ignore")
-        _check_png(stored)
         try:
             yield
         except Unreadable:
