@@ -65,7 +65,7 @@ class Run:
 
     def shared_memory(self) -> Path | None:
         """The /dev/shm of its processes, None where it is everybody's."""
-        return Path(f"/proc/{self.number}/root/dev/shm") if own_memory() and self.running else None
+        return Path("/proc", str(self.number), "root", "dev", "shm") if own_memory() and self.running else None
 
     @property
     def told(self) -> Path:
