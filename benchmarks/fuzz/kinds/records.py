@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+import os
 import random
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.fuzz.kind import COUNTED, EQUAL, OTHER, REFUSALS, Finding, Kind,
 from benchmarks.fuzz.mutations import changed_bytes, changed_json
 from m3i_dsl.cli.main import main
 from m3i_dsl.evaluation.history import read_history
+from m3i_dsl.runtime.faults import DAMAGED_RECORD
 from m3i_dsl.runtime.reporting.metrics import MetricsLog
 from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 
@@ -42,12 +44,14 @@ class Records(Kind):
                 run.summary.write_text(json.dumps({"results": {}}))
         self.run = self.runs / "damaged-1"
         self.files = {path: path.read_bytes() for path in (self.run / "metrics.jsonl", self.run / "summary.json")}
+        self._dated()
         self.before = {words: self._shown(words) for words in COMMANDS}
 
     def case(self, chance: random.Random) -> str:
         path = self.run / ("metrics.jsonl" if chance.random() < 0.9 else "summary.json")
         content = self.files[path]
         path.write_bytes(self._changed(chance, path, content))
+        self._dated()
         shown = (COMMANDS[0], chance.choice(COMMANDS[1:]))
         try:
             after = {words: self._shown(words) for words in shown}
@@ -59,7 +63,12 @@ class Records(Kind):
                 one.write_bytes(stored)
         if all(after[words] == self.before[words] for words in shown):
             return EQUAL
-        return COUNTED if "cannot be read" in after[COMMANDS[0]] else OTHER
+        return COUNTED if DAMAGED_RECORD in after[COMMANDS[0]] else OTHER
+
+    def _dated(self) -> None:
+        """The commands show when a file was written."""
+        for path in self.files:
+            os.utime(path, (1.7e9, 1.7e9))
 
     def _changed(self, chance: random.Random, path: Path, content: bytes) -> bytes:
         if path.name == "summary.json" or chance.random() < 0.4:
@@ -80,7 +89,7 @@ class Records(Kind):
             raise Finding("a damaged run hides another one")
         if "--json" in words:
             json.loads(out.getvalue(), parse_constant=_no_constant)
-        return out.getvalue()
+        return out.getvalue() + err.getvalue()
 
     def _continued(self, chance: random.Random) -> None:
         """As the report reads it, and as a run that goes on does."""
