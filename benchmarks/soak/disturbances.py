@@ -100,6 +100,8 @@ DATA = (
 )
 """As KINDS, of what happens to the data; what must come of it is in `Soak`."""
 
+STALE = "M3I0605"
+
 WITH_IT = 20
 """Steps that it may train with data that is damaged."""
 
@@ -189,38 +191,32 @@ class Soak:
         told = self.run.told.stat().st_size
         if kind == FULL and shared is not None:
             self._shared_memory(shared)
-        elif kind.endswith(BEFORE):
-            self._before(kind.removesuffix(f" {BEFORE}"), kind)
         else:
-            self._meanwhile(kind.removesuffix(f" {MEANWHILE}"), kind)
-        with self.run.told.open("rb") as log:
-            log.seek(told)
-            said = log.read().decode(errors="replace")
+            when = BEFORE if kind.endswith(BEFORE) else MEANWHILE
+            self._damaged(kind.removesuffix(f" {when}"), when, kind)
+        said = self._said(told)
         for word in ("Traceback", "error[M3I09"):
             if word in said:
                 self.failures.append(f"{kind} at step {happened.step}: {word} is said")
 
-    def _before(self, fault: str, why: str) -> None:
-        """It is stopped, and refuses to go on with other data than it was compiled for; then the data is mended."""
-        self.run.send(signal.SIGTERM)
-        self._ends(frozenset({75}), why)
-        FAULTS[fault](self.damage, self.chance)
-        self._start()
-        self._ends(frozenset({1}), f"{why}, started")
-        self.damage.mended()
-        self._start()
-
-    def _meanwhile(self, fault: str, why: str) -> None:
-        """It goes on without the samples that are broken, or ends with a coded error; then the data is mended, and
+    def _damaged(self, fault: str, when: str, why: str) -> None:
+        """It says so and goes on without what is broken, or ends with a coded error; then the data is mended, and
         training goes back to where it had not read any of it."""
+        if when == BEFORE:
+            self.run.send(signal.SIGTERM)
+            self._ends(frozenset({75}), why)
         saved = self.run.saved()
-        kept = self.run.path / "kept"
-        folder = self.run.path / "checkpoints"
+        kept, folder = self.run.path / "kept", self.run.path / "checkpoints"
         shutil.copytree(folder / f"step-{saved:06d}", kept)
+        told = self.run.told.stat().st_size
         FAULTS[fault](self.damage, self.chance)
+        if when == BEFORE:
+            self._start()
         self.run.wait(RETURNING, steps=WITH_IT)
         if not self.run.running:
             self._ends(frozenset({1}), why)
+        elif when == BEFORE and STALE not in self._said(told):
+            self.failures.append(f"{why}: trains on with other data without a word")
         processes.kill(processes.marked(self.run.mark))
         self.run.ended(ENDING)
         self.damage.mended()
@@ -229,6 +225,11 @@ class Soak:
                 shutil.rmtree(folder / name)
         kept.rename(folder / f"step-{saved:06d}")
         self._start()
+
+    def _said(self, told: int) -> str:
+        with self.run.told.open("rb") as log:
+            log.seek(told)
+            return log.read().decode(errors="replace")
 
     def _shared_memory(self, shared: Path) -> None:
         """It goes on with what it has, or ends with a coded error, and goes on when there is room again."""

@@ -71,8 +71,8 @@ def _head(found: Found) -> list[str]:
         "",
         f"Recipe: `benchmarks/soak/recipe.m3i` on {found.processes} processes, a checkpoint every {found.kept} steps,",
         f"0, 1 or 2 data workers a rank by chance at each start; {found.minutes:g} minutes of disturbances.",
-        "Data that is damaged before a start is refused there. Where it is damaged while training reads it, the run",
-        "goes on without the samples or ends with a coded error, then goes back to its last checkpoint before that.",
+        "Where data is damaged, the run says so and goes on without what is broken, or ends with a coded error;",
+        "then it goes back to its last checkpoint before that.",
     ]
 
 

@@ -161,7 +161,8 @@ class _Splitter:
         """`target b {` inside a block that is not closed: what stands deeper than `depth` was meant to end before."""
         if self.stack[0].token.start in closed or len(self.stack) <= depth:
             return
-        self._unclosed(self.stack[depth].token)
+        if not self.stack[depth].missing:
+            self._unclosed(self.stack[depth].token)
         del self.stack[depth:]
 
     def _continued(self) -> bool:
@@ -182,7 +183,8 @@ class _Splitter:
                 while self.stack[-1].token.text == "(":
                     self._unclosed(self.stack.pop().token, before=token)
                 opened = self.stack.pop()
-                if token.first and self._column(token) < self._column(opened.line_first) and self.suspicion is None:
+                further_left = token.first and self._column(token) < self._column(opened.line_first)
+                if further_left and not opened.missing and self.suspicion is None:
                     self.suspicion = (opened.token, token)
             elif self.stack:
                 self._unclosed(self.stack[-1].token, before=token)
