@@ -109,3 +109,18 @@ def test_what_was_kept_is_exact() -> None:
     (param,) = recipe.declarations
     assert isinstance(param, ast.Param)
     assert param.name.text == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("objective o {\n  input v\n    target t\n    data x\n  }\n\ntrain {\n", ["3:13 M3I0031"]),
+        (
+            "objective o {\n  represent dense a {\n    data x\n  }\n}\nevaluate {\n  target end\n  target b {\n}\n",
+            ["2:3 M3I0009", "7:13 M3I0025"],
+        ),
+    ],
+)
+def test_a_head_without_its_brace_is_no_brace_that_others_are_compared_with(text: str, expected: list[str]) -> None:
+    _, said = _parse(text)
+    assert said == expected
