@@ -42,7 +42,7 @@ def _all(stored: list[bytes], views: Sequence[Crops], count: int, ready: Any) ->
     torch.set_num_threads(1)
     sizes = np.array([simplejpeg.decode_jpeg_header(one)[:2] for one in stored], dtype=np.int64)
     drawn = [_boxes(sizes, view, number) for number, view in enumerate(views)]
-    batch = [torch.empty(3, view.size, view.size, dtype=torch.uint8) for view in views]
+    batch = [torch.empty(view.size, view.size, 3, dtype=torch.uint8).permute(2, 0, 1) for view in views]
     ready.wait()
     for row in itertools.islice(itertools.cycle(range(len(stored))), count):
         image = torch.from_numpy(simplejpeg.decode_jpeg(stored[row])).permute(2, 0, 1)

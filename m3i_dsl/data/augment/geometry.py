@@ -48,7 +48,8 @@ def cut(pixels: NDArray[np.uint8], window: Window, row: int, flipped: bool) -> N
     top, left, height, width = window.boxes[row].tolist()
     if flipped:
         left = pixels.shape[1] - left - width
-    # A copy, in memory as decoded: the kernel would turn a part of a picture around and back.
-    box = torch.from_numpy(np.array(pixels[top : top + height, left : left + width])).permute(2, 0, 1)[None]
+    # A copy with the strides of a batch in memory as decoded, or the kernel would turn all values around.
+    part = np.array(pixels[top : top + height, left : left + width], order="C")
+    box = torch.from_numpy(part).view(1, height, width, 3).permute(0, 3, 1, 2)
     shown = F.interpolate(box, size=window.output, mode=window.interpolation, antialias=True)
     return (shown.flip(-1) if flipped else shown)[0].permute(1, 2, 0).numpy()
