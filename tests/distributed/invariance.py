@@ -73,7 +73,7 @@ VARIANTS: Mapping[str, Variant] = {name: Variant(name) for name in recipe_names(
     "dense contrast, learned temperature": Variant(
         "table/10_dense_instance_discrimination", (("temperature: 0.2", "temperature: learned 0.2"),)
     ),
-    "clip, mixture": Variant("clip", (('use "data.m3i"', _MIXTURE), ('use "encoders.m3i"', _ENCODERS))),
+    "clip, mixture": Variant("table/02_clip", (('use "../data.m3i"', _MIXTURE), ('use "../encoders.m3i"', _ENCODERS))),
     "contrast, both ways": Variant(
         "table/11_instance_discrimination", (("temperature: 0.2", "symmetric: true, temperature: 0.2"),)
     ),

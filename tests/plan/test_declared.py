@@ -99,7 +99,7 @@ def with_spread(processes: int) -> Planned:
         TINY,
         replace={
             "regularization stop gradient": "regularization stop gradient + spread",
-            "batch     128": f"batch     {A_DEVICE * processes}",
+            "batch     batch": f"batch     {A_DEVICE * processes}",
         },
     )
 

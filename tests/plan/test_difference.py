@@ -21,7 +21,7 @@ def test_the_same_recipe_has_none() -> None:
 def test_a_word_and_its_row() -> None:
     before = planned("mae", TINY)
     after = planned(
-        "mae", TINY, replace={"gaussian(tokens: hidden)": "laplace(tokens: hidden)", "batch     128": "batch 64"}
+        "mae", TINY, replace={"gaussian(tokens: hidden)": "laplace(tokens: hidden)", "batch     batch": "batch 64"}
     )
     found = differences(
         resolve(before.executable.program), before.plan(), resolve(after.executable.program), after.plan()

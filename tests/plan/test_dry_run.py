@@ -19,7 +19,7 @@ A_DEVICE = 4
 
 def wide(recipe: str, world: int, settings: dict[str, str], *, precision: str = "fp32") -> Planned:
     """The recipe with `A_DEVICE` samples for each of `world` devices."""
-    line = re.search(r"batch +\d+", (RECIPES / f"{recipe}.m3i").read_text(encoding="utf-8"))
+    line = re.search(r"\bbatch +(\d+|batch)$", (RECIPES / f"{recipe}.m3i").read_text(encoding="utf-8"), re.MULTILINE)
     assert line is not None
     return planned(recipe, settings, replace={line.group(): f"batch {A_DEVICE * world}\n  precision {precision}"})
 

@@ -15,7 +15,7 @@ from m3i_dsl.plan.ghost import ghost
 from tests.plan.programs import CATEGORIES, VIT_B, Planned, blocks, linear, planned
 
 TOKENS, WIDTH, PIXELS = 196, 768, 16 * 16 * 3
-MAE_DECODER = {"decoder(layers: 2, heads: 3, width: 48)": "decoder(layers: 8, heads: 16, width: 512)"}
+MAE_DECODER = {"decoder_layers": "8", "decoder_heads": "16", "decoder_width": "512"}
 
 
 def test_supervised_vit_b() -> None:
@@ -31,7 +31,7 @@ def test_supervised_vit_b() -> None:
 
 
 def test_mae_vit_b() -> None:
-    of = planned("mae", VIT_B, replace=MAE_DECODER)
+    of = planned("mae", {**VIT_B, **MAE_DECODER})
     flops, batch = of.plan().flops, of.executable.program.training.batch
     visible, hidden = TOKENS // 4 + 1, TOKENS - TOKENS // 4
     decoder = linear(visible, WIDTH, 512) + blocks(visible + hidden, 512, 8) + linear(hidden, 512, PIXELS)

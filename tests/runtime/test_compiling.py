@@ -89,7 +89,7 @@ def test_blocks_of_the_same_code_share_graphs() -> None:
     """MAE: two blocks of the encoder; of the decoder the first, which projects each position once, two more, and the
     last, which computes wanted tokens: four graphs.
     """
-    text = (ROOT / "mae.m3i").read_text(encoding="utf-8").replace("layers: 2", "layers: 4")
+    text = (ROOT / "mae.m3i").read_text(encoding="utf-8").replace("decoder_layers = 2", "decoder_layers = 4")
     executable = executable_of(compile_text(text))
     counter = CompileCounterWithBackend("aot_eager")
     found = compile_blocks(executable.module, "on", CPU, counter)
