@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder
+from m3i_dsl.ir.build_parts import PartsBuilder
 from m3i_dsl.ir.graph import Value
 from m3i_dsl.semantics.program import InputReference, Objective, Which
 from m3i_dsl.vocabulary.kinds import FeatureShape
@@ -41,7 +41,7 @@ class Seen:
 
 def input_shape(objective: Objective, input_: InputReference) -> FeatureShape:
     """What the encoder makes of an input without its mask."""
-    return image_encoder(objective.encoder).shape_at(input_.view.size)
+    return objective.encoder.image.shape_at(input_.view.size)
 
 
 def seen_input(parts: PartsBuilder, objective: Objective, input_: InputReference, which: Which | None) -> Seen:

@@ -15,7 +15,7 @@ from m3i_dsl.ir.graph import Attribute, Input, Section, Type, Value
 from m3i_dsl.ir.inputs import FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
-from m3i_dsl.vocabulary.kinds import Encoder, FeatureShape, ImageEncoder, Mask, PlainModality, Predictor, TextEncoder
+from m3i_dsl.vocabulary.kinds import Encoder, FeatureShape, Mask, PlainModality
 from m3i_dsl.vocabulary.values import ramp_text
 
 
@@ -114,7 +114,7 @@ class PartsBuilder:
     ) -> Value:
         """Features [B, P + N, D] of an image encoder, or its last `taps` block outputs when `taps` is not 0."""
         _, _, height, width = image.type.dimensions
-        shape = image_encoder(encoder).shape_at((int(height), int(width)))
+        shape = encoder.image.shape_at((int(height), int(width)))
         self._declare(encoder)
         visible = shape.grid.tokens
         if mask is not None and mask.tokens == "drop":
@@ -126,7 +126,7 @@ class PartsBuilder:
 
     def encode_text(self, encoder: EncoderDeclaration, tokens: Value) -> Value:
         """Pooled text [B, W]."""
-        word = text_encoder(encoder)
+        word = encoder.text
         self.trace.module("encoders", encoder.name, word, encoder.span, width=word.width, **_origin(encoder))
         return self._call("encoders", encoder)("encode_text", tokens, module=encoder.name)[0]
 
@@ -140,7 +140,7 @@ class PartsBuilder:
         return self.trace.once if impure or self.one_input else self.trace.call
 
     def _declare(self, encoder: EncoderDeclaration) -> None:
-        word = image_encoder(encoder)
+        word = encoder.image
         shape = word.shape()
         grid = {"rows": shape.grid.rows, "columns": shape.grid.columns}
         sizes = {"width": shape.width, "prefix": shape.prefix, **grid}
@@ -148,21 +148,6 @@ class PartsBuilder:
         if word.projector is not None:
             widths = {"input_width": shape.width, "output_width": word.projected_width()}
             self.trace.module("projectors", encoder.name, word.projector, encoder.span, **widths, **_origin(encoder))
-
-
-def image_encoder(encoder: EncoderDeclaration) -> ImageEncoder:
-    """The word of an encoder that the checker knows to be of images."""
-    return encoder.image
-
-
-def text_encoder(encoder: EncoderDeclaration) -> TextEncoder:
-    """The word of an encoder that the checker knows to be of texts."""
-    return encoder.text
-
-
-def projector(encoder: EncoderDeclaration) -> Predictor | None:
-    """What an image encoder's features go through before they are compared."""
-    return image_encoder(encoder).projector
 
 
 def _origin(encoder: EncoderDeclaration) -> dict[str, str]:

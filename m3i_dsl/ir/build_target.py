@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from m3i_dsl.ir.build_input import Masked, Seen, seen_input
-from m3i_dsl.ir.build_parts import PartsBuilder, projector
+from m3i_dsl.ir.build_parts import PartsBuilder
 from m3i_dsl.ir.graph import Value
 from m3i_dsl.ir.target_parts import Scores, TargetValues
 from m3i_dsl.semantics.geometry import target_grid
@@ -220,7 +220,7 @@ class TargetBuilder:
 
     def _projected(self, features: Value) -> Value:
         """Features through the encoder's projector, if it has one: when z_y is projected, so is z_x."""
-        if not self.target.projected or projector(self.objective.encoder) is None:
+        if not self.target.projected or self.objective.encoder.image.projector is None:
             return features
         return self.parts.project(self.objective.encoder, features)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from m3i_dsl.ir.build_input import Masked, Seen
-from m3i_dsl.ir.build_parts import PartsBuilder, image_encoder
+from m3i_dsl.ir.build_parts import PartsBuilder
 from m3i_dsl.ir.graph import Attribute, Value
 from m3i_dsl.semantics.geometry import target_grid
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Objective, Target, TargetReference, View
@@ -74,7 +74,7 @@ class TargetValues:
         return self._once(("encode_text", tokens), lambda: (self.parts.encode_text(self._encoder, tokens),))[0]
 
     def project(self, features: Value) -> Value:
-        if image_encoder(self._encoder).projector is None:
+        if self._encoder.image.projector is None:
             return features
         return self._once(("project", features), lambda: (self.parts.project(self._encoder, features),))[0]
 
@@ -109,7 +109,7 @@ class TargetValues:
 
     def represent(self, *values: Value) -> Value:
         encoder = self.target.encoder and self.target.encoder.word.word
-        stride = image_encoder(self.objective.encoder).shape().stride
+        stride = self.objective.encoder.image.shape().stride
         self._declare(width=self.target.representation.word.width(encoder, stride))
         grid = target_grid(self.objective, self.target, self.view)
         tokens = 0 if grid is None else grid.tokens
@@ -117,7 +117,7 @@ class TargetValues:
 
     def table(self, rows: int | None = None) -> tuple[Value, Value]:
         encoder = self.target.encoder and self.target.encoder.word.word
-        word, shape = self.target.representation.word, image_encoder(self.objective.encoder).shape()
+        word, shape = self.target.representation.word, self.objective.encoder.image.shape()
         # One without a width of its own takes that of the predictor's input.
         width = word.width(encoder, shape.stride) or self.target.predictor.word.output_width(shape.width, 0)
         self._declare(width=width, rows="C" if rows is None else rows, data=self.data.name)
@@ -169,7 +169,7 @@ class TargetValues:
 
     @property
     def _prefix(self) -> int:
-        return image_encoder(self._encoder).shape().prefix
+        return self._encoder.image.shape().prefix
 
     def _call(self, operation: str, *arguments: Value, **attributes: Attribute) -> tuple[Value, ...]:
         key = (operation, *arguments, *sorted(attributes.items()))
