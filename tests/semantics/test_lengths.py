@@ -5,36 +5,8 @@ from __future__ import annotations
 import pytest
 
 from m3i_dsl.driver import check_file
-from m3i_dsl.source import SourceFile
 from m3i_dsl.vocabulary.values import Duration
-
-RECIPE = """m3i 1
-recipe lengths
-param a_tenth = 10%
-data digits = embedded("digits")
-view view1 of digits.image = crop(32px)
-encoder image = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 48, depth: 2, heads: 3)
-objective o {
-  input     masked view1 by random(75%)
-  represent dense feature of image
-  target pixels {
-    data           view1
-    representation dense pixels
-    predictor      decoder(layers: 1, heads: 3)
-    regularization none
-    distribution   gaussian
-  }
-}
-train {
-  batch     64
-  LENGTH
-  optimizer adamw(lr: 1e-3)
-}
-"""
-
-
-def recipe(length: str) -> SourceFile:
-    return SourceFile("lengths.m3i", RECIPE.replace("LENGTH", length))
+from tests.semantics.masked import masked
 
 
 @pytest.mark.parametrize(
@@ -48,7 +20,7 @@ def recipe(length: str) -> SourceFile:
     ],
 )
 def test_a_plain_number_has_the_unit_of_its_keyword(written: str, length: Duration, warmup: Duration) -> None:
-    training = check_file(recipe(written)).program
+    training = check_file(masked(written)).program
     assert training is not None
     assert (training.training.length, training.training.warmup) == (length, warmup)
 
@@ -67,6 +39,6 @@ def test_a_plain_number_has_the_unit_of_its_keyword(written: str, length: Durati
     ],
 )
 def test_what_is_no_length(written: str, code: str, place: str, message: str) -> None:
-    found = [d for d in check_file(recipe(written)).diagnostics if d.code != "M3I0806"]
+    found = [d for d in check_file(masked(written)).diagnostics if d.code != "M3I0806"]
     assert [(d.code, d.span.text) for d in found] == [(code, place)]
     assert found[0].message.startswith(message)

@@ -8,35 +8,12 @@ import pytest
 from torch import nn
 
 from m3i_dsl.driver import check_file
-from m3i_dsl.source import SourceFile
 from m3i_dsl.vocabulary.encoders.timm import Timm
 from m3i_dsl.vocabulary.encoders.transformer import Transformer
 from m3i_dsl.vocabulary.kinds import Grid, ImageEncoder, WordError
 from m3i_dsl.vocabulary.kinds.sources import Dataset
 from m3i_dsl.vocabulary.masks import RandomMask
-
-MASKED = """m3i 1
-recipe masked
-data digits = embedded("digits")
-view view1 of digits.image = crop(32px)
-encoder image = timm("vit_tiny_patch16_224", image: 32px, patch: 8px, width: 48, depth: 2, heads: 3)
-objective o {
-  input     masked view1 by random(75%)
-  represent dense feature of image
-  target pixels {
-    data           view1
-    representation dense pixels
-    predictor      decoder(layers: 1, heads: 3)
-    regularization none
-    distribution   gaussian
-  }
-}
-train {
-  batch     64
-  epochs    10
-  optimizer adamw(lr: 1e-3)
-}
-"""
+from tests.semantics.masked import masked
 
 
 @pytest.mark.parametrize(("hidden", "what"), [(0, "none"), (16, "all"), (17, "all")])
@@ -45,7 +22,7 @@ def test_a_mask_that_hides_nothing_or_everything(hidden: int, what: str, monkeyp
         return hidden
 
     monkeypatch.setattr(RandomMask, "hidden", promised)
-    (found,) = check_file(SourceFile("masked.m3i", MASKED)).diagnostics
+    (found,) = check_file(masked()).diagnostics
     assert (found.code, found.span.text) == ("M3I0213", "random(75%)")
     assert found.message == f"the mask hides {what} of the 16 tokens (4x4)"
 
@@ -53,7 +30,7 @@ def test_a_mask_that_hides_nothing_or_everything(hidden: int, what: str, monkeyp
 @pytest.mark.parametrize("hidden", [1, 15])
 def test_a_mask_that_leaves_a_token_on_each_side(hidden: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RandomMask, "hidden", lambda mask, grid, stride: hidden)
-    assert not list(check_file(SourceFile("masked.m3i", MASKED)).diagnostics)
+    assert not list(check_file(masked()).diagnostics)
 
 
 def test_an_encoder_takes_images_of_its_own_size_unless_it_says_otherwise() -> None:
