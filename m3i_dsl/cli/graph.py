@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3i_dsl.cli.options import CliError, add_command, add_settings, add_stdin_name, read, report, settings
-from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.stages import add_stage, program_of, say_stage
 from m3i_dsl.cli.streams import verbatim
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     program = program_of(checked, arguments)
     if program is None:
         return 1
+    say_stage(checked, arguments)
     text = RENDERERS[form](draw(program))
     if output is None:
         verbatim(text)

@@ -26,7 +26,7 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
-from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.stages import add_stage, program_of, say_stage
 from m3i_dsl.cli.streams import verbatim
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     program = program_of(checked, arguments)
     if program is None:
         return 1
+    say_stage(checked, arguments)
     passes = PIPELINE if arguments.passes is None else passes_named(arguments.passes)
     stages = run(build(program), program.training.batch, passes)
     shown = _shown(stages, arguments.print_after)

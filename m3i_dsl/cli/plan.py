@@ -28,7 +28,7 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
-from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.stages import add_stage, program_of, say_stage
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -89,10 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
     program = program_of(checked, arguments)
     if program is None:
         return 1
+    say_stage(checked, arguments)
+    against = None if arguments.against is None else _same_stage(arguments.against, program)
     base = Path(arguments.stdin_filename if arguments.path == STDIN else arguments.path).parent
     plan = _plan(program, base, _Counts(arguments.categories), accelerator, arguments)
-    if arguments.against is not None:
-        return _against(arguments.against, program, plan, accelerator, arguments)
+    if against is not None:
+        return _against(against, program, plan, accelerator, arguments)
     if arguments.json:
         sys.stdout.write(plan.text())
     else:
@@ -197,3 +199,21 @@ def _against(
     else:
         print_differences(found, folder, color=colored(arguments, sys.stdout))
     return 1 if found else 0
+
+
+def _same_stage(folder: Path, program: Program) -> Path:
+    """The artifact to compare with: `folder`, or of one of stages that of the stage called as the program's.
+
+    Raises RecipeError and CliError.
+    """
+    from m3i_dsl.artifact.pipeline import is_pipeline, load_pipeline
+
+    if not is_pipeline(folder):
+        return folder
+    pipeline = load_pipeline(folder)
+    names = pipeline.manifest.names
+    if program.stage in names:
+        return pipeline.stage_folder(program.stage)
+    what = "the recipe has none" if program.stage is None else f"none is called `{program.stage}`"
+    folders = ", ".join(f"`{pipeline.stage_folder(name)}`" for name in names)
+    raise CliError(f"--against: `{folder}` has stages and {what}; name the folder of one: {folders}")

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from m3i_dsl.cli.options import CliError, add_command, colored, common
 from m3i_dsl.cli.runs_text import print_comparison, print_list, print_run
+from m3i_dsl.front.request import RUNS
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
     from m3i_dsl.runtime.faults import TrainingFault
     from m3i_dsl.runtime.reporting.record import RunRecord
-
-RUNS = Path("runs")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -105,7 +104,7 @@ def _show(arguments: argparse.Namespace) -> None:
 def _compare(arguments: argparse.Namespace) -> None:
     from m3i_dsl.artifact.difference import changed_lines
 
-    first, second = (_read(name, arguments.folder)[-1] for name in arguments.runs)
+    first, second = _beside(*(_read(name, arguments.folder) for name in arguments.runs))
     _say_damage((first, second))
     recipes = first.recipe_text(), second.recipe_text()
     changes = None
@@ -119,6 +118,21 @@ def _compare(arguments: argparse.Namespace) -> None:
         print(json.dumps({"runs": runs, "recipe": words}, indent=2))
     else:
         print_comparison(first, second, changes, color=colored(arguments, sys.stdout))
+
+
+def _beside(first: Sequence[RunRecord], second: Sequence[RunRecord]) -> tuple[RunRecord, RunRecord]:
+    """Of two runs the last stage that both have begun, else the last of each; it is said where there are more."""
+    shared = {record.path.name for record in first} & {record.path.name for record in second}
+    chosen: list[RunRecord] = []
+    for records in (first, second):
+        candidates = [record for record in records if record.path.name in shared] or records
+        chosen.append(candidates[-1])
+        if len(records) > 1:
+            others = ", ".join(f"`{record.name}`" for record in records if record is not chosen[-1])
+            print(
+                f"of the stages, `{chosen[-1].name}` is compared; name another to compare it: {others}", file=sys.stderr
+            )
+    return chosen[0], chosen[1]
 
 
 def _say_damage(records: Iterable[RunRecord], faults: Iterable[TrainingFault] = ()) -> None:

@@ -25,7 +25,7 @@ from m3i_dsl.cli.options import (
     report,
     settings,
 )
-from m3i_dsl.cli.stages import add_stage, program_of
+from m3i_dsl.cli.stages import add_stage, program_of, say_stage
 
 if TYPE_CHECKING:
     from m3i_dsl.cli.options import Subparsers
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     program = program_of(checked, arguments)
     if program is None:
         return 1
+    say_stage(checked, arguments)
     outcomes = _outcomes(program, arguments)
     if arguments.json:
         _print_json(program, outcomes, arguments)

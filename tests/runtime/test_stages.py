@@ -16,6 +16,7 @@ from m3i_dsl.cli.main import main
 from m3i_dsl.lower.handover import handed_over
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.handover import HANDOVER
+from tests.distributed.launched import small
 from tests.runtime.staged import RECIPE, STAGES, STEPS, compiled, train
 
 FOLDERS = tuple(f"{place}-{stage}" for place, stage in enumerate(STAGES, start=1))
@@ -189,6 +190,42 @@ def test_runs_lists_each_stage(folder: Path, capsys: pytest.CaptureFixture[str])
     assert [record["name"] for record in json.loads(capsys.readouterr().out)] == [
         f"staged-1/{name}" for name in FOLDERS
     ]
+
+
+def test_runs_are_compared_by_one_stage_which_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("runs/staged-1/stages/2-labels", "runs/single")
+    last, first = f"staged-1/{FOLDERS[2]}", f"staged-1/{FOLDERS[0]}"
+    for runs, compared in (
+        (("staged-1", "single"), [last, "single"]),
+        (("single", "staged-1"), ["single", last]),
+        (("staged-1", first), [first, first]),
+    ):
+        assert main(["runs", "show", *runs, "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert [record["name"] for record in json.loads(out)["runs"]] == compared
+        assert f"`{compared[runs.index('staged-1')]}` is compared" in err and f"`staged-1/{FOLDERS[1]}`" in err
+    assert main(["runs", "show", first, "single"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_picture_says_which_stage_it_is_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "staged.m3i"]) == 0
+    last = capsys.readouterr()
+    assert last.err == "stage 3 of 3: distill; `--stage NAME` for another: pixels, labels\n"
+    assert main(["graph", "staged.m3i", "--stage", "distill"]) == 0
+    assert capsys.readouterr() == (last.out, "")
+
+
+def test_a_plan_is_compared_with_the_artifact_of_its_stage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "staged.m3i", "--against", "target/staged", "--stage", "labels"]) == 0
+    assert "the recipe and target/staged/stages/2-labels are the same program" in capsys.readouterr().out
+    Path("other.m3i").write_text(RECIPE.replace("stage labels", "stage names"))
+    Path("single.m3i").write_text(small(batch=8, length="steps 4"))
+    assert main(["plan", "other.m3i", "--against", "target/staged", "--stage", "names"]) == 2
+    assert "has stages and none is called `names`" in capsys.readouterr().err
+    assert main(["plan", "single.m3i", "--against", "target/staged"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "the recipe has none; name the folder of one: `target/staged/stages/1-pixels`" in err
 
 
 def test_kills_in_every_stage_and_between_end_with_the_same_bits(tmp_path: Path) -> None:
