@@ -127,7 +127,7 @@ class CompiledStep:
             self.precision,
             scalars=Scalars(self.module, STEPS, duration),
             clip=training.clip,
-            decay=training.optimizer.word.decay(),
+            decay=training.optimizer.word.decay_ramp(),
             slices=1,
         )
         self.done = 0

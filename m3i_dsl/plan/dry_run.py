@@ -94,7 +94,7 @@ def _step(
             Precision(training.precision, _CPU),
             scalars=Scalars(module, _TOTAL, lambda _: _TOTAL),
             clip=training.clip,
-            decay=training.optimizer.word.decay(),
+            decay=training.optimizer.word.decay_ramp(),
             slices=1,
         )
     return step, observer

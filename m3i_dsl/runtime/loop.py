@@ -187,7 +187,7 @@ class Trainer:
             self._precision,
             scalars=self._scalars,
             clip=self._graph.program.training.clip,
-            decay=self._graph.program.training.optimizer.word.decay(),
+            decay=self._graph.program.training.optimizer.word.decay_ramp(),
             slices=self._options.accumulate,
         )
         self._saved_at = time.monotonic()

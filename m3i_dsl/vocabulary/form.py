@@ -52,7 +52,7 @@ def faults(found: object, kind: Kind, name: str) -> Iterator[str]:
     if not found.__doc__ or found.__doc__.startswith(f"{found.__name__}("):
         yield "it has no docstring"
     for field in dataclasses.fields(found):
-        yield from _argument(found, field)
+        yield from _argument(found, bases, field)
     for member in dir(found):
         method = getattr(found, member)
         if getattr(method, "__isabstractmethod__", False):
@@ -61,12 +61,14 @@ def faults(found: object, kind: Kind, name: str) -> Iterator[str]:
             yield from _signature(found, bases, member, method)
 
 
-def _argument(word: type[Word], field: dataclasses.Field[Any]) -> Iterator[str]:
+def _argument(word: type[Word], bases: tuple[type[Word], ...], field: dataclasses.Field[Any]) -> Iterator[str]:
     if "origin" not in field.metadata:
         yield f"its argument `{field.name}` is not declared by `argument(doc=..., origin=...)`"
         return
     if not field.metadata["doc"] or not field.metadata["origin"]:
         yield f"its argument `{field.name}` has no doc or no origin"
+    if any(inspect.isfunction(getattr(base, field.name, None)) for base in bases if issubclass(word, base)):
+        yield f"its argument `{field.name}` has the name of a method of its kind"
     try:
         value_type(inspect.get_annotations(word, eval_str=True)[field.name])
     except KeyError:

@@ -64,7 +64,7 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
         precision_for(training.precision, cpu),
         scalars=Scalars(module, TOTAL, duration),
         clip=training.clip,
-        decay=training.optimizer.word.decay(),
+        decay=training.optimizer.word.decay_ramp(),
         slices=slices,
     )
     losses = [step(number, batch).loss.item() for number, batch in enumerate(batches)]

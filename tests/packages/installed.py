@@ -1,7 +1,8 @@
 """Packages with words, installed without network and outside the environment.
 
-`install` writes what `pip install --target` would: the modules and a `.dist-info` with the entry points. `m3ic` runs
-the command in a process that has the folder on its path, as do the processes that it starts.
+`install` writes what `pip install --target` would: the modules and a `.dist-info` with the entry points. `found_here`
+has this process find them; `m3ic` runs the command in a process that has the folder on its path, as do the processes
+that it starts.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from m3i_dsl.vocabulary import packages, registry
 from tests.architecture.code import ROOT
 
 RECIPE = """m3i 1
@@ -75,6 +80,25 @@ def install_project(folder: Path, project: Path) -> Path:
     modules = project / declared["name"].replace("-", "_")
     files = {path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in modules.glob("*.py")}
     return install(folder, declared["name"], declared["version"], files, declared["entry-points"]["m3ic.words"])
+
+
+@contextmanager
+def found_here(folder: Path, *modules: str) -> Generator[Path]:
+    """With the packages of `folder`, whose `modules` are imported, found by this process and those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+        _forgotten(modules)
+        yield folder
+    _forgotten(modules)
+
+
+def _forgotten(modules: Sequence[str]) -> None:
+    """What is installed is looked up anew."""
+    packages.entries.cache_clear()
+    registry.words.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] in modules]:
+        del sys.modules[name]
 
 
 def environment(folder: Path | None) -> dict[str, str]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from m3i_dsl.vocabulary.form import faults
+from m3i_dsl.vocabulary.kinds import Optimizer
+from m3i_dsl.vocabulary.values import Number
+from m3i_dsl.vocabulary.word import argument
 from tests.packages.installed import install, m3ic, recipe
 
 MASK = '''"""A mask."""
@@ -99,6 +104,21 @@ def test_the_package_is_named_and_other_recipes_check(fault: str, tmp_path: Path
     assert "masks-of-others 1.2" in shown
     assert "masked view1 by checkered" in shown, "at its place"
     assert checked(folder, recipe())[0] == 0
+
+
+def test_an_argument_does_not_hide_a_method_of_its_kind() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Plain(Optimizer):
+        """Moves parameters."""
+
+        name = "plain"
+
+        decay_ramp: Number = argument(0.9, doc="of a mean", origin="ours")  # type: ignore[assignment]
+        build = None  # type: ignore[assignment]
+
+    assert list(faults(Plain, "optimizer", "plain")) == [
+        "its argument `decay_ramp` has the name of a method of its kind"
+    ]
 
 
 def test_vocab_shows_the_package_and_what_cannot_be_used(tmp_path: Path) -> None:

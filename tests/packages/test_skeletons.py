@@ -6,15 +6,17 @@ import ast
 import re
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
+from m3i_dsl.cli.main import main
 from m3i_dsl.cli.options import CliError
 from m3i_dsl.cli.skeleton import skeleton
 from m3i_dsl.vocabulary.registry import KINDS
 from tests.architecture.code import ROOT
-from tests.packages.installed import environment, install, m3ic
+from tests.packages.installed import environment, found_here, install
 from tests.packages.surface import STABLE, imported
 
 RECIPE = """m3i 1
@@ -90,17 +92,21 @@ def test_its_own_test_passes(package: Path) -> None:
     assert f"{len(KINDS)} passed" in done.stdout
 
 
-def test_a_recipe_of_such_words_checks_compiles_and_trains(package: Path, tmp_path: Path) -> None:
+def test_a_recipe_of_such_words_checks_compiles_and_trains(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "of_skeletons.m3i").write_text(RECIPE, encoding="utf-8")
-    for command in (
-        ("check", "of_skeletons.m3i"),
-        ("compile", "of_skeletons.m3i"),
-        ("train", "--log-every", "1"),
-        ("eval", "--report"),
-    ):
-        done = m3ic(*command, packages=package, cwd=tmp_path)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "error" not in done.stderr and "M3I0803" not in done.stdout
+    with chdir(tmp_path), found_here(package, "my_words"):
+        for command in (
+            ("check", "of_skeletons.m3i"),
+            ("compile", "of_skeletons.m3i"),
+            ("train", "--device", "cpu", "--log-to", "none", "--log-every", "1"),
+            ("eval", "--device", "cpu", "--report"),
+        ):
+            code = main([*command])
+            out, err = capsys.readouterr()
+            assert code == 0, out + err
+            assert "error" not in err and "M3I0803" not in out
 
 
 @pytest.mark.parametrize("kind", KINDS)

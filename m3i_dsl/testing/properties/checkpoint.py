@@ -55,7 +55,7 @@ class _Run:
             precision,
             scalars=Scalars(self.module, TOTAL, duration),
             clip=training.clip,
-            decay=training.optimizer.word.decay(),
+            decay=training.optimizer.word.decay_ramp(),
             slices=1,
         )
         self.snapshot = Snapshot(self.module, self.optimizer, RunIdentity("tiny", "0" * 64, {}), _CPU, precision)

@@ -27,7 +27,7 @@ class Optimizer(Word):
         """Over the parameters of `module` that require gradients, in groups with and without weight decay; each group
         has `initial_lr`, the peak rate at global batch `batch`, already layer-decayed."""
 
-    def decay(self) -> Ramp | None:
+    def decay_ramp(self) -> Ramp | None:
         """How the weight decay of the groups whose `role` is "decayed" moves over all steps; None: it stays."""
         return None
 

@@ -66,5 +66,5 @@ class AdamW(Optimizer):
             fused=all_on_fused_devices(module),
         )
 
-    def decay(self) -> Ramp | None:
+    def decay_ramp(self) -> Ramp | None:
         return None if self.weight_decay.shape == "constant" else self.weight_decay
