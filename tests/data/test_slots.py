@@ -58,5 +58,5 @@ def test_too_little_shared_memory_is_a_fault_of_the_source(monkeypatch: pytest.M
         raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
 
     monkeypatch.setattr(torch.Tensor, "share_memory_", full)
-    with pytest.raises(RecipeError, match="M3I0501: no 0.6 MiB of shared memory for 3 batches"):
+    with pytest.raises(RecipeError, match=r"M3I0501: no 0\.5 MiB of shared memory for 3 batches"):
         next(Stream(digits(1000), ALL_INPUTS, base=HERE, workers=1).batches(0, 20))
