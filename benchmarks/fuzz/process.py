@@ -58,7 +58,7 @@ def run(kind: type[Kind], seed: int, numbers: Sequence[int], until: float = floa
     """All cases `numbers`, or those that begin before `until` (seconds as of `time.monotonic`)."""
     ended, begun = Ended(kind.name, kind.what), time.monotonic()
     context = multiprocessing.get_context("fork")
-    left = list(numbers)
+    left = numbers  # a range: those of an hour would fill a list
     while left and len(ended.findings) < ENOUGH and time.monotonic() < until:
         current: Any = context.Value("q", left[0])
         ours, theirs = context.Pipe(duplex=False)
@@ -66,17 +66,15 @@ def run(kind: type[Kind], seed: int, numbers: Sequence[int], until: float = floa
         process.start()
         theirs.close()
         reached, whole = _follow(ours, ended, current)
-        if whole:
-            left = []
-        else:
-            if process.is_alive():
-                process.kill()
-            process.join()
-            code = process.exitcode or 0
-            how = "hangs" if code == -signal.SIGKILL else f"its process has died ({_named(code)})"
-            ended.findings.append(Found(reached, how))
-            left = left[left.index(reached) + 1 :]
+        if not whole and process.is_alive():
+            process.kill()
         process.join()
+        if whole:
+            break
+        code = process.exitcode or 0
+        how = "hangs" if code == -signal.SIGKILL else f"its process has died ({_named(code)})"
+        ended.findings.append(Found(reached, how))
+        left = left[left.index(reached) + 1 :]
     ended.seconds = time.monotonic() - begun
     return ended
 

@@ -59,6 +59,8 @@ class Cache:
             part = target.with_name(f"{target.name}.part{os.getpid()}")
             try:
                 make(part)
+                with part.open("rb") as written:
+                    os.fsync(written.fileno())  # or a crash could leave a name without its bytes
                 part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
@@ -78,10 +80,7 @@ class Cache:
 
         def write(target: Path) -> None:
             made = make()
-            with target.open("wb") as file:
-                file.write(_checksum(made) + made)
-                file.flush()
-                os.fsync(file.fileno())  # or a crash could leave a name without its bytes
+            target.write_bytes(_checksum(made) + made)
 
         for _ in range(2):
             path = self.file(key, suffix, write)

@@ -220,4 +220,4 @@ def _median(steps: Iterable[Mapping[str, Any]], name: str) -> float | None:
 def _memory(steps: Iterable[Mapping[str, Any]]) -> int | None:
     """The peak of the device, of the host where there is no device."""
     found = [record["memory"] for record in steps if record.get("memory")]
-    return max((memory["device_peak"] or memory["host"] for memory in found), default=None)
+    return max((memory.get("device_peak") or memory["host"] for memory in found), default=None)
