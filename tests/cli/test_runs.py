@@ -380,3 +380,8 @@ def test_one_damaged_run_does_not_hide_the_others(capsys: pytest.CaptureFixture[
     assert [run["damage"] is None for run in listed] == [False, True]
     assert main(["runs", "show", "b-1"]) == 1
     assert "error[M3I0707]: `runs/b-1` does not hold a run" in capsys.readouterr().err
+
+
+def test_a_step_without_the_memory_of_a_device_is_shown_with_that_of_the_host() -> None:
+    memory = {"host": 3 * 10**9}
+    assert read_run(made("tiny-1", (start(0), {**step(10, 10, 3.0), "memory": memory}))).memory == 3 * 10**9
