@@ -24,6 +24,9 @@ from m3i_dsl.runtime.schedule import LearningRate, ramp_at
 from m3i_dsl.runtime.slices import sliced
 from m3i_dsl.vocabulary.values import Clip, Ramp
 
+# One kernel over lists of tensors; torch has no public name for it.
+_norms: Any = torch._foreach_norm  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
@@ -88,9 +91,10 @@ class TrainingStep:
         self._optimizer.zero_grad(set_to_none=True)
         output = self._forward_backward(step, batch)
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
-        norm = whole(torch.nn.utils.get_total_norm(gradients))
+        norms = whole(torch.stack(_norms(gradients)))
+        norm = torch.linalg.vector_norm(norms)
         self._guard.decide(step, norm)
-        self._shorten(norm)
+        self._shorten(norm, norms)
         self._move(step)
         return StepOutput(output.loss, output.losses, output.weights, output.representations, norm)
 
@@ -113,17 +117,16 @@ class TrainingStep:
             gradient_norm=torch.zeros(()),
         )
 
-    def _shorten(self, norm: Tensor) -> None:
-        """Clips gradients whose norm together is `norm`; a tensor by itself, where the recipe says so."""
+    def _shorten(self, norm: Tensor, norms: Tensor) -> None:
+        """Clips gradients, whose norms are `norms` and together `norm`; each by itself where the recipe says so."""
         if self._clip is None:
             return
         if not self._clip.per_tensor:
             torch.nn.utils.clip_grads_with_norm_(self._trained, self._clip.norm, norm)
             return
-        for parameter in self._trained:
-            if parameter.grad is not None:
-                own = whole(torch.nn.utils.get_total_norm([parameter.grad]))
-                torch.nn.utils.clip_grads_with_norm_([parameter], self._clip.norm, own)
+        moved = [parameter for parameter in self._trained if parameter.grad is not None]
+        for parameter, own in zip(moved, norms, strict=True):
+            torch.nn.utils.clip_grads_with_norm_([parameter], self._clip.norm, own)
 
     def _move(self, step: int) -> None:
         factor = self._rate.factor(step)
@@ -138,7 +141,9 @@ class TrainingStep:
                 # A fused SGD that skips its very first step would leave its momentum uninitialised: wait this once.
                 self._guard.poll()
                 self._confirmed = True
-            skip = self._optimizer.found_inf = self._guard.skip
+            skip = self._guard.skip
+            if can_skip(self._optimizer):
+                self._optimizer.found_inf = skip
         self._optimizer.step()
         self._parallel.gather_free()
         self._averages.update(step, skip)

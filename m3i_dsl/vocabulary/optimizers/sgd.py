@@ -46,5 +46,6 @@ class Sgd(Optimizer):
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             nesterov=self.nesterov,
-            fused=all_on_fused_devices(module),
+            # torch has a fused SGD for whole parameters only, not for those that FSDP spreads over processes.
+            fused=all_on_fused_devices(module) and not any(hasattr(p, "full_tensor") for p in module.parameters()),
         )
