@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,3 +114,65 @@ def test_hugging_face_datasets_saved_here(tmp_path: Path) -> None:
         HuggingFace("saved", caption="text").open(tmp_path)
     with pytest.raises(WordError, match="has no split `validation`"):
         HuggingFace("saved", split="validation").open(tmp_path)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Any:
+    """Saves a split of images with a column of labels, of the type that the library gives them."""
+    datasets = pytest.importorskip("datasets", reason="`huggingface` needs datasets, an extra")
+
+    def save(name: str, labels: list[Any]) -> HuggingFace:
+        images = [{"bytes": encoded(picture(n)), "path": None} for n in range(len(labels))]
+        table = datasets.Dataset.from_dict({"image": images, "label": labels}).cast_column("image", datasets.Image())
+        kept = [n for n, label in enumerate(labels) if label != 77]
+        table.select(kept).save_to_disk(str(tmp_path / name))
+        return HuggingFace(name, category="label")
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("labels", "categories"),
+    [
+        ([1000, 77, 3, 1000, 5], ("3", "5", "1000")),
+        (["dog", "cat", "dog", "cat"], ("cat", "dog")),
+        ([True, False, True], ("false", "true")),
+        ([2.0, 0.0, 2.0], ("0", "2")),
+    ],
+)
+def test_categories_are_the_labels_that_occur(
+    tmp_path: Path, saved: Any, labels: list[Any], categories: tuple[str, ...]
+) -> None:
+    source = saved("saved", labels).open(tmp_path)
+    assert source.description().categories == categories
+    found = [categories[source.read(n, frozenset({"category"}))["category"]] for n in range(len(source))]
+    assert found == [str(int(label) if isinstance(label, float) else label).lower() for label in labels if label != 77]
+    assert replace(saved("saved", labels), prompt="a {}").open(tmp_path).read(0, EVERYTHING)["text"] == f"a {found[0]}"
+
+
+def test_held_out_labels_are_numbered_as_in_training(tmp_path: Path, saved: Any) -> None:
+    datasets = pytest.importorskip("datasets", reason="`huggingface` needs datasets, an extra")
+    for name, labels in (("a", [7, 9, 30]), ("b", [30, 9]), ("c", [9, 8])):
+        saved(name, labels)
+    parts = {part: datasets.load_from_disk(str(tmp_path / name)) for part, name in zip("abc", "abc", strict=True)}
+    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "all"))
+    word = HuggingFace("all", split="a", test="b", category="label")
+    held_out = word.open(tmp_path).evaluation()
+    assert [held_out.read(n, frozenset({"category"}))["category"] for n in range(2)] == [2, 1]
+    with pytest.raises(WordError, match="test category `8` is not one of the training categories") as caught:
+        replace(word, test="c").open(tmp_path).evaluation()
+    assert caught.value.argument == "test"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, None, 2], "is null in 1 of 3 rows"),
+        ([-1, 2], "holds -1 to 2"),
+        ([[1], [2]], "not whole numbers, strings or truth values"),
+    ],
+)
+def test_labels_that_are_no_categories(tmp_path: Path, saved: Any, labels: list[Any], message: str) -> None:
+    with pytest.raises(WordError, match=message) as caught:
+        saved("saved", labels).open(tmp_path)
+    assert caught.value.argument == "category"

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from m3i_dsl.data.readers.files import content, located
+from m3i_dsl.data.readers.parquet_columns import CATEGORIES, Labels, is_category, labels_in
 from m3i_dsl.data.readers.prompts import filled
 from m3i_dsl.data.readers.stored import HeldOut, StoredImages
 from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import Sample, SourceDescription, Storage, Unreadable, WordError
-from m3i_dsl.vocabulary.modalities import Category, Text
+from m3i_dsl.vocabulary.modalities import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class HuggingFaceImages(StoredImages):
         known: Storage | None = None,
     ) -> None:
         self.split, self.held_out, self.prompt = split, held_out, prompt
-        self.image_column, self.caption, self.category = image, caption, category
+        self.image_column, self.caption = image, caption
         table = _loaded(hub, split, base, argument)
         for name, column in (("image", image), ("caption", caption), ("category", category)):
             if column is not None and column not in table.column_names:
@@ -67,11 +68,12 @@ class HuggingFaceImages(StoredImages):
         if not isinstance(table.features[image], images):
             raise WordError(f"column `{image}` of `{hub.dataset}` holds no images", argument="image")
         self.fingerprint = str(table._fingerprint)
-        self.categories = self._categories(table, hub.dataset, known)
+        self.labels = None if category is None else _labels(table, hub.dataset, category, known)
+        self.categories = () if self.labels is None else self.labels.names
         self.storage = Storage(canvas, self.categories)
         self.columns = {
             "image": table.select_columns([image]).cast_column(image, images(decode=False)),
-            **{column: table.select_columns([column]) for column in (caption, category) if column is not None},
+            **({} if caption is None else {caption: table.select_columns([caption])}),
         }
         self.samples = len(table)
         self.probe("image")
@@ -83,10 +85,8 @@ class HuggingFaceImages(StoredImages):
         sample: dict[str, Any] = {}
         if "image" in fields:
             sample["image"] = self.image(index)
-        named = "text" in fields and self.prompt is not None
-        if self.category is not None and ("category" in fields or named):
-            label = self.columns[self.category][index][self.category]
-            category = self.decoded(index, Category(), f"category {label}", label)
+        if self.labels is not None:
+            category = int(self.labels.indices[index])
             if "category" in fields:
                 sample["category"] = category
             if "text" in fields and self.prompt is not None:
@@ -111,20 +111,14 @@ class HuggingFaceImages(StoredImages):
         """The fingerprint is the library's own, over the files and what was done to them."""
         return SourceDescription(self.samples, self.categories, self.fingerprint)
 
-    def _categories(self, table: Any, dataset: str, known: Storage | None) -> tuple[str, ...]:
-        if self.category is None:
-            return ()
-        names = getattr(table.features[self.category], "names", None)
-        if names is None:
-            raise WordError(
-                f"column `{self.category}` of `{dataset}` has no category names",
-                argument="category",
-                help="`dataset.class_encode_column(...)` makes a `ClassLabel` of it; then `save_to_disk`",
-            )
-        found = tuple(str(name) for name in names)
-        if known is not None and found != known.categories:
-            raise WordError(f"split `{self.split}` has other categories than the one trained on", argument="test")
-        return found
+
+def _labels(table: Any, dataset: str, column: str, known: Storage | None) -> Labels:
+    """The category of every row; the column is read by the library, which knows of rows that were left out."""
+    values = table.select_columns([column]).with_format("arrow")[:].column(column)
+    if not is_category(values.type):
+        raise WordError(f"column `{column}` of `{dataset}` has {values.type}, not {CATEGORIES}", argument="category")
+    names = getattr(table.features[column], "names", None) or ()
+    return labels_in(values, tuple(str(name) for name in names), column, known)
 
 
 def _loaded(hub: HubDataset, split: str, base: Path, argument: str) -> Any:

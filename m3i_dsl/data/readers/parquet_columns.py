@@ -1,4 +1,4 @@
-"""The columns of Parquet sources: are they there, do they hold what a field needs, and which categories are there.
+"""The columns of tables: are they there, do they hold what a field needs, and which categories are there.
 
 Takes: the schema of a file and the column names of the recipe. Gives: the category of every row, and the names.
 Guarantees: every fault is a WordError at the argument that named the column, with the columns there are.
@@ -20,6 +20,9 @@ from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.vocabulary.kinds import Storage, WordError
 
 MOST_CATEGORIES = 10**6
+
+CATEGORIES = "whole numbers, strings or truth values"
+"""What a message calls the values of a category column."""
 
 DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for a file that is damaged; the last one for names and texts."""
@@ -47,7 +50,7 @@ def check_columns(columns: Columns, schema: pa.Schema, name: str) -> None:
     wanted = (
         ("image", columns.image, _is_image, "images (bytes, or a struct with `bytes` and `path`)"),
         ("caption", columns.caption, _is_caption, "texts, or lists of texts"),
-        ("category", columns.category, _is_category, "whole numbers, strings or truth values"),
+        ("category", columns.category, is_category, CATEGORIES),
     )
     for argument, column, fits, what in wanted:
         if column is None:
@@ -64,13 +67,20 @@ def check_columns(columns: Columns, schema: pa.Schema, name: str) -> None:
 
 
 def read_labels(files: list[StoragePlace], schema: pa.Schema, column: str, known: Storage | None) -> Labels:
-    """Reads the category column of all files. `known` are the training categories when this is the test split.
+    """Reads the category column of all files, whose names come from the Hugging Face metadata of the schema.
 
-    Names come from the Hugging Face metadata of the schema; without it the values that occur are the categories, in
-    their order, and are their own names. Raises WordError at `category`, or at `test` for categories that training
-    lacks.
+    As `labels_in` otherwise.
     """
     values = pa.chunked_array([chunk for place in files for chunk in _column(place, column).chunks])
+    return labels_in(values, _class_names(schema, column), column, known)
+
+
+def labels_in(values: pa.ChunkedArray, class_names: tuple[str, ...], column: str, known: Storage | None) -> Labels:
+    """The labels of all rows of a column. `known` are the training categories when this is the test split.
+
+    Numbers count in `class_names`. Without these the values that occur are the categories, in their order, and are
+    their own names. Raises WordError at `category`, or at `test` for categories that training lacks.
+    """
     if values.null_count:
         raise WordError(
             f"column `{column}` is null in {values.null_count} of {len(values)} rows",
@@ -86,7 +96,8 @@ def read_labels(files: list[StoragePlace], schema: pa.Schema, column: str, known
         found = [_name(value) if isinstance(value, bool) else value for value in encoded.dictionary.to_pylist()]
     except UnicodeDecodeError as error:
         raise WordError(f"column `{column}` holds what is no text: {error}", argument="category") from error
-    class_names = () if _is_text(values.type) or pa.types.is_boolean(values.type) else _class_names(schema, column)
+    if _is_text(values.type) or pa.types.is_boolean(values.type):
+        class_names = ()
     numbers = [value for value in found if isinstance(value, int)]
     if numbers and (min(numbers) < 0 or (class_names and max(numbers) >= len(class_names))):
         there = f", but there are {len(class_names)} categories" if class_names else ""
@@ -182,7 +193,8 @@ def _is_caption(type_: pa.DataType) -> bool:
     return _is_text(_values(type_.value_type if lists else type_))
 
 
-def _is_category(type_: pa.DataType) -> bool:
+def is_category(type_: pa.DataType) -> bool:
+    """Whether a column of it can hold categories."""
     found = _values(type_)
     is_number = pa.types.is_integer(found) or pa.types.is_floating(found)
     return is_number or pa.types.is_boolean(found) or _is_text(found)

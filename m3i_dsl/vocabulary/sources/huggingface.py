@@ -37,7 +37,7 @@ class HuggingFace(Source):
     revision: str | None = argument(None, doc="a commit or tag of the dataset, so that it stays the same")
     image: str = argument("image", doc="the column of images", origin="Hugging Face")
     caption: str | None = argument(None, doc="the column of texts")
-    category: str | None = argument(None, doc="the column of categories, a `ClassLabel`")
+    category: str | None = argument(None, doc="the column of categories")
     canvas: Pixels | None = argument(
         None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
