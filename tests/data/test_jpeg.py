@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m3i_dsl.data.readers import jpeg
-from m3i_dsl.data.readers.images import Unreadable, decode
+from m3i_dsl.data.readers.images import LARGEST, Unreadable, decode, picture_of
 from tests.data.programs import encoded, picture
 
 
@@ -36,7 +36,7 @@ def test_pixels_are_those_of_pillow(mode: str, subsampling: str, progressive: bo
             found, seen = decode(stored, None)
             assert seen == size
             assert np.array_equal(found, by_pillow(stored))
-            fast = jpeg.header(stored)
+            fast = jpeg.header(stored, LARGEST)
             assert (fast is None) == (mode == "CMYK")
             fast_pixels = jpeg.pixels(stored)
             if fast is not None:
@@ -45,19 +45,27 @@ def test_pixels_are_those_of_pillow(mode: str, subsampling: str, progressive: bo
 
 
 def test_a_header_with_metadata_says_so() -> None:
-    assert jpeg.header(encoded(picture(0))) == jpeg.Header((24, 24), metadata=False)
+    assert jpeg.header(encoded(picture(0)), LARGEST) == jpeg.Header((24, 24), metadata=False)
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert jpeg.header(stored_as("RGB", (20, 30), exif=exif)) == jpeg.Header((20, 30), metadata=True)
+    assert jpeg.header(stored_as("RGB", (20, 30), exif=exif), LARGEST) == jpeg.Header((20, 30), metadata=True)
 
 
-def test_what_pillow_refuses_for_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = encoded(picture(0, (20, 30)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 299)
-    with pytest.raises(Unreadable, match="decompression bomb"):
-        decode(stored, None)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
-    assert decode(stored, None)[1] == (20, 30)
+def test_the_largest_image_is_the_same_however_it_is_decoded() -> None:
+    """The fast library, Pillow with a canvas, and PNG; whatever limit Pillow has by itself."""
+    for stored in (stored_as("RGB", (21, 31)), encoded(picture(0, (21, 31)))):
+        for canvas in (None, 8):
+            assert picture_of(stored, canvas, 651).pixels.shape == ((21, 31, 3) if canvas is None else (8, 8, 3))
+            for most in (650, 600, 3):
+                with pytest.raises(Unreadable, match=f"more than {most} pixels; `largest` of the source"):
+                    picture_of(stored, canvas, most)
+    assert Image.MAX_IMAGE_PIXELS == LARGEST // 2, "what Pillow has by itself is as it was"
+
+
+def test_an_image_may_be_larger_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for stored in (stored_as("RGB", (21, 31)), encoded(picture(0, (21, 31)))):
+        assert picture_of(stored, None, 651).pixels.shape == (21, 31, 3)
 
 
 def test_damage_is_what_pillow_says_it_is() -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,26 @@ def test_every_image_suffix_is_read_from_folders_and_shards_alike(tmp_path: Path
     for source in (Folder("a", category=False).open(tmp_path), Tar("a.tar").open(tmp_path)):
         assert len(source) == len(formats)
         assert all(source.read(n, frozenset({"image"}))["image"].size == (24, 24) for n in range(len(formats)))
+
+
+@pytest.mark.parametrize("form", ["folder", "parquet", "tar"])
+def test_an_image_of_more_pixels_than_its_source_allows_is_broken(tmp_path: Path, form: str) -> None:
+    stored = [encoded(picture(n, (40, 50 + (n == 1)))) for n in range(3)]
+    sources = {"folder": Folder("a", category=False), "parquet": Parquet("a.parquet"), "tar": Tar("a.tar")}
+    (tmp_path / "a").mkdir()
+    for n, one in enumerate(stored):
+        (tmp_path / "a" / f"{n}.png").write_bytes(one)
+    parquet(tmp_path / "a.parquet", image=stored)
+    write_tar(tmp_path / "a.tar", {str(n): {"png": one} for n, one in enumerate(stored)})
+    word = replace(sources[form], largest=2000)
+    read = frozenset({"image"})
+    assert word.open(tmp_path).read(0, read)["image"].pixels.shape == (40, 50, 3)
+    with pytest.raises(BrokenSample, match="more than 2000 pixels; `largest`"):
+        word.open(tmp_path).read(1, read)
+    assert replace(word, largest=2040).open(tmp_path).read(1, read)["image"].size == (40, 51)
+    with pytest.raises(WordError, match="none of the images probed can be read") as caught:
+        replace(word, largest=1999).open(tmp_path)
+    assert "`largest` of the source sets how many" in str(caught.value.help)
 
 
 def test_files_that_are_no_images_are_counted_by_suffix(tmp_path: Path) -> None:

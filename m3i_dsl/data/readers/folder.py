@@ -41,6 +41,7 @@ class FolderImages(StoredImages):
         *,
         held_out: HeldOut,
         canvas: int | None,
+        largest: int | None,
         category: bool,
         caption: bool,
         prompt: str | None,
@@ -60,7 +61,7 @@ class FolderImages(StoredImages):
                 help=f"files ending in {', '.join(f'.{suffix}' for suffix in SUFFIXES)} are images",
             )
         self.categories = self._categories(known) if category else ()
-        self.storage = Storage(canvas, self.categories)
+        self.storage = Storage(canvas, self.categories, largest=largest)
         if caption:
             self._check_captions()
         self.probe(argument)

@@ -49,6 +49,7 @@ class HuggingFaceImages(StoredImages):
         caption: str | None,
         category: str | None,
         canvas: int | None,
+        largest: int | None,
         prompt: str | None,
         known: Storage | None = None,
     ) -> None:
@@ -70,7 +71,7 @@ class HuggingFaceImages(StoredImages):
         self.fingerprint = str(table._fingerprint)
         self.labels = None if category is None else _labels(table, hub.dataset, category, known)
         self.categories = () if self.labels is None else self.labels.names
-        self.storage = Storage(canvas, self.categories)
+        self.storage = Storage(canvas, self.categories, largest=largest)
         self.columns = {
             "image": table.select_columns([image]).cast_column(image, images(decode=False)),
             **({} if caption is None else {caption: table.select_columns([caption])}),

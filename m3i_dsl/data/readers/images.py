@@ -2,8 +2,8 @@
 
 Takes: the bytes of an image of a known format. Gives: uint8 RGB as it is meant to be seen, in its own size or
 resampled whole to a square canvas, and that size. Guarantees: the same bytes give the same pixels; whatever is wrong
-with them is `Unreadable`; only FORMATS are tried, of which none starts another program; which library decodes does not
-show.
+with them is `Unreadable`, and so is one of more pixels than its source allows; only FORMATS are tried, of which none
+starts another program; which library decodes does not show.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
+LARGEST = 178_956_970
+"""Pixels that an image may have where its source does not say: as many as Pillow allows by itself."""
+
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,21 +78,24 @@ MOST_CHANNELS = 4
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or it would print of a TIFF what `Unreadable` says
 
 
-def picture_of(stored: bytes, canvas: int | None) -> Picture:
+def picture_of(stored: bytes, canvas: int | None, largest: int | None = None) -> Picture:
     """The picture, of which the header is read now. Raises Unreadable, now or when its pixels are asked for.
+
+    One of more than `largest` pixels (LARGEST for None) is Unreadable before any of them is decoded.
 
     A canvas shows the whole image, stretched when it is not square: no content is lost, and crops drawn in the true
     size undo the stretch.
     """
-    header = jpeg.header(stored) if canvas is None else None
+    most = LARGEST if largest is None else largest
+    header = jpeg.header(stored, most) if canvas is None else None
     if header is not None and not header.metadata:
-        return Picture(lambda: _jpeg(stored, None), header.size)
-    with _judging(stored):
-        image = Image.open(io.BytesIO(stored), formats=_formats())
+        return Picture(lambda: _jpeg(stored, None, most), header.size)
+    with _judging(stored, most):
+        image = _opened(stored, most)
         size, turn = _seen_size(image), _TURNS.get(_orientation(image))
     if header is not None:
-        return Picture(lambda: _jpeg(stored, turn), size)
-    return Picture(lambda: _pixels(stored, image, canvas), size)
+        return Picture(lambda: _jpeg(stored, turn, most), size)
+    return Picture(lambda: _pixels(stored, image, canvas, most), size)
 
 
 def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -101,32 +107,49 @@ def decode(stored: bytes, canvas: int | None) -> tuple[NDArray[np.uint8], tuple[
     return picture.pixels, picture.size
 
 
-def _pixels(stored: bytes, image: Image.Image, canvas: int | None) -> NDArray[np.uint8]:
+def _pixels(stored: bytes, image: Image.Image, canvas: int | None, most: int) -> NDArray[np.uint8]:
     _check_png(stored)
-    with _judging(stored):
+    with _judging(stored, most):
         return pixels_of(image, canvas)[0]
 
 
-def _jpeg(stored: bytes, turn: Image.Transpose | None) -> NDArray[np.uint8]:
+def _jpeg(stored: bytes, turn: Image.Transpose | None, most: int) -> NDArray[np.uint8]:
     found = jpeg.pixels(stored)
     if found is None:
-        with _judging(stored):
-            return pixels_of(Image.open(io.BytesIO(stored), formats=_formats()), None)[0]
+        with _judging(stored, most):
+            return pixels_of(_opened(stored, most), None)[0]
     return found if turn is None else np.array(Image.fromarray(found).transpose(turn))
 
 
+def _opened(stored: bytes, most: int) -> Image.Image:
+    image = Image.open(io.BytesIO(stored), formats=_formats())
+    if image.width * image.height > most:
+        raise Unreadable(_too_large(most))
+    return image
+
+
+def _too_large(most: int) -> str:
+    return f"it has more than {most} pixels; `largest` of the source sets how many it may have"
+
+
 @contextlib.contextmanager
-def _judging(stored: bytes) -> Generator[None]:
-    """Around Pillow: whatever it raises is Unreadable."""
+def _judging(stored: bytes, most: int) -> Generator[None]:
+    """Around Pillow: whatever it raises is Unreadable. An image in it may have `most` pixels."""
+    pillows = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         # Pillow warns about damaged metadata and very large images; what it can decode is good.
         warnings.simplefilter("ignore")
+        Image.MAX_IMAGE_PIXELS = (most + 1) // 2  # it refuses what has more than twice as many
         try:
             yield
         except Unreadable:
             raise
+        except Image.DecompressionBombError as error:
+            raise Unreadable(_too_large(most)) from error
         except Exception as error:  # the plug-in of each format raises what it likes
             raise Unreadable(_reason(error, stored)) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = pillows
 
 
 def _check_png(stored: bytes) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 _START = b"\xff\xd8"
 _FRAMES = (0xC0, 0xC1, 0xC2)
@@ -33,8 +32,8 @@ class Header:
     metadata: bool
 
 
-def header(stored: bytes) -> Header | None:
-    """What the segments before the first scan say."""
+def header(stored: bytes, largest: int) -> Header | None:
+    """What the segments before the first scan say. None above `largest` pixels."""
     if not stored.startswith(_START):
         return None
     place, size, metadata = 2, None, False
@@ -43,7 +42,7 @@ def header(stored: bytes) -> Header | None:
         if marker == _SCAN:
             return None if size is None else Header(size, metadata)
         if marker in _FRAMES and size is None:
-            size = _size(stored[place + 4 : place + 2 + length])
+            size = _size(stored[place + 4 : place + 2 + length], largest)
             if size is None:
                 return None
         elif marker not in _TABLES and marker not in _APPLICATION and marker != _COMMENT:
@@ -53,12 +52,11 @@ def header(stored: bytes) -> Header | None:
     return None
 
 
-def _size(frame: bytes) -> tuple[int, int] | None:
+def _size(frame: bytes, largest: int) -> tuple[int, int] | None:
     if len(frame) < 6 or frame[0] != 8 or frame[5] not in _CHANNELS:
         return None
     height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
-    most = Image.MAX_IMAGE_PIXELS  # at twice as many Pillow refuses
-    return None if not height or not width or (most is not None and height * width > 2 * most) else (height, width)
+    return (height, width) if 0 < height * width <= largest else None
 
 
 def pixels(stored: bytes) -> NDArray[np.uint8] | None:

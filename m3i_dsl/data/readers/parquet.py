@@ -68,6 +68,7 @@ class ParquetImages(StoredImages):
         held_out: HeldOut,
         columns: Columns,
         canvas: int | None,
+        largest: int | None,
         prompt: str | None,
         known: Storage | None = None,
     ) -> None:
@@ -89,7 +90,7 @@ class ParquetImages(StoredImages):
                     argument=argument,
                 )
         self.categories = self.labels.names if self.labels is not None else ()
-        self.storage = Storage(canvas, self.categories)
+        self.storage = Storage(canvas, self.categories, largest=largest)
         self._forget()
         self.probe("image")
 

@@ -93,7 +93,7 @@ class StoredImages(Dataset):
         reason = ""
         for index in self.probed().tolist():
             try:
-                sizes.add(picture_of(self.stored(index), None).size)
+                sizes.add(picture_of(self.stored(index), None, self.storage.largest).size)
             except (Unreadable, OSError) as error:
                 lack_of_machine(error)
                 reason = reason or f"{self.name(index)}: {error}"

@@ -47,6 +47,7 @@ class TarImages(StoredImages):
         held_out: HeldOut,
         members: Members,
         canvas: int | None,
+        largest: int | None,
         prompt: str | None,
         known: Storage | None = None,
     ) -> None:
@@ -58,7 +59,7 @@ class TarImages(StoredImages):
         self.samples = int(self.counts.sum())
         if self.samples == 0:
             raise WordError(f"`{written}` has no samples", argument=argument)
-        self.storage = Storage(canvas, self.categories, found.numbers)
+        self.storage = Storage(canvas, self.categories, found.numbers, largest=largest)
         self._forget()
         self.probe(argument)
 

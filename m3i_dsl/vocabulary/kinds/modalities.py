@@ -32,12 +32,14 @@ class Storage:
 
     `canvas` is the side of the square in pixels that pictures are resampled to whole (None: they stay as they are);
     `categories` the names in label order, of which two may be equal; `numbers` the number that is stored for each
-    (None: they count from 0); `labels` the label of each name and of each number.
+    (None: they count from 0); `largest` the pixels that a picture may have (None: as many as the decoder allows by
+    itself); `labels` the label of each name and of each number.
     """
 
     canvas: int | None = None
     categories: tuple[str, ...] = ()
     numbers: tuple[int, ...] | None = None
+    largest: int | None = None
     labels: Mapping[str | int, int] = field(init=False)
 
     def __post_init__(self) -> None:

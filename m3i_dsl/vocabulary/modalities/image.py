@@ -28,5 +28,5 @@ class Image(ViewModality):
         from m3i_dsl.data.readers.images import picture_of, pixels_of
 
         if isinstance(stored, bytes):
-            return picture_of(stored, storage.canvas)
+            return picture_of(stored, storage.canvas, storage.largest)
         return Picture(*pixels_of(stored, storage.canvas))

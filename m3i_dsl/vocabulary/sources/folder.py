@@ -38,6 +38,9 @@ class Folder(Source):
     )
     category: bool = argument(True, doc="whether sub-folders are categories")
     caption: bool = argument(False, doc="whether each image has a caption in a `.txt` file beside it")
+    largest: Pixels | None = argument(
+        None, doc="pixels that an image may have, height times width; left out, 178956970", minimum=1
+    )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
     )
@@ -70,6 +73,7 @@ class Folder(Source):
             argument,
             held_out=partial(self._held_out, base),
             canvas=self.canvas,
+            largest=self.largest,
             category=self.category,
             caption=self.caption,
             prompt=self.prompt,

@@ -41,6 +41,9 @@ class HuggingFace(Source):
     canvas: Pixels | None = argument(
         None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
+    largest: Pixels | None = argument(
+        None, doc="pixels that an image may have, height times width; left out, 178956970", minimum=1
+    )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
     )
@@ -77,6 +80,7 @@ class HuggingFace(Source):
             caption=self.caption,
             category=self.category,
             canvas=self.canvas,
+            largest=self.largest,
             prompt=self.prompt,
             known=known,
         )

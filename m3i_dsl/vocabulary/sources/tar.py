@@ -50,6 +50,9 @@ class Tar(Source):
     canvas: Pixels | None = argument(
         None, doc="side of the square that images are resampled to when read; left out, they stay as stored", minimum=1
     )
+    largest: Pixels | None = argument(
+        None, doc="pixels that an image may have, height times width; left out, 178956970", minimum=1
+    )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
     )
@@ -86,6 +89,7 @@ class Tar(Source):
             held_out=partial(self._held_out, base),
             members=Members(self.caption, self.category, self.names, self.sizes),
             canvas=self.canvas,
+            largest=self.largest,
             prompt=self.prompt,
             known=known,
         )
