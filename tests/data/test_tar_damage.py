@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from m3i_dsl.data.readers.tar_index import index_of, samples_in
-from m3i_dsl.data.readers.tar_members import BLOCK, DamagedShard, members, samples
+from m3i_dsl.data.readers.tar_members import BLOCK, COMPRESSED, MOST_HEADER, DamagedShard, members, samples
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.sources import Folder, Tar
 from tests.data.programs import image_folder
@@ -89,16 +89,75 @@ def test_sizes_that_are_none_are_damage(size: str) -> None:
         walked(tar(GOOD, tarfile.PAX_FORMAT, {"002.jpg": {"size": size}}))
 
 
+def header(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+MARKER = bytes(2 * BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty"),
+        (PLAIN[:ENDS], f"it ends at byte {ENDS} without the end-of-archive marker"),
+        (PLAIN[: 2 * BLOCK + 1], "it is cut off within the header at byte 1024"),
+        (b"words " * BLOCK, "it is no tar file"),
+        (PLAIN[: 2 * BLOCK] + b"words " * BLOCK, "the header at byte 1024 is damaged: invalid header"),
+        (header("0.jpg", size=-1) + MARKER, "the header at byte 0 has a size of -1"),
+        (header("0.jpg", tarfile.GNUTYPE_SPARSE) + MARKER, "`0.jpg` at byte 0 is a sparse file, which is not read"),
+        (
+            tar({"0.jpg": b"1"}, tarfile.PAX_FORMAT, {"0.jpg": {"GNU.sparse.major": "1"}}),
+            "`0.jpg` at byte 0 is a sparse file, which is not read",
+        ),
+        (
+            header("0", tarfile.XHDTYPE, 9) + b"9 path=x\n".ljust(BLOCK, b"\0") + MARKER,
+            "it ends at byte 2048 between an extended header and its file",
+        ),
+        (
+            header("0", tarfile.XHDTYPE, MOST_HEADER + 1),
+            f"the extended header at byte 0 has a size of {MOST_HEADER + 1}",
+        ),
+        (header("0", tarfile.XHDTYPE, 10) + b"9 path=x\n", "it is cut off within the extended header at byte 0"),
+        *(
+            (magic + PLAIN, f"it is compressed ({name}); unpack it first, images gain nothing from it")
+            for magic, name in COMPRESSED.items()
+        ),
+    ],
+)
+def test_damage_is_said_with_its_place(content: bytes, message: str) -> None:
+    with pytest.raises(DamagedShard) as caught:
+        walked(content)
+    assert str(caught.value) == message
+
+
+def test_links_and_folders_are_no_members_and_have_no_bytes() -> None:
+    others = [
+        header(f"0.{kind.decode()}", kind, 10**6) for kind in (tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
+    ]
+    assert walked(b"".join(others) + PLAIN) == walked(PLAIN)
+
+
+def test_a_file_without_members_has_no_samples() -> None:
+    assert walked(MARKER) == []
+
+
+def test_a_size_in_an_extended_header_counts() -> None:
+    assert walked(tar(GOOD, tarfile.PAX_FORMAT, {"002.jpg": {"size": str(len(GOOD["002.jpg"]))}})) == walked(PLAIN)
+
+
 def test_what_stands_behind_the_marker_is_noticed() -> None:
     with pytest.raises(DamagedShard, match=f"behind the end-of-archive marker at byte {ENDS}"):
         walked(PLAIN[: ENDS + 2 * BLOCK] + PLAIN)
 
 
-@pytest.mark.parametrize("length", [0, 7, 10**6, 10**9])
+@pytest.mark.parametrize("length", [0, 7, 100, 999])
 def test_extended_headers_that_lie_about_their_length_are_damage(length: int) -> None:
     stored = bytearray(tar({"a" * 200 + ".jpg": b"1"}, tarfile.PAX_FORMAT))
     record = stored.index(b" path=")
-    stored[record - 3 : record] = f"{length % 1000:03}".encode()
+    stored[record - 3 : record] = f"{length:03}".encode()
     with pytest.raises(DamagedShard, match="extended header at byte 0 is damaged"):
         walked(bytes(stored))
 

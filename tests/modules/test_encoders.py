@@ -1,18 +1,22 @@
 """The adapters around timm: equal to timm when nothing is hidden, blind to what is hidden."""
 
 import copy
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from m3i_dsl.modules.encoders.frozen import FrozenEncoder, NoGradient
+from m3i_dsl.modules.encoders.timm import load_pretrained
 from m3i_dsl.modules.positions import sincos_2d
 from m3i_dsl.modules.tokens import gather_tokens, upsample
+from m3i_dsl.vocabulary.encoders.catalogue import timm_model
 from m3i_dsl.vocabulary.encoders.timm import Timm
-from m3i_dsl.vocabulary.kinds import EncoderContext
+from m3i_dsl.vocabulary.kinds import EncoderContext, WordError
 
 VIT = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=3, heads=2)
 SWIN = Timm("swin_tiny_patch4_window7_224", 32, 1)
@@ -212,9 +216,7 @@ def test_the_state_of_the_model_is_what_timm_loads(name: str) -> None:
     loaded.load_state_dict(cast(nn.Module, word.build(EncoderContext()).model).state_dict())
 
 
-def test_weights_come_from_a_file_with_positions_resampled(tmp_path: Any) -> None:
-    from safetensors.torch import save_file
-
+def test_weights_come_from_a_file_with_positions_resampled(tmp_path: Path) -> None:
     torch.manual_seed(3)
     source = timm.create_model("vit_tiny_patch16_224", img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=2)
     save_file(source.state_dict(), tmp_path / "teacher.safetensors")
@@ -266,3 +268,57 @@ def test_a_frozen_copy_never_moves_and_an_average_keeps_its_statistics() -> None
     assert before and all(torch.equal(before[name], buffer) for name, buffer in frozen.named_buffers())
     average(images[0])
     assert any(not torch.equal(before[name], buffer) for name, buffer in average.named_buffers())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cls_tokn": torch.zeros(1)}, "`weights.safetensors` has unknown parameters: `cls_tokn`"),
+        ({"a": torch.zeros(1), "b": torch.zeros(1)}, "`weights.safetensors` has unknown parameters: `a` and 1 more"),
+        ({"cls_token": None}, "`weights.safetensors` lacks parameters: `cls_token`"),
+        ({"cls_token": torch.zeros(1, 1, 3)}, "`weights.safetensors` has other shapes of parameters: `cls_token`"),
+        # Positions of another width are no positions of another grid, and nothing resamples them.
+        ({"pos_embed": torch.zeros(1, 5, 3)}, "`weights.safetensors` has other shapes of parameters: `pos_embed`"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, Tensor | None], message: str) -> None:
+    module, path = VIT.build(EncoderContext()), tmp_path / "weights.safetensors"
+    state = module.get_submodule("model").state_dict() | change
+    save_file({name: value for name, value in state.items() if value is not None}, path)
+    with pytest.raises(WordError) as caught:
+        VIT.load_file(module, path)
+    assert (str(caught.value), caught.value.argument) == (message, "weights")
+
+
+def test_weights_that_are_no_weights_are_refused(tmp_path: Path) -> None:
+    module, path = VIT.build(EncoderContext()), tmp_path / "weights.safetensors"
+    with pytest.raises(WordError, match="there is no file"):
+        VIT.load_file(module, path)
+    path.write_bytes(b"words")
+    with pytest.raises(WordError, match="is not a safetensors file"):
+        VIT.load_file(module, path)
+
+
+def test_weights_with_a_head_and_positions_of_another_grid_are_loaded(tmp_path: Path) -> None:
+    module, path = VIT.build(EncoderContext()), tmp_path / "weights.safetensors"
+    state = {name: torch.ones_like(value) for name, value in module.get_submodule("model").state_dict().items()}
+    save_file(state | {"head.weight": torch.zeros(3, 32), "pos_embed": torch.ones(1, 1 + 9, 32)}, path)
+    VIT.load_file(module, path)
+    for value in module.get_submodule("model").state_dict().values():
+        torch.testing.assert_close(value, torch.ones_like(value))
+
+
+@pytest.mark.parametrize(("error", "reason"), [(OSError("no network\nat all"), "no network"), (OSError(), "OSError")])
+def test_pretrained_weights_that_cannot_be_had_are_refused(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str
+) -> None:
+    word = Timm("vit_tiny_patch16_224", 224, pretrained=True)
+    module = nn.Identity()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(WordError) as caught:
+        load_pretrained(word, timm_model(word.model), module)
+    assert (str(caught.value), caught.value.argument) == (f"no weights for `{word.model}`: {reason}", "pretrained")

@@ -70,10 +70,10 @@ def members(file: BinaryIO, size: int, *, seek: bool) -> Iterator[Member]:
             if found.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in extended):
                 raise DamagedShard(f"`{name}` at byte {start} is a sparse file, which is not read")
             # Links, folders and devices have no bytes, whatever their size says.
-            held = length if found.type in (*tarfile.REGULAR_TYPES, tarfile.CONTTYPE) else 0
+            held = length if found.isfile() else 0
             offset = walk.position
             walk.skip(held, at, name)
-            if found.isfile() and not name.endswith("/"):
+            if found.isfile():
                 yield Member(name, start, offset, held)
             extended, start = {}, walk.position
             continue
@@ -206,8 +206,8 @@ def _records(stored: bytes, at: int) -> dict[str, str]:
     while stored and stored.strip(b"\0"):
         length, space, _ = stored.partition(b" ")
         end = int(length) if space and len(length) < 8 and length.isdigit() else 0
-        key, equals, value = stored[len(length) + 1 : end].partition(b"=")
-        if end > len(stored) or not equals or not value.endswith(b"\n"):
+        key, _, value = stored[len(length) + 1 : end].partition(b"=")
+        if end > len(stored) or not value.endswith(b"\n"):
             raise DamagedShard(f"the extended header at byte {at} is damaged")
         found[key.decode(errors="surrogateescape")] = value[:-1].decode(errors="surrogateescape")
         stored = stored[end:]
