@@ -321,6 +321,33 @@ def test_what_is_no_caption_says_what_it_is(tmp_path: Path, value: object, reaso
         Tar("a.tar", caption="json.caption").open(tmp_path).read(0, frozenset({"text"}))
 
 
+@pytest.mark.parametrize("form", ["folder", "tar"])
+def test_each_line_of_a_text_may_be_a_caption(tmp_path: Path, form: str) -> None:
+    text = "a cat\r\n\n  a grey cat\u2028asleep \n"
+    (tmp_path / "a").mkdir()
+    for name, content in (("0", text.encode()), ("1", b" \n\n"), ("2", b"one")):
+        (tmp_path / "a" / f"{name}.png").write_bytes(encoded(picture(0)))
+        (tmp_path / "a" / f"{name}.txt").write_bytes(content)
+    members = {n: {kind: (tmp_path / "a" / f"{n}.{kind}").read_bytes() for kind in ("png", "txt")} for n in "012"}
+    write_tar(tmp_path / "a.tar", members)
+    whole = {"folder": Folder("a", category=False, caption=True), "tar": Tar("a.tar", caption="txt")}[form]
+    source, read = replace(whole, lines=True).open(tmp_path), frozenset({"text"})
+    assert source.read(0, read)["text"] == ("a cat", "a grey cat\u2028asleep")
+    assert source.read(2, read)["text"] == ("one",)
+    with pytest.raises(BrokenSample, match="has no line with a text"):
+        source.read(1, read)
+    assert whole.open(tmp_path).read(0, read)["text"] == text.strip(), "one caption, unless asked"
+
+
+@pytest.mark.parametrize(
+    "word", [Folder("a", lines=True), Tar("a", lines=True), Tar("a", caption="json.a", lines=True)]
+)
+def test_lines_need_a_text(word: Folder | Tar) -> None:
+    with pytest.raises(WordError) as caught:
+        word.check()
+    assert caught.value.argument == "lines"
+
+
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
 

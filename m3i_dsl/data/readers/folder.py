@@ -44,11 +44,12 @@ class FolderImages(StoredImages):
         largest: int | None,
         category: bool,
         caption: bool,
+        lines: bool,
         prompt: str | None,
         known: Storage | None = None,
     ) -> None:
         self.argument, self.held_out = argument, held_out
-        self.caption, self.prompt = caption, prompt
+        self.caption, self.lines, self.prompt = caption, lines, prompt
         self.root = existing(written, base, argument)
         if not self.root.is_dir():
             raise WordError(f"`{written}` is a file, not a folder", argument=argument)
@@ -82,7 +83,8 @@ class FolderImages(StoredImages):
         if "text" in fields and self.prompt is not None:
             sample["text"] = filled(self.prompt, self._category(index))
         elif "text" in fields and self.caption:
-            sample["text"] = self._caption(index)
+            text = self._caption(index)
+            sample["text"] = self.captions(index, "its caption", text) if self.lines else text
         if "category" in fields and self.categories:
             sample["category"] = self.storage.labels[self._category(index)]
         return sample

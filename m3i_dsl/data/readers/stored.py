@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from m3i_dsl.data.readers.files import lack_of_machine
 from m3i_dsl.data.readers.images import picture_of
 from m3i_dsl.vocabulary.kinds import BrokenSample, Dataset, Modality, Picture, Storage, Unreadable, WordError
-from m3i_dsl.vocabulary.modalities import Image
+from m3i_dsl.vocabulary.modalities import Image, Text
 
 HeldOut = Callable[[Storage], Dataset]
 """Opens the held-out samples of a source, whose categories are those of training. Raises WordError if it has none."""
@@ -82,6 +82,13 @@ class StoredImages(Dataset):
             return modality.decode(stored, self.storage)
         except Unreadable as error:
             raise BrokenSample(self.name(index), f"{what} {error}") from error
+
+    def captions(self, index: int, what: str, stored: str) -> tuple[str, ...]:
+        """Each line of a text that is not blank. Raises BrokenSample, where there is none too."""
+        lines = [line.strip() for line in stored.split("\n") if line.strip()]
+        if not lines:
+            raise BrokenSample(self.name(index), f"{what} has no line with a text")
+        return self.decoded(index, Text(), what, lines)
 
     def probed(self) -> NDArray[np.int64]:
         """int64: the samples whose headers are read when the source is opened."""

@@ -81,8 +81,9 @@ class TarImages(StoredImages):
             if "text" in fields and self.prompt is not None:
                 sample["text"] = filled(self.prompt, self.categories[category])
         if "text" in fields and self.members.caption is not None:
-            text = self._value(index, self.members.caption)
-            sample["text"] = self.decoded(index, Text(), f"its `{self.members.caption}`", text)
+            text, what = self._value(index, self.members.caption), f"its `{self.members.caption}`"
+            lines = self.members.lines
+            sample["text"] = self.captions(index, what, text) if lines else self.decoded(index, Text(), what, text)
         return sample
 
     def stored(self, index: int) -> bytes:

@@ -55,10 +55,12 @@ class NoMember(Exception):
 class Members:
     """The members of the fields, as a recipe writes them (`txt`, `cls`, `json.label`).
 
-    `names` is the member, or the file, that has the names of the categories; `sizes` the file of the shards' sizes.
+    `lines` is whether each line of `caption` is one; `names` the member, or the file, that has the names of the
+    categories; `sizes` the file of the shards' sizes.
     """
 
     caption: str | None
+    lines: bool
     category: str | None
     names: str | None
     sizes: str | None

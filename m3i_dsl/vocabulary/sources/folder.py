@@ -41,6 +41,9 @@ class Folder(Source):
     largest: Pixels | None = argument(
         None, doc="pixels that an image may have, height times width; left out, 178956970", minimum=1
     )
+    lines: bool = argument(
+        False, doc="whether each line of that file is a caption, of which one is drawn each time the image is read"
+    )
     prompt: str | None = argument(
         None, doc='gives the field `text`: this with the category\'s name in place of `{}`, such as "a photo of a {}"'
     )
@@ -52,6 +55,8 @@ class Folder(Source):
 
     def check(self) -> None:
         check_prompt(self.prompt, category=self.category, caption=self.caption)
+        if self.lines and not self.caption:
+            raise WordError("`lines` are those of captions", argument="lines", help="write `caption: true`")
 
     def fields(self) -> Mapping[str, Modality]:
         return image_fields(text=self.caption or self.prompt is not None, category=self.category)
@@ -76,6 +81,7 @@ class Folder(Source):
             largest=self.largest,
             category=self.category,
             caption=self.caption,
+            lines=self.lines,
             prompt=self.prompt,
             known=known,
         )

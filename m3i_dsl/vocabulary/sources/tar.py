@@ -38,6 +38,9 @@ class Tar(Source):
     path: str = argument(doc='the shards: "train/{00000..41407}.tar", a pattern with `*`, a folder; a path or a URL')
     test: str | None = argument(None, doc="the held-out shards, with the same members")
     caption: str | None = argument(None, doc='the member that is the text, such as "txt" or "json.caption"')
+    lines: bool = argument(
+        False, doc="whether each line of that text is a caption, of which one is drawn each time the sample is read"
+    )
     category: str | None = argument(None, doc='the member that is the category, such as "cls" or "json.label"')
     names: str | None = argument(
         None,
@@ -64,6 +67,10 @@ class Tar(Source):
                 raise WordError(
                     f'"{written}" names no member', argument=name, help='write "txt", "cls" or "json.label"'
                 )
+        if self.lines and (self.caption is None or "." in self.caption):
+            raise WordError(
+                "`lines` are those of a member that is a text", argument="lines", help='name it: `caption: "txt"`'
+            )
         if self.names is not None and self.category is None:
             raise WordError("`names` needs categories", argument="names", help='name their member: `category: "cls"`')
 
@@ -87,7 +94,7 @@ class Tar(Source):
             base,
             argument,
             held_out=partial(self._held_out, base),
-            members=Members(self.caption, self.category, self.names, self.sizes),
+            members=Members(self.caption, self.lines, self.category, self.names, self.sizes),
             canvas=self.canvas,
             largest=self.largest,
             prompt=self.prompt,
