@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -150,6 +152,14 @@ def _flat(root: Path) -> None:
     (root / "train" / "0.png").write_bytes(encoded(picture(0), "PNG"))
 
 
+def _loop(root: Path) -> None:
+    (root / "train").symlink_to("train")
+
+
+def _pipe(root: Path) -> None:
+    os.mkfifo(root / "train")
+
+
 @pytest.mark.parametrize(
     ("prepare", "source", "argument", "message", "help_"),
     [
@@ -157,6 +167,8 @@ def _flat(root: Path) -> None:
         (_good, Folder("far/away"), "path", "there is no `far/away`", "there is no folder"),
         (_nothing, Folder("train"), "path", "`train` has no images", ".jpg"),
         (_file, Folder("train"), "path", "is a file, not a folder", None),
+        (_loop, Folder("train"), "path", "`train` cannot be read: Too many levels of symbolic links", None),
+        (_pipe, Folder("train"), "path", "`train` is neither a file nor a folder", None),
         (_flat, Folder("train"), "path", "`0.png` is in no category folder", "category: false"),
         (_no_caption, Folder("train", caption=True), "caption", "`a/01.png` has no caption", "a/01.txt"),
         (_unreadable, Folder("train"), "path", "none of the images probed can be read", "a/0.jpg"),
@@ -171,6 +183,39 @@ def test_a_fault_of_a_folder_points_to_its_argument(
             open_(tmp_path)
         assert caught.value.argument == argument
         assert help_ is None or help_ in (caught.value.help or "")
+
+
+def test_an_image_that_is_gone_makes_a_broken_sample(tmp_path: Path) -> None:
+    _good(tmp_path)
+    source = Folder("train", canvas=16).open(tmp_path)
+    (tmp_path / "train" / "cat" / "01.png").unlink()
+    with pytest.raises(BrokenSample, match="No such file") as caught:
+        source.read(1, EVERYTHING)
+    assert caught.value.name == "cat/01.png"
+
+
+def test_a_caption_that_is_no_text_makes_a_broken_sample(tmp_path: Path) -> None:
+    _good(tmp_path)
+    (tmp_path / "train" / "cat" / "01.txt").write_bytes(b"\xff")
+    source = Folder("train", canvas=16, caption=True).open(tmp_path)
+    with pytest.raises(BrokenSample, match="its caption cannot be read: ") as caught:
+        source.read(1, EVERYTHING)
+    assert caught.value.name == "cat/01.png"
+
+
+def test_a_folder_within_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _good(tmp_path)
+    original = os.scandir
+
+    def refuse(folder: Path) -> object:
+        if folder.name == "cat":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read every folder
+    with pytest.raises(WordError, match="train/cat` cannot be read: Permission denied") as caught:
+        Folder("train").open(tmp_path)
+    assert caught.value.argument == "path"
 
 
 def test_a_fault_of_the_test_folder_points_to_test(tmp_path: Path) -> None:
