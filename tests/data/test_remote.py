@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import http.server
 import json
 import threading
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -112,6 +115,39 @@ def test_a_store_that_stumbles_is_asked_again_and_one_that_is_down_is_a_fault(
     assert StoragePlace(f"{store}/shard-00000.tar").local().stat().st_size > 0
     failures.extend(range(100))
     with pytest.raises(Unreachable, match=r"shard-00001\.tar: the peer went away \(4 attempts\)"):
+        StoragePlace(f"{store}/shard-00001.tar").local()
+
+
+@pytest.mark.parametrize("name", ["md5Hash", "Content-MD5"])
+def test_what_comes_with_another_checksum_is_fetched_again(
+    store: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of equal size: one bit is another."""
+    kind = type(fsspec.filesystem("memory"))
+    get, info, bad = kind.get_file, kind.info, [1, 2]
+
+    def flipping(self: Any, path: str, target: str) -> None:
+        get(self, path, target)
+        if bad:
+            bad.pop()
+            content = bytearray(Path(target).read_bytes())
+            content[len(content) // 2] ^= 1
+            Path(target).write_bytes(content)
+
+    def said(self: Any, path: str) -> dict[str, Any]:
+        digest = hashlib.md5(self.cat_file(path)).digest()
+        return {
+            **info(self, path),
+            name: base64.b64encode(digest).decode(),
+            "ETag": '"00112233445566778899aabbccddeeff"',
+        }
+
+    monkeypatch.setattr(kind, "get_file", flipping)
+    monkeypatch.setattr(kind, "info", said)
+    there = fsspec.filesystem("memory").cat_file("/bucket/shard-00000.tar")
+    assert StoragePlace(f"{store}/shard-00000.tar").local().read_bytes() == there
+    bad.extend(range(100))
+    with pytest.raises(Unreachable, match=r"shard-00001\.tar: what came has another checksum .* \(4 attempts\)"):
         StoragePlace(f"{store}/shard-00001.tar").local()
 
 

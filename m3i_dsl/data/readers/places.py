@@ -9,12 +9,15 @@ Remote protocols are http(s), s3, gs and hf, by fsspec. What they need is an ext
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import importlib
 import importlib.util
 import itertools
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -53,6 +56,9 @@ CONNECT_SECONDS = 30.0
 SILENT_SECONDS = 60.0
 """Of an http server that sends nothing more."""
 
+MD5 = ("md5Hash", "Content-MD5")
+"""Where gs and http say the MD5 of a file, in base64."""
+
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError)
 """Trying again does not help."""
 
@@ -83,7 +89,7 @@ class StoragePlace:
         info = self._tried(lambda files, path: dict(files.info(path)))
         version = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or ""
         size = info.get("size")
-        return user_cache().file(f"{self.url}\0{version}\0{size}", "", lambda target: self._fetch(target, size))
+        return user_cache().file(f"{self.url}\0{version}\0{size}", "", lambda target: self._fetch(target, info))
 
     def open(self) -> BinaryIO:
         """The file for reading parts of it, without fetching all of it. Raises Unreachable."""
@@ -113,12 +119,20 @@ class StoragePlace:
         """Another file in the same folder."""
         return StoragePlace(f"{self.url.rsplit('/', 1)[0]}/{name}")
 
-    def _fetch(self, target: Path, size: int | None) -> None:
+    def _fetch(self, target: Path, info: Mapping[str, Any]) -> None:
+        """What is short of the size that the store gives, or has another MD5 where it gives one, is fetched again."""
+        size, md5 = info.get("size"), _md5_of(info)
+
         def fetched(files: Any, path: str) -> None:
             files.get_file(path, str(target))
             got = target.stat().st_size
             if size is not None and got != size:
                 raise ConnectionError(f"{got} of {size} bytes came")
+            if md5 is not None:
+                with target.open("rb") as file:
+                    came = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
+                if came != md5:
+                    raise ConnectionError("what came has another checksum than the store says")
 
         self._tried(fetched)
 
@@ -258,6 +272,16 @@ def _settings(protocol: str) -> dict[str, Any]:
     # Not in all: a large shard may take long. But a server that falls silent must not stop training for ever.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
     return {"client_kwargs": {"timeout": timeout}}
+
+
+def _md5_of(info: Mapping[str, Any]) -> bytes | None:
+    """The MD5 of a whole file, if the store says it; an ETag may be that of something else (parts, encrypted bytes)."""
+    for name in MD5:
+        with contextlib.suppress(ValueError):
+            found = base64.b64decode(str(info.get(name) or ""), validate=True)
+            if len(found) == hashlib.md5(usedforsecurity=False).digest_size:
+                return found
+    return None
 
 
 def _no_room(error: Exception) -> bool:
