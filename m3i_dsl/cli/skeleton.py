@@ -11,15 +11,19 @@ import re
 from importlib.resources import files
 
 from m3i_dsl.cli.options import CliError
+from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.word import Kind
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)*")
 
 
 def skeleton(kind: Kind, name: str) -> str:
-    """The file of a word `name`. Raises CliError for a name that no recipe could write."""
+    """The file of a word `name`. Raises CliError for a name that no recipe could write, and one that is taken."""
     if not _NAME.fullmatch(name):
         raise CliError(f"`{name}` is no name of a word: use small letters, digits and `_`, such as `my_{kind}`")
+    if name in words(kind):
+        package = words(kind).package(name)
+        raise CliError(f"{package or 'm3ic'} has a {kind} `{name}` already; use another name, such as `my_{name}`")
     module = name.replace(" ", "_")
     class_ = "".join(part.capitalize() for part in module.split("_"))
     text = files("m3i_dsl.cli").joinpath("skeletons", f"{kind}.txt").read_text(encoding="utf-8")

@@ -39,8 +39,10 @@ class UnusableWord(Exception):
 
     @property
     def help(self) -> str:
-        if self.code == COLLIDES:
+        if self.code == COLLIDES and len(self.packages) > 1:
             return "remove one of the packages: a recipe could mean either"
+        if self.code == COLLIDES:
+            return f"remove `{self.packages[0].name}`, or give its word another name: a recipe could mean either"
         return f"ask the authors of `{self.packages[0].name}`, or install another version of it"
 
 

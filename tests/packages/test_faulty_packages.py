@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +147,42 @@ def test_a_name_that_m3ic_has(tmp_path: Path) -> None:
     status, shown = checked(folder, recipe("blocks(60%)"))
     assert status == 1
     assert "error[M3I0131]: mask `blocks` is a word of m3ic and of masks-of-others 1.2" in shown
+    assert "help: remove `masks-of-others`, or give its word another name" in shown
     assert checked(folder, recipe())[0] == 0
+
+
+COVARIANCE = '''"""A penalty."""
+
+from dataclasses import dataclass
+
+from m3i_dsl.vocabulary.kinds import Regularization
+
+
+@dataclass(frozen=True, slots=True)
+class Covariance(Regularization):
+    """Punishes channels that vary together."""
+
+    name = "covariance"
+    penalizes = True
+
+    def build(self):
+        raise NotImplementedError
+'''
+
+
+@pytest.mark.parametrize("promised", [False, True])
+def test_a_penalty_prevents_collapse_only_if_it_says_so(promised: bool, tmp_path: Path) -> None:
+    """With z_y from the trained encoder itself, and no predictor, a constant is the optimum of the rest."""
+    text = COVARIANCE
+    if promised:
+        text = text.replace("penalizes = True", 'penalizes = True\n    certificate = "channels cannot be constant"')
+    folder = install(tmp_path, "board", "1", {"board.py": text}, {"regularization.covariance": "board:Covariance"})
+    written = recipe(predictor="identity").replace("dense pixels", "dense feature of image")
+    written = re.sub(r"regularization .*", "regularization covariance", written)
+    written = re.sub(r"distribution .*", "distribution gaussian", written)
+    written = re.sub(r"data  .*", "data           view1", written)
+    _, shown = checked(folder, written)
+    assert ("error[M3I0301]" in shown) is not promised, shown
 
 
 def test_a_module_of_another_shape_than_its_word_says(tmp_path: Path) -> None:

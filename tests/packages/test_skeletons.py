@@ -125,7 +125,7 @@ def test_the_guide_names_what_a_word_may_import() -> None:
     assert set(re.findall(r"`(m3i_dsl(?:\.\w+)+)`", section)) == STABLE
 
 
-@pytest.mark.parametrize(("kind", "name"), [("mask", "My Mask"), ("mask", "9")])
-def test_what_no_recipe_could_write_is_refused(kind: str, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("mask", "My Mask"), ("mask", "9"), ("mask", "blocks")])
+def test_what_no_recipe_could_write_and_what_is_taken_is_refused(kind: str, name: str) -> None:
     with pytest.raises(CliError):
         skeleton(kind, name)  # pyright: ignore[reportArgumentType]

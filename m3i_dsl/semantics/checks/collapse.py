@@ -57,7 +57,7 @@ def _is_of_the_family(target: Target) -> bool:
         return False
     no_candidates = contrasts and all(word.candidates is None for word in words)
     table = target.representation.word.chosen and not contrasts
-    return no_candidates or table or any(word.penalizes and not word.certificate for word in words)
+    return no_candidates or table or any(word.needs_detached for word in words)
 
 
 def _collapse(objective: Objective, target: Target) -> Diagnostic:

@@ -126,7 +126,8 @@ class Representation(Word):
 class Regularization(Word):
     """What keeps z_y from collapsing: the H(p(z_y|t_y)) of the bound.
 
-    `certificate` says in one clause why the entropy of z_y cannot vanish ("" if this word alone does not ensure it).
+    `certificate` says in one clause why the entropy of z_y cannot vanish ("" if this word alone does not ensure it). It
+    is a promise: with it, a target that is trained or follows is not refused for collapsing (M3I0301).
     """
 
     kind: ClassVar[Kind] = "regularization"
