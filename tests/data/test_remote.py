@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import functools
 import hashlib
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -227,8 +229,6 @@ def test_processes_that_want_one_file_make_it_once(tmp_path: Path) -> None:
 
 
 def test_what_was_used_longest_ago_leaves_first_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    import os
-
     small = Cache(tmp_path, 25)
     names: dict[str, Path] = {}
     for age, key in enumerate("abc"):
@@ -260,3 +260,24 @@ def test_a_size_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("M3IC_CACHE_SIZE", "much")
     with pytest.raises(WordError, match="`much`, which is no size"):
         user_cache()
+
+
+@pytest.mark.parametrize(
+    ("number", "within", "refused"),
+    [
+        (errno.ENOSPC, None, True),
+        (errno.EACCES, "cache", True),
+        (errno.EACCES, "elsewhere", False),  # of the file that is copied, not of the cache
+        (errno.EIO, "cache", False),
+    ],
+)
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, number: int, within: str | None, refused: bool
+) -> None:
+    def fails(path: Path) -> None:
+        raise OSError(number, os.strerror(number), None if within is None else str(tmp_path / within / "file"))
+
+    with pytest.raises(WordError if refused else OSError) as caught:
+        Cache(tmp_path / "cache", 25).file("a", "", fails)
+    if refused:
+        assert f"the cache folder {tmp_path / 'cache'} cannot be written: {os.strerror(number)}" in str(caught.value)
