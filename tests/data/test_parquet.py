@@ -116,13 +116,19 @@ def test_test_categories_are_numbered_by_name(tmp_path: Path) -> None:
 
 
 def test_damaged_rows_are_broken_samples_with_a_name(tmp_path: Path) -> None:
-    rows = [{"bytes": encoded(picture(row), "PNG"), "path": None} for row in range(6)]
+    rows: list[object] = [{"bytes": encoded(picture(row), "PNG"), "path": None} for row in range(6)]
+    rows[1] = None
     rows[2] = {"bytes": b"no image", "path": None}
     rows[4] = {"bytes": None, "path": None}
     captions = ["a", "b", "c", "d", "e", None]
     write(tmp_path / "a.parquet", 6, image=rows, caption=captions)
     dataset = Parquet("a.parquet", caption="caption").open(tmp_path)
-    for index, reason in ((2, "not an image"), (4, "neither bytes nor a path"), (5, "column `caption` is null")):
+    for index, reason in (
+        (1, "it is null"),
+        (2, "not an image"),
+        (4, "neither bytes nor a path"),
+        (5, "column `caption` is null"),
+    ):
         with pytest.raises(BrokenSample, match=reason) as caught:
             dataset.read(index, EVERYTHING)
         assert caught.value.name == f"a.parquet row {index}"
