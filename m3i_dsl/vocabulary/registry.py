@@ -39,11 +39,11 @@ class UnusableWord(Exception):
 
     @property
     def help(self) -> str:
-        if self.code == COLLIDES and len(self.packages) > 1:
-            return "remove one of the packages: a recipe could mean either"
+        package, *others = self.packages
         if self.code == COLLIDES:
-            return f"remove `{self.packages[0].name}`, or give its word another name: a recipe could mean either"
-        return f"ask the authors of `{self.packages[0].name}`, or install another version of it"
+            one = "one of the packages" if others else f"`{package.name}`, or give its word another name"
+            return f"remove {one}: a recipe could mean either"
+        return f"ask the authors of `{package.name}`, or install another version of it"
 
 
 class Words(Mapping[str, type[Word]]):
