@@ -12,8 +12,8 @@ from typing import TextIO
 
 CODE = "M3I0720"
 
-_IMPORTED_AS = {"PIL": "pillow", "sklearn": "scikit-learn"}
-"""Where the module is called otherwise than the distribution."""
+_IMPORTED_AS = {"PIL": "pillow", "sklearn": "scikit-learn", "lsprotocol": "pygls"}
+"""Where the module is called otherwise than the distribution that an extra names."""
 
 _REQUIREMENT = re.compile(r"""(?P<name>[A-Za-z0-9._-]+)[^;]*;.*extra\s*==\s*['"](?P<extra>[\w-]+)['"]""")
 

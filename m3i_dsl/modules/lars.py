@@ -43,19 +43,28 @@ class LarsOptimizer(torch.optim.Optimizer):
         """Moves every parameter that has a gradient. Raises ValueError for a closure: the loss is computed before."""
         if closure is not None:
             raise ValueError("LARS moves by gradients that are there; it computes no loss")
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, parameter.grad, group)
+        moved = [(p, p.grad, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        updates = [gradient.add(p, alpha=group["weight_decay"]) for p, gradient, group in moved]
+        adapted = [index for index, (_, _, group) in enumerate(moved) if group["adapt"]]
+        if adapted:
+            factors = _norms([*(moved[index][0] for index in adapted), *(updates[index] for index in adapted)])
+            weights, norms = factors[: len(adapted)], factors[len(adapted) :]
+            usual = (weights > 0) & (norms > 0)
+            for place, index in enumerate(adapted):
+                ratio = moved[index][2]["trust_coefficient"] * weights[place] / norms[place]
+                updates[index] = updates[index] * torch.where(usual[place], ratio, torch.ones_like(ratio))
+        for (parameter, _, group), update in zip(moved, updates, strict=True):
+            self._move(parameter, update, group)
 
-    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        update = gradient.add(parameter, alpha=group["weight_decay"])
-        if group["adapt"]:
-            weight_norm, norm = parameter.norm(), update.norm()
-            ratio = group["trust_coefficient"] * weight_norm / norm
-            update = update * torch.where((weight_norm > 0) & (norm > 0), ratio, torch.ones_like(ratio))
+    def _move(self, parameter: Tensor, update: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         velocity = state["momentum_buffer"].mul_(group["momentum"]).add_(update)
         parameter.sub_(velocity, alpha=group["lr"])
+
+
+def _norms(tensors: list[Tensor]) -> Tensor:
+    """The norm of each; of sharded ones all are summed over the ranks at once."""
+    norms: Any = torch.stack([tensor.norm() for tensor in tensors])
+    return norms.full_tensor() if hasattr(norms, "full_tensor") else norms

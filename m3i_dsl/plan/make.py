@@ -75,7 +75,12 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
     flops = flops_of(executable)
     spirit = ghost(executable, local)
     memory = measure_memory(spirit, program.training, buckets=world.size > 1)
-    traffic = traffic_of(spirit, world, modules_of(executable.graph, spirit.module))
+    traffic = traffic_of(
+        spirit,
+        world,
+        modules_of(executable.graph, spirit.module),
+        executable.program.training.optimizer.word.norms(spirit.module),
+    )
     if setting.dry_run and (faults := list(effect_faults(executable, traffic))):
         raise RecipeError(faults)
     sets = candidate_sets(executable.graph, categories)

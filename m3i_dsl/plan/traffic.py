@@ -67,26 +67,31 @@ class Traffic:
     callers: frozenset[str]
 
 
-def traffic_of(ghost: Ghost, world: World, parts: Mapping[str, nn.Module] | None = None) -> Traffic:
-    """Runs a forward and a backward pass of `ghost`, once. `parts` of its module are told apart, by name."""
+def traffic_of(ghost: Ghost, world: World, parts: Mapping[str, nn.Module] | None = None, norms: int = 0) -> Traffic:
+    """Runs a forward and a backward pass of `ghost`, once. `parts` of its module are told apart, by name.
+
+    `norms` are those that the optimizer needs beside the gradients' own.
+    """
     units = UnitCalls(ghost)
     with ghost.running(), recorded(world.size) as record, units, Callers(record, parts or {}) as callers:
         output = ghost.module(**ghost.batch)
         callers.between(output)
         output["loss"].backward()
     return Traffic(
-        exchanges=() if world.size == 1 else tuple(_exchanges(ghost.module, world, units, record)),
+        exchanges=() if world.size == 1 else tuple(_exchanges(ghost.module, world, units, record, norms)),
         filled_up=sum(units.sizes(world.shards)[0]) / max(1, sum(units.sizes(1)[0])),
         called=frozenset(callers.called),
         callers=frozenset(sent.caller for sent in record.sent) - {""},
     )
 
 
-def _exchanges(module: nn.Module, world: World, units: UnitCalls, record: Record) -> Iterator[Exchange]:
+def _exchanges(module: nn.Module, world: World, units: UnitCalls, record: Record, norms: int) -> Iterator[Exchange]:
     yield from _weights(module, world, units)
     for sent in record.sent:
         yield Exchange(sent.operation, sent.purpose, sent.size, world.size)
     yield from _norm(module, world)
+    if norms and world.shards > 1:
+        yield Exchange("all-reduce", "statistics", FULL * norms, world.shards)
 
 
 def _weights(module: nn.Module, world: World, units: UnitCalls) -> Iterator[Exchange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from decimal import Decimal
 from typing import Any
 
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from m3i_dsl.vocabulary.kinds import WordError
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar
-from m3i_dsl.vocabulary.word import Bounds, Parameter, ValueType, Word
+from m3i_dsl.vocabulary.word import Bounds, Kind, Parameter, ValueType, Word
 
 _LARGEST = 10**6
 
 
+@functools.cache
 def instances(class_: type[Word]) -> st.SearchStrategy[Word]:
     """Words of one class; combinations that the class itself refuses are left out."""
     arguments = {parameter.name: _argument(parameter) for parameter in class_.parameters()}
@@ -62,7 +64,18 @@ def value(type_: ValueType, bounds: Bounds) -> st.SearchStrategy[Any]:
             return st.builds(Duration, st.integers(0, _LARGEST).map(float), st.sampled_from(("epochs", "steps")))
         case "word":
             assert type_.word is not None
-            return st.one_of(*(instances(class_) for class_ in words(type_.word.kind).values()))
+            return st.deferred(lambda: _of_kind(type_.word.kind))  # such as a predictor of predictors
+
+
+@functools.cache
+def _of_kind(kind: Kind) -> st.SearchStrategy[Word]:
+    """Words of a kind whose arguments are none of the same kind, so that there is an end to it."""
+    plain = [word for word in words(kind).values() if all(_kind_of(p) != kind for p in word.parameters())]
+    return st.one_of(*(instances(word) for word in plain))
+
+
+def _kind_of(parameter: Parameter) -> Kind | None:
+    return None if parameter.type.word is None else parameter.type.word.kind
 
 
 def _number(type_: ValueType, bounds: Bounds) -> st.SearchStrategy[Any]:

@@ -31,6 +31,10 @@ class Optimizer(Word):
         """How the weight decay of the groups whose `role` is "decayed" moves over all steps; None: it stays."""
         return None
 
+    def norms(self, module: nn.Module) -> int:
+        """How many norms of whole tensors a step needs; of sharded ones they are summed over the ranks, in one row."""
+        return 0
+
 
 class Schedule(Word):
     """The factor on the learning rate after warmup."""

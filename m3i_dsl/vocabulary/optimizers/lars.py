@@ -32,6 +32,10 @@ class Lars(Optimizer):
         None, doc="the peak rate of what is not adapted; that of matrices if left out", origin="Barlow Twins", above=0
     )
 
+    def norms(self, module: "nn.Module") -> int:
+        groups = parameter_groups(module, lr=1.0, weight_decay=self.weight_decay)
+        return 2 * sum(len(group["params"]) for group in groups if group["role"] == "decayed")
+
     def build(self, module: "nn.Module", batch: int) -> "torch.optim.Optimizer":
         from m3i_dsl.modules.lars import LarsOptimizer
 
