@@ -32,7 +32,8 @@ class Operation:
     `effects` are the operation's own; ir/effects.py adds those of the word that it calls. A module is called with the
     arguments in their order and the other attributes by name. Arguments in `keywords` go by name, where there are any;
     all that the first name stands for go as one tuple with `together`; attributes that have the value that `omitted`
-    says are left out, and so are those in `of_types`, which only tell the shape of the result.
+    says are left out, and so are those in `of_types`, which only tell the shape of the result. A module may yield None
+    for the results in `optional`, by place.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Operation:
     together: bool = False
     omitted: Attributes = field(default_factory=dict[str, Attribute])
     of_types: tuple[str, ...] = ()
+    optional: tuple[int, ...] = ()
 
     def call(
         self, arguments: tuple[A | None, ...], attributes: Attributes
@@ -305,7 +307,7 @@ _ALL = (
     Operation("pool", ("features",), ("prefix", "mode"), _pool),
     Operation("normalize", ("x",), ("by",), _same),
     Operation("patchify", ("image",), ("rows", "columns", "normalize"), _patchify),
-    Operation("table", (), ("module",), _table, "representations"),
+    Operation("table", (), ("module",), _table, "representations", optional=(1,)),  # a table may have no biases
     Operation("represent", ("values",), ("module", "tokens"), _represent, "representations", of_types=("tokens",)),
     Operation("gather", ("x", "which"), ("count", "prefix"), _gather),
     Operation("match", ("target", "features_x", "features_y"), (), _match),

@@ -119,10 +119,10 @@ _OF: dict[str, tuple[str, ...]] = {
 
 def cursor_at(text: str, offset: int) -> Cursor | None:
     """What may stand at `offset`; None where nothing is to be offered: in a comment, and where a new name stands."""
-    tokens = [token for token in tokenize(text[:offset]) if token.kind is not TokenKind.COMMENT]
-    ends = [token for token in tokenize(text[:offset]) if token.kind is TokenKind.COMMENT]
-    if ends and ends[-1].end == offset:
+    written = tokenize(text[:offset])
+    if written and written[-1].kind is TokenKind.COMMENT:
         return None
+    tokens = [token for token in written if token.kind is not TokenKind.COMMENT]
     if tokens and tokens[-1].end == offset and tokens[-1].kind in (TokenKind.UNCLOSED_STRING, TokenKind.STRING):
         unclosed = tokens[-1].kind is TokenKind.UNCLOSED_STRING
         return _in_string(tokens[:-1], tokens[-1].text[1:]) if unclosed else None

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import singledispatch
 
 from lsprotocol import types
 from pygls.workspace import PositionCodec
 
 from m3i_dsl.lsp.places import position, range_, uri_of
 from m3i_dsl.lsp.recipes import Analysis
-from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 
 Icon = types.SymbolKind
@@ -28,67 +26,31 @@ def symbols(analysis: Analysis, codec: PositionCodec) -> list[types.DocumentSymb
 
 def _symbols(nodes: Sequence[object], codec: PositionCodec) -> Iterator[types.DocumentSymbol]:
     for node in nodes:
-        named = _named(node)
-        if named is None:
-            continue
-        name, detail, icon, span, inner = named
-        yield types.DocumentSymbol(
-            name=name.text,
-            kind=icon,
-            range=range_(span, codec),
-            selection_range=range_(name, codec),
-            detail=detail,
-            children=list(_symbols(inner, codec)),
-        )
+        if isinstance(node, _NAMED):
+            detail, icon = _SHOWN[type(node)]
+            yield types.DocumentSymbol(
+                name=node.name.text,
+                kind=icon,
+                range=range_(node.span, codec),
+                selection_range=range_(node.name.span, codec),
+                detail=detail,
+                children=list(_symbols(node.items if isinstance(node, _HOLDING) else (), codec)),
+            )
 
 
-_Named = tuple[Span, str, types.SymbolKind, Span, Sequence[object]]
-
-
-@singledispatch
-def _named(node: object) -> _Named | None:
-    """Name, what it is, its icon, where it stands and what is in it; None of what has no name."""
-    return None
-
-
-@_named.register
-def _(node: ast.RecipeName) -> _Named:
-    return node.name.span, "recipe", Icon.Module, node.span, ()
-
-
-@_named.register
-def _(node: ast.Param) -> _Named:
-    return node.name.span, "param", Icon.Constant, node.span, ()
-
-
-@_named.register
-def _(node: ast.Data) -> _Named:
-    return node.name.span, "data", Icon.Array, node.span, ()
-
-
-@_named.register
-def _(node: ast.View) -> _Named:
-    return node.name.span, "view", Icon.Variable, node.span, ()
-
-
-@_named.register
-def _(node: ast.Encoder) -> _Named:
-    return node.name.span, "encoder", Icon.Class, node.span, ()
-
-
-@_named.register
-def _(node: ast.Objective) -> _Named:
-    return node.name.span, "objective", Icon.Namespace, node.span, node.items
-
-
-@_named.register
-def _(node: ast.Target) -> _Named:
-    return node.name.span, "target", Icon.Method, node.span, ()
-
-
-@_named.register
-def _(node: ast.Stage) -> _Named:
-    return node.name.span, "stage", Icon.Package, node.span, node.items
+_HOLDING = (ast.Objective, ast.Stage)
+_NAMED = (ast.RecipeName, ast.Param, ast.Data, ast.View, ast.Encoder, ast.Target, *_HOLDING)
+_SHOWN: dict[type, tuple[str, types.SymbolKind]] = {
+    ast.RecipeName: ("recipe", Icon.Module),
+    ast.Param: ("param", Icon.Constant),
+    ast.Data: ("data", Icon.Array),
+    ast.View: ("view", Icon.Variable),
+    ast.Encoder: ("encoder", Icon.Class),
+    ast.Objective: ("objective", Icon.Namespace),
+    ast.Target: ("target", Icon.Method),
+    ast.Stage: ("stage", Icon.Package),
+}
+"""What has a name in an outline: what it is, and its icon."""
 
 
 def folds(analysis: Analysis) -> list[types.FoldingRange]:
@@ -97,9 +59,9 @@ def folds(analysis: Analysis) -> list[types.FoldingRange]:
     nodes: list[object] = list(analysis.tree.declarations)
     while nodes:
         node = nodes.pop()
-        if isinstance(node, (ast.Objective, ast.Stage)):
+        if isinstance(node, _HOLDING):
             nodes += node.items
-        if isinstance(node, (ast.Objective, ast.Stage, ast.Target, ast.Train, ast.Evaluate)):
+        if isinstance(node, (*_HOLDING, ast.Target, ast.Train, ast.Evaluate)):
             first = node.span.line
             last = node.span.file.line_and_column(len(node.span.file.text[: node.span.end].rstrip()))[0]
             if last > first:

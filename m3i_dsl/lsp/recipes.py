@@ -6,16 +6,15 @@ unsaved text stands for its file wherever a recipe uses it; nothing is checked t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from m3i_dsl.diagnostics import Diagnostic
 from m3i_dsl.driver import Checked, check_file
 from m3i_dsl.semantics.elaborate import names_of_part
+from m3i_dsl.semantics.structure import is_part
 from m3i_dsl.semantics.uses import Uses
-from m3i_dsl.source import DISK, SourceFile, Span
+from m3i_dsl.source import DISK, InMemory, SourceFile
 from m3i_dsl.syntax import ast, parse
 from m3i_dsl.syntax.load import load_recipe
 
@@ -73,10 +72,8 @@ class Recipes:
 
     def _analysed(self, file: SourceFile) -> Analysis:
         tree, syntax = parse(file)
-        kinds = (ast.RecipeName, ast.Train, ast.Objective, ast.Stage)
-        part = not any(isinstance(declaration, kinds) for declaration in tree.declarations)
-        reader = _Overlay(self.texts)
-        if part:
+        reader = InMemory(self.texts, DISK)
+        if is_part(tree):
             return Analysis(file, tree, load_recipe(file, reader).recipe, None, tuple(syntax))
         return Analysis(file, tree, tree, check_file(file, reader=reader), tuple(syntax))
 
@@ -89,21 +86,3 @@ def _files_of(analysis: Analysis) -> set[str]:
     if analysis.checked is None:
         return {analysis.file.name}
     return {source.name for source in analysis.checked.sources}
-
-
-@dataclass(frozen=True, slots=True)
-class _Overlay:
-    """Open documents before what is on disk."""
-
-    texts: dict[str, str]
-    normal: Callable[[str], str] = os.path.normpath
-
-    def identity(self, file: SourceFile) -> str:
-        return DISK.identity(file)
-
-    def read(self, path: str, user: SourceFile, place: Span) -> SourceFile:
-        name = self.normal(os.path.join(os.path.dirname(user.name), path))
-        if name in self.texts:
-            return SourceFile(name, self.texts[name], place)
-        found = DISK.read(path, user, place)
-        return SourceFile(self.normal(found.name), found.text, place)

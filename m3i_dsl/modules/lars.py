@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from m3i_dsl.collectives.sharded import whole
+
 
 class LarsOptimizer(torch.optim.Optimizer):
     """u = g + weight_decay theta; v <- momentum v + q u; theta <- theta - lr v.
@@ -47,8 +49,9 @@ class LarsOptimizer(torch.optim.Optimizer):
         updates = [gradient.add(p, alpha=group["weight_decay"]) for p, gradient, group in moved]
         adapted = [index for index, (_, _, group) in enumerate(moved) if group["adapt"]]
         if adapted:
-            factors = _norms([*(moved[index][0] for index in adapted), *(updates[index] for index in adapted)])
-            weights, norms = factors[: len(adapted)], factors[len(adapted) :]
+            measured = [*(moved[index][0] for index in adapted), *(updates[index] for index in adapted)]
+            # In one row, so that of sharded tensors all are summed over the ranks at once.
+            weights, norms = whole(torch.stack([tensor.norm() for tensor in measured])).chunk(2)
             usual = (weights > 0) & (norms > 0)
             for place, index in enumerate(adapted):
                 ratio = moved[index][2]["trust_coefficient"] * weights[place] / norms[place]
@@ -62,9 +65,3 @@ class LarsOptimizer(torch.optim.Optimizer):
             state["momentum_buffer"] = torch.zeros_like(parameter)
         velocity = state["momentum_buffer"].mul_(group["momentum"]).add_(update)
         parameter.sub_(velocity, alpha=group["lr"])
-
-
-def _norms(tensors: list[Tensor]) -> Tensor:
-    """The norm of each; of sharded ones all are summed over the ranks at once."""
-    norms: Any = torch.stack([tensor.norm() for tensor in tensors])
-    return norms.full_tensor() if hasattr(norms, "full_tensor") else norms

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from m3i_dsl.collectives.sharded import whole
 from m3i_dsl.modules.learned import LearnedScalars
-from m3i_dsl.runtime.distributed.wrapping import whole
 from m3i_dsl.semantics.program import Program
 
 

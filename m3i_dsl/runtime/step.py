@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from m3i_dsl.runtime.distributed.wrapping import Parallel, whole
+from m3i_dsl.collectives.sharded import whole
+from m3i_dsl.runtime.distributed.wrapping import Parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.interfaces import Batch

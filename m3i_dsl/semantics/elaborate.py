@@ -55,9 +55,7 @@ def elaborate(
 
         recipe = overridden(recipe, settings, diagnostics)
     declared = recipe.declarations
-    params = distinct(declared, ast.Param, "param", diagnostics)
-    for param in params:
-        uses.declare("param", param.name.span, param.span)
+    params = _params(declared, diagnostics, uses)
     parameters = parameters_in_force(params, settings, hidden, diagnostics)
     unreadable = hidden.and_params(parameters.refused)
     scope = Scope(Binder(parameters.values, diagnostics, given=parameters.given, unread=unreadable, uses=uses))
@@ -74,9 +72,7 @@ def elaborate(
 def names_of_part(recipe: ast.Recipe) -> Uses:
     """What a file of definitions declares and reads. Its faults are those of the recipes that use it."""
     faults, uses = Diagnostics(), Uses()
-    params = distinct(recipe.declarations, ast.Param, "param", faults)
-    for param in params:
-        uses.declare("param", param.name.span, param.span)
+    params = _params(recipe.declarations, faults, uses)
     scope = Scope(Binder({param.name.text: param.value for param in params}, faults, uses=uses))
     _define(recipe, scope, faults)
     Attempts()(scope.elaborate)
@@ -118,6 +114,13 @@ def _pipeline(
         )
         programs.append(_without_unread(program))
     return Pipeline(tuple(programs), _declared(scope))
+
+
+def _params(declared: Iterable[ast.Declaration], diagnostics: Diagnostics, uses: Uses) -> list[ast.Param]:
+    params = distinct(declared, ast.Param, "param", diagnostics)
+    for param in params:
+        uses.declare("param", param.name.span, param.span)
+    return params
 
 
 def _define(recipe: ast.Recipe, scope: Scope, diagnostics: Diagnostics) -> None:

@@ -72,14 +72,15 @@ class InMemory:
     disk: Disk | None = field(default=None)
 
     def identity(self, file: SourceFile) -> str:
-        return posixpath.normpath(file.name)
+        return posixpath.normpath(file.name) if self.disk is None else self.disk.identity(file)
 
     def read(self, path: str, user: SourceFile, place: Span) -> SourceFile:
         name = posixpath.normpath(posixpath.join(posixpath.dirname(user.name), path))
         if name in self.texts:
             return SourceFile(name, self.texts[name], place)
         if self.disk is not None:
-            return self.disk.read(path, user, place)
+            found = self.disk.read(path, user, place)
+            return SourceFile(posixpath.normpath(found.name), found.text, place)  # as a text in memory is called
         raise MissingFile(name, tuple(difflib.get_close_matches(name, self.texts, n=2)))
 
 

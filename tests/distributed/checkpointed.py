@@ -14,10 +14,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from m3i_dsl.collectives.sharded import whole
 from m3i_dsl.runtime.checkpoints.snapshot import Snapshot
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.distributed.group import Processes
-from m3i_dsl.runtime.distributed.wrapping import placement, whole
+from m3i_dsl.runtime.distributed.wrapping import placement
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.run_folder import RunIdentity
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
+from m3i_dsl.collectives.sharded import whole
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.runtime.distributed.group import Processes
-from m3i_dsl.runtime.distributed.wrapping import Parallel, Sharding, parallel, whole
+from m3i_dsl.runtime.distributed.wrapping import Parallel, Sharding, parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.precision import Precision

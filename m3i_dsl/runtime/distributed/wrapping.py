@@ -215,9 +215,3 @@ def placement(shards: int) -> Callable[[nn.Parameter], Shard | None]:
         return Shard(even[-1]) if even else None
 
     return place
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The value of a tensor that may be spread over ranks, as an ordinary tensor."""
-    spread: Any = tensor
-    return spread.full_tensor() if hasattr(spread, "full_tensor") else tensor
