@@ -28,7 +28,7 @@ CompileMode = Literal["on", "off", "auto"]
 Backend = str | Callable[..., Any]
 
 GRAPHS = 64
-"""How many graphs blocks of the same code may need: shapes x (with gradient, without) x rates of stochastic depth.
+"""How many graphs blocks of the same code may need: shapes x (with gradient, without).
 
 torch's own limit of 8 is one for all encoders, decoders and views of a recipe together, and to reach it is an error
 here.
@@ -87,6 +87,8 @@ def compile_blocks(
 
     limits: Any = torch._dynamo.config
     limits.recompile_limit = max(limits.recompile_limit, GRAPHS)
+    # DistributedDataParallel exchanges a bucket while the next is computed. Within a block there is nothing to gain.
+    limits.optimize_ddp = False
     for block in blocks:
         block.compile(fullgraph=True, dynamic=False, backend=backend)
     return Compilation(mode, blocks, f"compiling {len(blocks)} transformer blocks: the first step takes longer")

@@ -88,7 +88,7 @@ def test_a_module_of_timm_computes_over_all_processes(name: str) -> None:
                 np.testing.assert_allclose(ours[key], value, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"DropPath"}))  # which draws its own numbers
 def test_one_process_computes_as_before(name: str) -> None:
     plain = nn.Sequential(MODULES[name]()).double()
     changed = over_all_processes(copy.deepcopy(plain))

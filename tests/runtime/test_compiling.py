@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
@@ -95,6 +96,40 @@ def test_blocks_of_the_same_code_share_graphs() -> None:
     found = compile_blocks(executable.module, "on", CPU, counter)
     losses(executable, batches(executable))
     assert (len(found.blocks), counter.frame_count) == (6, 4)
+
+
+def test_blocks_of_all_rates_of_stochastic_depth_share_a_graph() -> None:
+    """The first of them has none, the others one for all rates: two graphs at any depth."""
+    text = (ROOT / "mae.m3i").read_text(encoding="utf-8").replace("depth: depth,", "depth: 5, drop_path: 50%,")
+    executable = executable_of(compile_text(text))
+    counter = CompileCounterWithBackend("aot_eager")
+    encoder = executable.module.get_submodule("encoders")
+    compile_blocks(encoder, "on", CPU, counter)
+    losses(executable, batches(executable)[:1])
+    assert counter.frame_count == 2
+
+
+@pytest.fixture
+def one_process() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("one_process")
+def test_blocks_among_several_processes_are_compiled_whole() -> None:
+    """torch cuts graphs where DistributedDataParallel begins another bucket; a block is smaller than what it gains."""
+    sizes: list[list[int]] = []
+    for wrapped in (False, True):
+        torch.manual_seed(0)
+        block = Block(192, 3)
+        counter = CompileCounterWithBackend("aot_eager")
+        compile_blocks(block, "on", CPU, counter)
+        module = nn.parallel.DistributedDataParallel(block, bucket_cap_mb=1) if wrapped else block
+        module(torch.randn(2, 3, 192)).sum().backward()
+        sizes.append([len(graph.graph.nodes) for graph in counter.graphs])
+        torch.compiler.reset()
+    assert sizes[0] == sizes[1] and len(sizes[0]) == 1
 
 
 def test_every_kind_of_block_is_found() -> None:
