@@ -13,12 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from m3i_dsl.collectives.sharded import local
 from m3i_dsl.runtime.interfaces import AveragedPair
 from m3i_dsl.runtime.schedule import ramp_at
 from m3i_dsl.vocabulary.values import Duration, Ramp
 
-# One kernel over lists of tensors; torch has no public name for it.
+# One kernel over lists of tensors; torch has no public names for them.
 _lerp: Any = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+_sub: Any = torch._foreach_sub  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+_mul: Any = torch._foreach_mul_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+_add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
 
 class MovingAverages:
@@ -48,8 +52,11 @@ class MovingAverages:
             if skip is None:
                 _lerp(averages, sources, weight)
             else:
-                kept = weight * (1 - skip)
-                _lerp(averages, sources, [kept.to(average.dtype) for average in averages])
+                # Of a weight on the device there is no lerp that is one kernel. The differences lie beside the
+                # parameters for a moment in which there are no activations.
+                moves = _sub(sources, averages)
+                _mul(moves, weight * (1 - skip))
+                _add(averages, moves)
 
     def momenta(self, step: int) -> list[float]:
         """The momentum of each distinct ramp at `step`, for the log."""
@@ -62,4 +69,4 @@ def _matched(average: nn.Module, source: nn.Module) -> list[tuple[Tensor, Tensor
         raise ValueError(f"the average and its source differ in {sorted(averages.keys() ^ sources.keys())}")
     if trained := [name for name, parameter in averages.items() if parameter.requires_grad]:
         raise ValueError(f"an averaged encoder takes no gradient, but {trained[0]} does")
-    return [(averages[name].data, sources[name].data) for name in averages]
+    return [(local(averages[name].data), local(sources[name].data)) for name in averages]

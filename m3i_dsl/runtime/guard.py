@@ -32,6 +32,29 @@ class NonFiniteStep(Exception):
         self.step = step
 
 
+class _Shadowed:
+    """Buffers of one dtype and what they held, which lies in one piece: a choice between both is one kernel."""
+
+    @torch.no_grad()
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self._buffers = buffers
+        self._whole = torch.cat([buffer.flatten() for buffer in buffers])
+        parts = self._whole.split([buffer.numel() for buffer in buffers])
+        self._shadows = [part.view(buffer.shape) for part, buffer in zip(parts, buffers, strict=True)]
+
+    @torch.no_grad()
+    def remember(self, not_if: Tensor | None) -> None:
+        """Nothing where `not_if`, a flag on the device, is up."""
+        if not_if is None:
+            _copy(self._shadows, self._buffers)
+        else:
+            torch.where(not_if, self._whole, torch.cat([buffer.flatten() for buffer in self._buffers]), out=self._whole)
+
+    @torch.no_grad()
+    def bring_back(self) -> None:
+        _copy(self._buffers, self._shadows)
+
+
 class Guard:
     """Watches one module, whose buffers change in place.
 
@@ -45,8 +68,11 @@ class Guard:
         self._bad = torch.zeros((), device=device)
         # Buffers that are not in the state dict are constants: what they held would be lost on resuming, too.
         state = module.state_dict()
-        self._buffers = [buffer for name, buffer in module.named_buffers() if name in state]
-        self._shadows = [buffer.detach().clone() for buffer in self._buffers]
+        buffers = [buffer for name, buffer in module.named_buffers() if name in state]
+        self._groups = [
+            _Shadowed([buffer for buffer in buffers if buffer.dtype == dtype])
+            for dtype in dict.fromkeys(buffer.dtype for buffer in buffers)
+        ]
         self._random: list[tuple[int, RandomState]] = []
         self.skip = torch.zeros((), device=device)
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
@@ -57,15 +83,8 @@ class Guard:
             self._random.clear()
         self._random.append((step, capture_random(self._device)))
         # All of them, each time: batch norm changes its statistics without raising their version counters.
-        if not self._buffers:
-            return
-        with torch.no_grad():
-            if not self.deferred:
-                _copy(self._shadows, self._buffers)
-                return
-            keep = self.skip > 0
-            for shadow, buffer in zip(self._shadows, self._buffers, strict=True):
-                torch.where(keep, shadow, buffer, out=shadow)
+        for group in self._groups:
+            group.remember(self.skip > 0 if self.deferred else None)
 
     def check(self, step: int, value: Tensor) -> None:
         """Looks at a scalar of `step`. Raises NonFiniteStep unless the verdict comes later."""
@@ -94,7 +113,6 @@ class Guard:
     def rewind(self, step: int) -> None:
         """Puts buffers and random numbers back to what they were before `step`, the failing one."""
         self._bad.zero_()
-        with torch.no_grad():
-            for buffer, shadow in zip(self._buffers, self._shadows, strict=True):
-                buffer.copy_(shadow)
+        for group in self._groups:
+            group.bring_back()
         restore_random(dict(self._random)[step], self._device)

@@ -197,14 +197,9 @@ class Trainer:
         with closing(self._report.throughput.timed(self._stream.batches(first, self._last))) as batches:
             try:
                 for batch in batches:
-                    if isinstance(batch, StreamBatch):
-                        self._skipped(batch)
-                    self._watchdog.at(f"computing step {done + 1}")
-                    self._vote.ask(self._wish(done + 1))
-                    output = self._computed(step_once, done, batch)
+                    stopping = self._step(step_once, done + 1, batch)
                     done += 1
-                    self._watchdog.stepped(f"at the boundary after step {done}")
-                    if self._boundary(done, output, self._vote.answer(self._wish(done))):
+                    if stopping:
                         break
                     self._watchdog.at(f"reading the batch of step {done + 1}")
             except NonFiniteStep as problem:
@@ -216,6 +211,19 @@ class Trainer:
             else:
                 return done
         self._fail(failed)
+
+    def _step(self, step_once: TrainingStep, done: int, batch: Batch) -> bool:
+        """The step that makes `done` of them, and its boundary. Returns whether to stop.
+
+        What it has computed ends with it: the representations of a step would lie beside those of the next one.
+        """
+        if isinstance(batch, StreamBatch):
+            self._skipped(batch)
+        self._watchdog.at(f"computing step {done}")
+        self._vote.ask(self._wish(done))
+        output = self._computed(step_once, done - 1, batch)
+        self._watchdog.stepped(f"at the boundary after step {done}")
+        return self._boundary(done, output, self._vote.answer(self._wish(done)))
 
     def _computed(self, step_once: TrainingStep, step: int, batch: Batch) -> StepOutput:
         """The step, compiled if it can be. Raises TrainingFault (M3I0715) if it must be and cannot."""

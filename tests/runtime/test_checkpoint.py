@@ -5,6 +5,7 @@ used.
 import json
 import resource
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint import filesystem
 
 from m3i_dsl.runtime.checkpoints.content import Content
 from m3i_dsl.runtime.checkpoints.folder import manifest_of, verify
 from m3i_dsl.runtime.checkpoints.reading import Checkpoint
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
+from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 from m3i_dsl.vocabulary.values import Duration
@@ -55,6 +58,28 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     assert (tmp_path / "latest").read_text() == "step-000120\n"
     manifest = json.loads((checkpoint.path / "manifest.json").read_text())
     assert manifest["files"].keys() == {SHARD, "state.json"}
+
+
+def test_nothing_is_loaded_ahead_on_a_stream_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a GPU, torch's writer copies ahead on the current stream, and waits for it every megabyte."""
+
+    def ahead(*_: object, **__: object) -> None:
+        raise AssertionError("the writer loads ahead")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(filesystem, "_OverlappingCpuLoader", ahead)
+    checkpoint, _ = filled(tmp_path, 1).newest()
+    assert checkpoint is not None and torch.equal(weight(checkpoint), torch.ones(64))
+
+
+def test_the_thread_that_writes_uses_the_gpu_of_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[str, torch.device]] = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: used.append((threading.current_thread().name, device)))
+    device = torch.device("cuda", 1)
+    store = CheckpointStore(tmp_path, 1, Processes(device))
+    store.save(1, content(1))
+    store.close()
+    assert used == [("checkpoint_0", device)]
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:

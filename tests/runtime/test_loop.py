@@ -3,12 +3,14 @@
 import json
 import math
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from m3i_dsl.runtime import loop
 from m3i_dsl.runtime.checkpoints.content import Content
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.faults import TrainingFault
@@ -49,6 +51,25 @@ def lines(run: RunFolder) -> list[dict[str, Any]]:
         for record in records
         if record["event"] not in LASTING
     ]
+
+
+def test_what_a_step_has_computed_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A representation of ViT-B is 155 MB at 256 images; it must not lie beside that of the next step."""
+    computed = loop.TrainingStep.__call__
+    kept: list[weakref.ref[torch.Tensor]] = []
+
+    def noting(step_once: loop.TrainingStep, step: int, batch: Any) -> loop.StepOutput:
+        output = computed(step_once, step, batch)
+        kept.extend(weakref.ref(tensor) for tensor in (output.loss, *output.representations.values()))
+        return output
+
+    def all_gone(step: int) -> None:
+        assert (len(kept) > step) and not any(reference() is not None for reference in kept) if step else not kept
+
+    monkeypatch.setattr(loop.TrainingStep, "__call__", noting)
+    with create(tmp_path / "run") as run:
+        trainer(run, tiny_graph(), TinyStream(before=all_gone), max_steps=4, monitor_every=2, log_every=1).run()
+    assert len(kept) > 4
 
 
 def test_a_run_equals_a_plain_loop(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep, can_skip
 from m3i_dsl.vocabulary.kinds import Grid, Optimizer
 from m3i_dsl.vocabulary.optimizers import AdamW, Sgd
-from m3i_dsl.vocabulary.values import Clip, Rate
+from m3i_dsl.vocabulary.values import Clip, Ramp, Rate
 from tests.numerics.recipes import compiled, recipe_names, stream_of
+from tests.runtime.tiny import Pair
 
 META = torch.device("meta")
 
@@ -98,6 +99,38 @@ def test_a_whole_step_of_every_recipe(name: str, monkeypatch: pytest.MonkeyPatch
         output = step(1, batch)
     assert watched.count > 100
     assert output.loss.device == output.gradient_norm.device == META
+
+
+class Launches(TorchDispatchMode):
+    """Counts operations, each of which is at least a launch on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+        self.names.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def launches(depth: int) -> int:
+    """Of an average's update and of the guard's look at the buffers, where a flag on the device may undo both."""
+    source, average = (
+        nn.Sequential(*[nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)) for _ in range(depth)]) for _ in range(2)
+    )
+    averages = MovingAverages([Pair(source, average.requires_grad_(False), Ramp.constant(0.9))], 10, lambda _: 10)
+    guard = Guard(source, torch.device("cpu"), deferred=True)
+    with Launches() as counted:
+        guard.before(0)
+        averages.update(0, guard.skip)
+    return sum(name not in VIEWS for name in counted.names)
+
+
+VIEWS = {"aten::detach", "aten::view", "aten::_unsafe_view", "aten::alias"}
+
+
+def test_averages_and_guard_are_as_many_launches_at_any_depth() -> None:
+    assert launches(2) == launches(12) < 12
 
 
 @pytest.mark.parametrize("word", [AdamW(lr=Rate(0.01, None)), Sgd(lr=Rate(0.01, None))])

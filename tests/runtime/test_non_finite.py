@@ -36,10 +36,13 @@ def defer(job: Trainer, graph: TinyGraph) -> None:
     job._guard = Guard(graph.module, torch.device("cpu"), deferred=True)
 
 
-def good_state(path: Path) -> dict[str, Tensor]:
+def trained(path: Path, *, deferred: bool, max_steps: int | None = None) -> dict[str, Tensor]:
     graph = tiny_graph()
     with create(path) as run:
-        trainer(run, graph, max_steps=BAD).run()
+        job = trainer(run, graph, max_steps=max_steps)
+        if deferred:
+            defer(job, graph)
+        job.run()
     return weights(graph)
 
 
@@ -47,17 +50,17 @@ def good_state(path: Path) -> dict[str, Tensor]:
 def test_the_state_before_the_step_is_kept_and_saved(tmp_path: Path, deferred: bool) -> None:
     graph = tiny_graph()
     fail(tmp_path / "run", graph, deferred=deferred, log_every=5)
-    expected = good_state(tmp_path / "good")
-    assert equal(weights(graph), expected)
+    assert equal(weights(graph), trained(tmp_path / "good", deferred=deferred, max_steps=BAD))
     assert (tmp_path / "run/checkpoints/latest").read_text() == f"step-{BAD:06d}\n"
 
     # What was saved continues, with good data, exactly as if nothing had happened.
-    resumed, whole = tiny_graph(), tiny_graph()
+    resumed = tiny_graph()
     with RunFolder.open(tmp_path / "run") as run:
-        assert trainer(run, resumed).run(resume=True).status == "finished"
-    with create(tmp_path / "whole") as run:
-        trainer(run, whole).run()
-    assert equal(weights(resumed), weights(whole))
+        job = trainer(run, resumed)
+        if deferred:
+            defer(job, resumed)
+        assert job.run(resume=True).status == "finished"
+    assert equal(weights(resumed), trained(tmp_path / "whole", deferred=deferred))
 
 
 def test_a_fused_sgd_that_fails_at_its_first_step_is_caught_before_it_moves(tmp_path: Path) -> None:

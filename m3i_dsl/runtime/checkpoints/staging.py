@@ -17,6 +17,8 @@ from torch.distributed.checkpoint.default_planner import DefaultSavePlanner, cre
 from torch.distributed.checkpoint.planner import SavePlan, WriteItem
 from torch.distributed.tensor import DTensor, Replicate
 
+from m3i_dsl.collectives.sharded import local
+
 BYTES_PER_FILE = 1 << 30
 """About the size of a file of one process: the tensors of a file are put together in memory to be written."""
 
@@ -56,7 +58,7 @@ class Staging:
     def stage(self, tensors: Mapping[str, Tensor]) -> Staged:
         """Copies this process's part; returns when the copies are complete."""
         mine = self._mine(tensors)
-        kept = {name: self._copied(name, local) for name, local in ((n, _local(t)) for n, t in mine.items())}
+        kept = {name: self._copied(name, part) for name, part in ((n, local(t)) for n, t in mine.items())}
         self._host = kept
         for device in {tensor.device for tensor in mine.values() if tensor.is_cuda}:
             torch.cuda.current_stream(device).synchronize()
@@ -85,15 +87,11 @@ class Staging:
                 mine[name] = tensor
         return mine
 
-    def _copied(self, name: str, local: Tensor) -> Tensor:
+    def _copied(self, name: str, part: Tensor) -> Tensor:
         copy = self._host.get(name)
-        if copy is None or copy.shape != local.shape or copy.dtype != local.dtype:
-            copy = torch.empty(local.shape, dtype=local.dtype, pin_memory=local.is_cuda)
-        return copy.copy_(local, non_blocking=local.is_cuda)
-
-
-def _local(tensor: Tensor) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+        if copy is None or copy.shape != part.shape or copy.dtype != part.dtype:
+            copy = torch.empty(part.shape, dtype=part.dtype, pin_memory=part.is_cuda)
+        return copy.copy_(part, non_blocking=part.is_cuda)
 
 
 def _writes(tensor: DTensor, number: int) -> bool:

@@ -74,7 +74,9 @@ class CheckpointStore(AbstractContextManager["CheckpointStore"]):
             staged = self._staging.stage(content.tensors)
             alone_is_meant()
             if self._thread is None:
-                self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+                self._thread = ThreadPoolExecutor(
+                    1, thread_name_prefix="checkpoint", initializer=self._processes.use_device
+                )
             written = self._thread.submit(self._writer.write, step, staged, content.plain, table(content.tensors))
             self._pending = step, written
             self._vote.ask(_UNDER_WAY)

@@ -96,6 +96,8 @@ class Writer:
         storage = HuggingFaceStorageWriter(
             str(temporary), fqn_to_index_mapping=dict(staged.files), save_distributed=True
         )
+        # What is written lies on the host already: nothing is to be loaded ahead, on a stream that is training's.
+        storage.per_thread_copy_ahead = 0
         try:
             metadata = save(
                 {},

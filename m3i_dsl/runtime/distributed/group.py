@@ -49,6 +49,11 @@ class Processes:
         """Whether this is the one that writes and speaks."""
         return self.rank == 0
 
+    def use_device(self) -> None:
+        """For a new thread, whose GPU is the first of the machine whatever that of the thread that began it."""
+        if self.device.type == "cuda" and str(self.device) != "cuda":  # which is the first
+            torch.cuda.set_device(self.device)
+
 
 @contextlib.contextmanager
 def processes(place: ProcessPlace | None, device: torch.device, timeout: timedelta) -> Generator[Processes]:
