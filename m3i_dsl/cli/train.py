@@ -73,6 +73,7 @@ def _process(arguments: argparse.Namespace, where: ProcessPlace | None) -> int:
     """One process of a run: the only one, or one of several that were started by `launch`, torchrun or srun."""
     from datetime import timedelta
 
+    from m3i_dsl.front.training import kernels_of
     from m3i_dsl.runtime.distributed.agreement import Elsewhere
     from m3i_dsl.runtime.distributed.group import processes
     from m3i_dsl.runtime.distributed.launch import enrol, has_reader, note_outcome, outcome
@@ -84,6 +85,7 @@ def _process(arguments: argparse.Namespace, where: ProcessPlace | None) -> int:
         return 0  # this run ended for good: its processes were started again in vain
     if where is not None:
         enrol(where.rank)
+    kernels_of(_request(arguments)).prepare()
     device = device_named(arguments.device)
     if where is None:
         with processes(None, device, timedelta(seconds=arguments.timeout)) as alone:

@@ -21,6 +21,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     _of_the_run(parser)
     _of_the_data(parser.add_argument_group("data"))
     _of_the_computation(parser.add_argument_group("computation"))
+    _of_the_kernels(parser.add_argument_group("kernels, on a GPU"))
     _of_the_processes(parser.add_argument_group("processes"))
     for flag in ("--epochs", "--steps", "--batch", "--batch-size", "--lr", "--seed", "--precision"):
         parser.add_argument(flag, dest=argparse.SUPPRESS, action=_OfTheRecipe, help=argparse.SUPPRESS)
@@ -54,7 +55,16 @@ def again(run: Path, words: Sequence[str]) -> str:
     return f"`{shlex.join(['m3ic', 'train', '--resume', '--run', str(run), *kept])}`"
 
 
-_WITHOUT_VALUE = ("--resume", "--requeue", "--allow-stale", "--debug")
+_WITHOUT_VALUE = (
+    "--resume",
+    "--requeue",
+    "--allow-stale",
+    "--debug",
+    "--deterministic",
+    "--tf32",
+    "--cudnn-benchmark",
+    "--no-cudnn-benchmark",
+)
 _OF_ONE_START = ("--resume", "--requeue", "--allow-stale", "--run", "--from", "--until", "--max-steps")
 """What is not said again: a run that goes on has its folder, its artifact and its stages, and goes to the end."""
 
@@ -126,6 +136,36 @@ def _of_the_computation(group: argparse._ArgumentGroup) -> None:  # pyright: ign
         choices=("on", "off", "auto"),
         default="auto",
         help="torch.compile for each transformer block (default: auto, which is on for a GPU and off for a CPU)",
+    )
+
+
+def _of_the_kernels(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]
+    group.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits at each run on a GPU, by slower kernels (a CPU gives them anyway)",
+    )
+    group.add_argument(
+        "--tf32",
+        action="store_true",
+        help="products and convolutions in float32 round their operands to 10 bits (default: they do not)",
+    )
+    group.add_argument(
+        "--channels-last",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="the layout of convolutions (default: auto, which is on for a GPU without --shard)",
+    )
+    group.add_argument(
+        "--cudnn-benchmark",
+        action=argparse.BooleanOptionalAction,
+        help="time convolutions at the first call of each shape (default: unless --deterministic)",
+    )
+    group.add_argument(
+        "--allocator",
+        choices=("expandable", "torch"),
+        default="expandable",
+        help="segments that grow, or torch's own and what PYTORCH_ALLOC_CONF says (default: expandable)",
     )
 
 

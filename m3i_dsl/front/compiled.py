@@ -65,7 +65,7 @@ class Compiled:
         from datetime import timedelta
 
         from m3i_dsl.front.run import Run
-        from m3i_dsl.front.training import train
+        from m3i_dsl.front.training import kernels_of, train
         from m3i_dsl.runtime.distributed.group import processes
         from m3i_dsl.runtime.options import device_named
 
@@ -77,5 +77,6 @@ class Compiled:
             workers=workers,
             resume=resume,
         )
+        kernels_of(request).prepare()
         with processes(None, device_named(device), timedelta(seconds=request.timeout)) as alone:
             return Run(train(request, alone).run)

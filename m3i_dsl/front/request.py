@@ -63,6 +63,11 @@ class TrainRequest:
     recompute: Literal["none", "blocks"] = "none"
     compile: Literal["on", "off", "auto"] = "auto"
     shard: Literal["none", "fsdp", "hsdp"] = "none"
+    deterministic: bool = False
+    tf32: bool = False
+    channels_last: Literal["auto", "on", "off"] = "auto"
+    cudnn_benchmark: bool | None = None
+    allocator: Literal["expandable", "torch"] = "expandable"
     timeout: float = 600.0
     show: Callable[[Iterable[Diagnostic]], None] = show_nothing
     again: Callable[[Path], str] = in_python

@@ -21,6 +21,7 @@ from m3i_dsl.front.wrong_use import WrongUse, place_of_stage
 if TYPE_CHECKING:
     from m3i_dsl.artifact.manifest import Manifest
     from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.kernels import Kernels
     from m3i_dsl.runtime.last_word import LastWord
     from m3i_dsl.runtime.options import Outcome
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
@@ -111,6 +112,7 @@ def trained(
         recompute=request.recompute,
         shard=request.shard,
         timeout=request.timeout,
+        kernels=kernels_of(request),
         reporting=reporting_of(request, parts.executable, processes.device),
     )
     trainer = together(
@@ -126,6 +128,19 @@ def trained(
         ),
     )
     return trainer.run(resume=resume)
+
+
+def kernels_of(request: TrainRequest) -> Kernels:
+    """How exact and how repeatable torch computes."""
+    from m3i_dsl.runtime.kernels import Kernels
+
+    return Kernels(
+        deterministic=request.deterministic,
+        tf32=request.tf32,
+        channels_last=request.channels_last,
+        cudnn_benchmark=request.cudnn_benchmark,
+        allocator=request.allocator,
+    )
 
 
 def _resumes(request: TrainRequest, processes: Processes) -> bool:

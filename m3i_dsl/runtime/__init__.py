@@ -7,6 +7,7 @@ precision.py    bf16 where the device has it
 slices.py       gradient accumulation, and when it would change the recipe
 coupled.py      which words couple the samples of a batch
 guard.py        non-finite losses: noticed before weights move, undone to the bit
+kernels.py      which kernels torch may choose on a GPU
 locate.py       which node of the graph, and which line of the recipe, made the first non-finite number
 step.py         one step
 failure.py      the diagnostic for a step that was not finite

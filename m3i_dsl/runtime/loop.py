@@ -34,6 +34,7 @@ from m3i_dsl.runtime.failure import non_finite
 from m3i_dsl.runtime.faults import NO_STEPS, NON_FINITE, Notice, TrainingFault
 from m3i_dsl.runtime.guard import Guard, NonFiniteStep
 from m3i_dsl.runtime.interfaces import Batch, BatchStream, Display, Plan, TrainingGraph
+from m3i_dsl.runtime.kernels import not_deterministic
 from m3i_dsl.runtime.learned import Learned
 from m3i_dsl.runtime.locate import locate
 from m3i_dsl.runtime.memory import out_of_memory
@@ -112,6 +113,8 @@ class Trainer:
         # Everything that moves is made here, once the module is where it will be trained.
         module = graph.module.to(options.device)
         module.train()
+        sharded = options.shard != "none"
+        options.kernels.apply(module, options.device, sharded=sharded)
         recompute_blocks(module, options.recompute)
         self._compilation = compile_blocks(module, options.compile, options.device)
         self._precision = precision_for(training.precision, options.device)
@@ -130,7 +133,8 @@ class Trainer:
         deferred = options.device.type != "cpu" and can_skip(self._optimizer)
         self._guard = Guard(module, options.device, deferred=deferred, shared=self._processes.size > 1)
         self._vote = Vote(self._processes)
-        self._snapshot = Snapshot(module, self._optimizer, run.identity, options.device, self._precision)
+        self._kernels = options.kernels.circumstances(module, options.device, sharded=sharded)
+        self._snapshot = Snapshot(module, self._optimizer, run.identity, options.device, self._precision, self._kernels)
 
     def run(self, *, resume: bool = False) -> Outcome:
         """Trains to the end, to `max_steps`, or to a signal.
@@ -157,6 +161,7 @@ class Trainer:
                 self._processes.restart,
             )
             known = configuration_of(self._graph.program, self._run.identity)
+            known |= {f"kernels.{name}": value for name, value in self._kernels.items()}
             together(
                 self._processes,
                 lambda: self._report.start(plan, keep=restored.metrics_bytes, configuration=known),
@@ -205,7 +210,7 @@ class Trainer:
             except NonFiniteStep as problem:
                 failed = problem.step
             except (RuntimeError, MemoryError) as problem:
-                if (fault := out_of_memory(problem, done + 1)) is None:
+                if (fault := out_of_memory(problem, done + 1) or not_deterministic(problem)) is None:
                     raise
                 raise fault from problem
             else:

@@ -15,6 +15,7 @@ import torch
 
 from m3i_dsl.runtime.compiling import CompileMode
 from m3i_dsl.runtime.faults import NO_DEVICE, TrainingFault
+from m3i_dsl.runtime.kernels import Kernels
 from m3i_dsl.runtime.recomputing import Recompute
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.vocabulary.kinds import Score
@@ -41,6 +42,7 @@ class TrainOptions:
     recompute: Recompute = "none"
     shard: Literal["none", "fsdp", "hsdp"] = "none"
     timeout: float = 600.0
+    kernels: Kernels = field(default_factory=Kernels)
     reporting: Reporting = field(default_factory=Reporting)
 
 

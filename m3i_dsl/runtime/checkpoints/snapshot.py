@@ -11,7 +11,8 @@ bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -52,6 +53,7 @@ class Snapshot:
     identity: RunIdentity
     device: torch.device
     precision: Precision
+    kernels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def files(self, step: int, *, metrics_bytes: int, evaluations_due: bool) -> Content:
         """The content of a checkpoint after `step` completed steps. Its tensors are the live ones."""
@@ -93,7 +95,7 @@ class Snapshot:
         remarks = tuple(
             f"{name} was {then.get(name)} and is {value}: training continues, but not bit for bit"
             for name, value in now.items()
-            if then.get(name) != value
+            if then.get(name, value) != value
         )
         return Restored(plain["step"], plain["metrics_bytes"], plain["evaluations_due"], remarks)
 
@@ -105,4 +107,4 @@ class Snapshot:
             "processes": str(world().size),
             "precision": self.precision.effective,
             "threads": str(torch.get_num_threads()) if self.device.type == "cpu" else "any",
-        }
+        } | dict(self.kernels)
