@@ -139,15 +139,6 @@ def first_step(warmup: int) -> float:
     return LearningRate(warmup, 10 * warmup, Cosine()).factor(0)
 
 
-def key_bias() -> float:
-    """Attention with a bias of the keys, which adds the same to all scores of a query, and without."""
-    generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 16, 32, generator=generator, dtype=torch.float64) for _ in range(3))
-    bias = torch.randn(32, generator=generator, dtype=torch.float64)
-    attend = F.scaled_dot_product_attention
-    return float((attend(q, k + bias, v) - attend(q, k, v)).abs().max())
-
-
 def grid_offset() -> float:
     """Sines and cosines of 14 x 14 at 6 x 6 places: here, and by DINO's factor of (6 + 0.1) / 14."""
     table = sincos_2d(Grid(14, 14), 64, torch.float64)

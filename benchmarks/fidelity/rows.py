@@ -96,18 +96,7 @@ ROWS: tuple[Row, ...] = (
         "share of the peak rate, of 400 steps of warmup; theirs is 0",
         "The first step of the warmup moves already",
     ),
-    *(
-        Row(recipe, "positions", None, "", "Learned positions in place of the shared relative bias")
-        for recipe in ("simmim", "data2vec")
-    ),
-    Row(
-        "simmim",
-        "bias of the keys",
-        measured.key_bias,
-        "largest difference of attention with and without",
-        "a bias of keys",
-    ),
-    Row("data2vec", "dropout of attention", None, "", "no attention dropout"),
+    Row("data2vec", "dropout of attention", None, "", "No attention dropout"),
     *(Row(recipe, "backbone", None, "", "ViT in place of ResNet-50") for recipe in ("byol", "barlow_twins", "densecl")),
     Row(
         "dino",

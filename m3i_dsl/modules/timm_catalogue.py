@@ -18,6 +18,7 @@ import timm
 import torch
 from timm.layers.drop import DropPath
 from timm.layers.patch_embed import PatchEmbed
+from timm.models.beit import Beit
 from timm.models.convnext import ConvNeXt
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
@@ -31,11 +32,14 @@ CATALOGUE = Path(package.__file__).with_name("timm_catalogue.json")
 
 FAMILIES: tuple[tuple[type[nn.Module], str], ...] = (
     (VisionTransformer, "vit"),
+    (Beit, "beit"),
     (SwinTransformer, "swin"),
     (SwinTransformerV2, "swinv2"),
     (ConvNeXt, "convnext"),
     (ResNet, "resnet"),
 )
+
+PLAIN = ("vit", "beit")
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
@@ -91,10 +95,10 @@ def describe(name: str) -> Entry:
         image=height,
         size=_size(name, model, family, height, stride),
         layout=layout,
-        patch=int(embed.patch_size[0]) if family == "vit" and type(embed) is PatchEmbed else _stem_patch(model, family),
-        heads=_heads(model) if family == "vit" else 0,
+        patch=int(embed.patch_size[0]) if family in PLAIN and type(embed) is PatchEmbed else _stem_patch(model, family),
+        heads=_heads(model) if family in PLAIN else 0,
         class_token=bool(getattr(model, "has_class_token", prefix > 0)),
-        final_norm=family == "vit" and not isinstance(model.norm, nn.Identity),
+        final_norm=family in PLAIN and not isinstance(model.norm, nn.Identity),
         batch_norm=any(isinstance(part, BATCH_NORMS) for part in model.modules()),
         drop_path=drop_path,
         random=any(_draws(part) for part in model.modules()),
@@ -175,7 +179,7 @@ def _unused(model: Any) -> list[str]:
 def _depth(model: Any, family: str) -> int:
     """The blocks on the final grid, whose outputs can be tapped."""
     match family:
-        case "vit":
+        case "vit" | "beit":
             return len(model.blocks)
         case "swin" | "swinv2":
             return len(model.layers[-1].blocks)
@@ -205,7 +209,7 @@ def _stem_patch(model: Any, family: str) -> int:
 
 def _size(name: str, model: Any, family: str, image: int, stride: int) -> str:
     """How another image size is had: `argument` of the constructor, `free` (any multiple of the stride), or `fixed`."""
-    if family in ("vit", "swin", "swinv2"):
+    if family in (*PLAIN, "swin", "swinv2"):
         return "argument"
     other = max(2, image // stride // 2) * stride
     other = 2 * image if other == image else other

@@ -1,6 +1,7 @@
 """The adapters around timm: equal to timm when nothing is hidden, blind to what is hidden."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,17 @@ VIT = Timm("vit_tiny_patch16_224", 32, 8, width=32, depth=3, heads=2)
 SWIN = Timm("swin_tiny_patch4_window7_224", 32, 1)
 CONVNEXT = Timm("convnext_atto", 64)
 RESNET = Timm("resnet18", 64)
-EVERY_FAMILY = [VIT, SWIN, Timm("swinv2_tiny_window8_256", 32, 1), CONVNEXT, RESNET, Timm("efficientnet_b0", 64)]
+BEIT = Timm("beitv2_base_patch16_224", 32, 8, width=32, depth=3, heads=2, positions="shared relative", final_norm=True)
+EVERY_FAMILY = [
+    VIT,
+    BEIT,
+    Timm("beit_base_patch16_224", 32, 8, width=32, depth=2, heads=2),
+    SWIN,
+    Timm("swinv2_tiny_window8_256", 32, 1),
+    CONVNEXT,
+    RESNET,
+    Timm("efficientnet_b0", 64),
+]
 
 
 def built(word: Timm) -> Any:
@@ -97,7 +108,7 @@ def test_a_masked_patch_cannot_be_seen(word: Timm) -> None:
     assert not torch.allclose(module(image), masked)
 
 
-@pytest.mark.parametrize("word", [VIT, SWIN, CONVNEXT, RESNET], ids=lambda word: word.model)
+@pytest.mark.parametrize("word", [VIT, BEIT, SWIN, CONVNEXT, RESNET], ids=lambda word: word.model)
 def test_taps_are_the_last_blocks_before_the_final_norm(word: Timm) -> None:
     module, image, shape = built(word).eval(), images(word), word.shape()
     features, taps = module(image, taps=shape.depth)
@@ -108,10 +119,23 @@ def test_taps_are_the_last_blocks_before_the_final_norm(word: Timm) -> None:
         return
     final = module.model.norm_pre if word is CONVNEXT else module.model.norm
     torch.testing.assert_close(final(taps[:, -1]), features)
-    if word is VIT:
+    if word in (VIT, BEIT):
         inner = module.model.forward_intermediates(image, return_prefix_tokens=True, output_fmt="NLC")[1]
         whole = [torch.cat([prefix, grid], dim=1) for grid, prefix in inner]
         torch.testing.assert_close(taps, torch.stack(whole, dim=1))
+
+
+def test_a_bias_of_another_grid_is_resampled_and_the_class_token_keeps_its_own(tmp_path: Path) -> None:
+    small, large = built(BEIT), replace(BEIT, image=64).build(EncoderContext())
+    table = small.model.rel_pos_bias.relative_position_bias_table
+    with torch.no_grad():
+        table.copy_(torch.arange(52.0).unsqueeze(1) * torch.ones(2))
+    save_file({name: value.float() for name, value in small.model.state_dict().items()}, tmp_path / "beit.safetensors")
+    BEIT.load_file(large, tmp_path / "beit.safetensors")
+    moved = large.get_parameter("model.rel_pos_bias.relative_position_bias_table")
+    assert moved.shape == (15 * 15 + 3, 2)
+    assert torch.equal(moved[-3:].double(), table[-3:])
+    assert float(moved.detach()[112, 0]) == pytest.approx(24, abs=0.1), "no difference of places, in the middle of both"
 
 
 @pytest.mark.parametrize("prefix", [True, False])

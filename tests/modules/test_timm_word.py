@@ -15,7 +15,7 @@ from m3i_dsl.vocabulary.predictors.mlp import Mlp
 
 def test_the_catalogue_is_of_a_timm_that_yields_dense_grids() -> None:
     families = {entry["family"] for entry in catalogue()["models"].values()}
-    assert families == {"vit", "swin", "swinv2", "convnext", "resnet", "generic"}
+    assert families == {"vit", "beit", "swin", "swinv2", "convnext", "resnet", "generic"}
     assert len(catalogue()["models"]) > 1000
 
 
@@ -26,6 +26,10 @@ def test_the_catalogue_is_of_a_timm_that_yields_dense_grids() -> None:
         (Timm("vit_base_patch16_224.mae", 32, 4, depth=2), FeatureShape(768, Grid(8, 8), 1, 2, 4, (32, 32))),
         (Timm("vit_base_patch16_224", 224, class_token=False), FeatureShape(768, Grid(14, 14), 0, 12, 16, (224, 224))),
         (Timm("vit_base_patch14_dinov2", 56), FeatureShape(768, Grid(4, 4), 1, 12, 14, (56, 56))),
+        (
+            Timm("beit_base_patch16_224", 32, 8, width=48, depth=3, heads=3),
+            FeatureShape(48, Grid(4, 4), 1, 3, 8, (32, 32)),
+        ),
         (Timm("swin_tiny_patch4_window7_224", 64, 2), FeatureShape(768, Grid(4, 4), 0, 2, 16, (64, 64))),
         (Timm("convnext_tiny", 64, 1), FeatureShape(768, Grid(8, 8), 0, 3, 8, (64, 64))),
         (Timm("resnet50", 64, stride=16), FeatureShape(2048, Grid(4, 4), 0, 1, 16, (64, 64))),
@@ -44,6 +48,11 @@ def test_shapes_follow_from_the_arguments(word: Timm, expected: FeatureShape) ->
         (Timm("resnet18", 64, 4), "patch", "no patch embedding"),
         (Timm("resnet18", 64, width=8), "width", "argument of plain ViTs"),
         (Timm("resnet18", 64, positions="sincos"), "positions", "argument of plain ViTs"),
+        (Timm("beit_base_patch16_224", 224, positions="sincos"), "positions", "argument of plain ViTs"),
+        (Timm("beit_base_patch16_224", 224, class_token=False), "class_token", "argument of plain ViTs"),
+        (Timm("beit_base_patch16_224", 224, init="mae"), "init", "argument of plain ViTs"),
+        (Timm("swin_tiny_patch4_window7_224", 224, init="beit"), "init", "argument of plain ViTs"),
+        (Timm("vit_base_patch16_224", 224, positions="shared relative"), "positions", "no bias of attention"),
         (Timm("resnet18", 64, freeze_patch_embedding=True), "freeze_patch_embedding", "no patch embedding"),
         (Timm("resnet18", 64, stride=4), "stride", "cannot be had by dilation"),
         (Timm("vit_base_patch16_224", 224, stride=8), "stride", "ResNet or ConvNeXt"),
@@ -68,6 +77,7 @@ def test_what_cannot_be_is_said_at_the_argument(word: Timm, argument: str, messa
         Timm("densenet121", 64),
         Timm("convnext_tiny", 64, drop_path=0.1),
         Timm("vit_base_patch16_224", 224, weights="x"),
+        Timm("beit_base_patch16_224", 224, positions="relative", freeze_patch_embedding=True, init="beit"),
         Timm("swin_tiny_patch4_window7_224", 224, freeze_patch_embedding=True),
         Timm("vit_base_patch16_224", 224, width=24, heads=3, positions="sincos"),
         Timm("vit_base_patch16_224", 224, pretrained=True),
@@ -113,7 +123,10 @@ def test_shapes_need_no_torch() -> None:
     assert json.loads(done.stdout) == [768, []]
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "resnet10t", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name",
+    ["vit_tiny_patch16_224", "beit_base_patch16_224", "swin_tiny_patch4_window7_224", "resnet10t", "convnext_atto"],
+)
 def test_the_catalogue_says_what_its_script_finds(name: str) -> None:
     from m3i_dsl.modules.timm_catalogue import describe
 

@@ -75,7 +75,7 @@ METHODS: Mapping[str, Method] = {
         2,
         line(0.99, 0.999, 0.5),
         {"layers": 2, "beta": 2.0},
-        update=Update(shape=half_cosine(1, 0.005), decayed="masks", betas=(0.9, 0.999), clip=3),
+        update=Update(shape=half_cosine(1, 0.005), decayed="biases", betas=(0.9, 0.999), clip=3),
     ),
     "densecl": Method(
         "densecl",
@@ -112,7 +112,7 @@ METHODS: Mapping[str, Method] = {
         Update(decay=steady(0.1), decayed="all", betas=(0.9, 0.999), clip=None),
     ),
     "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}, update=Update(decayed="tensors")),
-    "simmim": Method("simmim", 1, update=Update(shape=drop(0.873, 0.1), decayed="masks", betas=(0.9, 0.999), clip=5)),
+    "simmim": Method("simmim", 1, update=Update(shape=drop(0.873, 0.1), decayed="biases", betas=(0.9, 0.999), clip=5)),
     "supervised": Method(
         "supervised",
         1,

@@ -38,14 +38,15 @@ _TO_ZERO, _DECAY = half_cosine(1, 0), steady(0.05)
 class Update:
     """`lr` is per 256 samples, at the peak; `shape` the factor on it after warmup. `decay` moves over all steps.
 
-    `decayed` says what decays: matrices, with mask tokens, with all tokens and positions, or everything.
+    `decayed` says what decays: matrices; with mask tokens and tables of relative places; with all tokens and positions;
+    or everything.
     """
 
     kind: Literal["adamw", "sgd", "lars"] = "adamw"
     lr: float = 1e-3
     shape: Curve = _TO_ZERO
     decay: Curve = _DECAY
-    decayed: Literal["matrices", "masks", "tensors", "all"] = "matrices"
+    decayed: Literal["matrices", "biases", "tensors", "all"] = "matrices"
     betas: tuple[float, float] = (0.9, 0.95)
     epsilon: float = 1e-8
     momentum: float = 0.9
@@ -111,7 +112,7 @@ def clipped(update: Update, gradients: Mapping[str, Tensor]) -> dict[str, Tensor
 
 def does_decay(rule: str, name: str, parameter: Tensor) -> bool:
     """What the method's code lets decay."""
-    if re.search(r"mask_token$", name):
+    if re.search(r"(mask_token|relative_position_bias_table)$", name):
         return rule != "matrices"
     if re.search(r"(cls_token|pos_embed|positions)$", name):
         return rule in ("tensors", "all")

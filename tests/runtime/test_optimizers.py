@@ -24,6 +24,7 @@ class Recipe(nn.Module):
         image, words, teacher = nn.Module(), nn.Module(), nn.Linear(2, 2).requires_grad_(False)
         image.backbone, image.mask_token = vit, nn.Parameter(torch.zeros(1, 1, 24))
         image.projector = nn.Linear(24, 24)
+        image.relative_position_bias_table = nn.Parameter(torch.zeros(9, 2))
         words.embedding, words.positions = nn.Embedding(8, 4), nn.Parameter(torch.zeros(5, 4))
         words.blocks, words.norm = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)]), nn.LayerNorm(4)
         self.encoders = nn.ModuleDict({"image": image, "words": words, "momentum": teacher})
@@ -76,10 +77,12 @@ def test_what_decays() -> None:
     [
         ("matrices", set[str]()),
         ("masks", {"encoders.image.mask_token"}),
+        ("biases", {"encoders.image.mask_token", "encoders.image.relative_position_bias_table"}),
         (
             "tensors",
             {
                 "encoders.image.mask_token",
+                "encoders.image.relative_position_bias_table",
                 "encoders.image.backbone.cls_token",
                 "encoders.image.backbone.pos_embed",
                 "encoders.words.positions",

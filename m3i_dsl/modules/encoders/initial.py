@@ -1,7 +1,7 @@
-"""Initial weights of a plain ViT as the code of each method draws them.
+"""Initial weights of a plain ViT or BEiT as the code of each method draws them.
 
-Takes: a timm VisionTransformer with timm's own. Gives: nothing; the weights are drawn anew from torch's generator.
-Guarantees: layer norms and layer scales stay; what a scheme says nothing of keeps timm's.
+Takes: a timm VisionTransformer or Beit with timm's own. Gives: nothing; the weights are drawn anew from torch's
+generator. Guarantees: layer norms and layer scales stay; what a scheme says nothing of keeps timm's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
+from timm.models.beit import Beit
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
@@ -18,7 +19,7 @@ Scheme = Literal["timm", "mae", "moco_v3", "beit", "dino", "clip"]
 
 
 @torch.no_grad()
-def initialise_vit(model: VisionTransformer, scheme: Scheme) -> None:
+def initialise_vit(model: VisionTransformer | Beit, scheme: Scheme) -> None:
     """Draws the weights of `model` by `scheme`; "timm" leaves them."""
     if scheme != "timm":
         _SCHEMES[scheme](model)
@@ -105,6 +106,6 @@ def _truncated(weight: torch.Tensor) -> None:
 
 
 def _tokens(model: Any, std: float) -> None:
-    for token in (model.cls_token, model.reg_token):
+    for token in (model.cls_token, getattr(model, "reg_token", None)):
         if token is not None:
             nn.init.normal_(token, std=std)

@@ -38,6 +38,13 @@ def cover_nchw(x: Tensor, hidden: Tensor | None, grid: Grid, token: nn.Parameter
     return torch.where(mask, _given(token).to(x.dtype)[:, None, None], x)
 
 
+def cover_tokens(x: Tensor, hidden: Tensor | None, token: nn.Parameter | None) -> Tensor:
+    """`x` [B, L, D] with `token` [D] where `hidden` [B, L] is True."""
+    if hidden is None:
+        return x
+    return torch.where(hidden.unsqueeze(-1), _given(token).to(x.dtype), x)
+
+
 def grid_of(image: Tensor, shape: FeatureShape) -> Grid:
     """The tokens of an image [B, 3, H, W], of the model's own size or another."""
     height, width = image.shape[-2], image.shape[-1]
@@ -49,9 +56,9 @@ def grid_of(image: Tensor, shape: FeatureShape) -> Grid:
 def only_masking(hidden: Tensor | None, tokens: TokenMode, isolate: Tensor | None) -> None:
     """Raises ValueError for what only a ViT can do; the checker rejects it before."""
     if hidden is not None and tokens == "drop":
-        raise ValueError("only a ViT can drop tokens: a hierarchical model needs its grid")
+        raise ValueError("only a plain ViT can drop tokens: other models need their grid")
     if isolate is not None:
-        raise ValueError("only a ViT can isolate the tokens of two images")
+        raise ValueError("only a plain ViT can isolate the tokens of two images")
 
 
 def _given(token: nn.Parameter | None) -> nn.Parameter:

@@ -15,8 +15,10 @@ import timm
 from safetensors import SafetensorError
 from safetensors.torch import load_file as read_safetensors
 from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 from torch import Tensor, nn
 
+from m3i_dsl.modules.encoders.beit import BeitEncoder
 from m3i_dsl.modules.encoders.generic import GenericEncoder
 from m3i_dsl.modules.encoders.hierarchical import ConvNextEncoder, SwinEncoder
 from m3i_dsl.modules.encoders.initial import initialise_vit
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool) -> nn.Module:
     """The adapter with random weights, drawn from torch's generator; with a mask token if `masks`."""
     model = over_all_processes(_create(word, entry, pretrained=False))
-    if entry.family == "vit":
+    if entry.plain:
         initialise_vit(model, word.init)
     for name, parameter in model.named_parameters():
         if name in entry.unused or name.split(".")[0] in entry.unused:
@@ -42,6 +44,8 @@ def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool
     match entry.family:
         case "vit":
             return VitEncoder(model, shape, masks=masks, sincos=word.positions == "sincos")
+        case "beit":
+            return BeitEncoder(model, shape, masks=masks)
         case "swin" | "swinv2":
             return SwinEncoder(model, shape, masks=masks)
         case "convnext":
@@ -63,7 +67,7 @@ def load_pretrained(word: Timm, entry: TimmModel, module: nn.Module) -> None:
 def load_file(module: nn.Module, path: Path, argument: str) -> None:
     """Loads a safetensors file with timm's parameter names into `module`; a head in the file is left out.
 
-    A learned position embedding of another grid is resampled. Raises WordError at `argument`.
+    Learned positions of another grid are resampled. Raises WordError at `argument`.
     """
     if not path.is_file():
         raise WordError(f"there is no file `{path}`", argument=argument)
@@ -93,14 +97,28 @@ def _timm_model(module: nn.Module) -> nn.Module:
 
 def fitted(module: nn.Module, name: str, value: Tensor) -> Tensor:
     """`value` for the tensor that the encoder `module` calls `name`: positions of another grid are resampled."""
-    return _fit(module, "pos_embed", value, module.get_parameter(name)) if name == "model.pos_embed" else value
+    short = name.removeprefix("model.")
+    placed = short != name and _of_a_grid(short)
+    return _fit(module, short, value, module.get_parameter(name)) if placed else value
+
+
+def _of_a_grid(name: str) -> bool:
+    """Whether timm's parameter `name` has a row for each place of its grid."""
+    return name == "pos_embed" or name.endswith(_BIAS_TABLE)
+
+
+_BIAS_TABLE = "relative_position_bias_table"
 
 
 def _fit(module: nn.Module, name: str, value: Tensor, own: Tensor | None) -> Tensor:
-    if name != "pos_embed" or own is None or value.shape == own.shape or value.shape[-1] != own.shape[-1]:
+    if not _of_a_grid(name) or own is None or value.shape == own.shape or value.shape[-1] != own.shape[-1]:
         return value
     shape = module.shape
     assert isinstance(shape, FeatureShape)
+    if name.endswith(_BIAS_TABLE):
+        if not isinstance(module, BeitEncoder):  # Swin's is of a window, and stays
+            return value
+        return resize_rel_pos_bias_table_simple(value, (shape.grid.rows, shape.grid.columns), tuple(own.shape))
     prefix = own.shape[1] - shape.grid.tokens
     return resample_abs_pos_embed(value, [shape.grid.rows, shape.grid.columns], num_prefix_tokens=prefix)
 
@@ -117,7 +135,9 @@ def model_arguments(word: Timm, entry: TimmModel) -> dict[str, Any]:
     if word.stride is not None:
         arguments["output_stride"] = word.stride
     if entry.family == "vit":
-        arguments |= _vit_arguments(word)
+        arguments |= _sizes(word) | _vit_arguments(word)
+    if entry.family == "beit":
+        arguments |= _sizes(word) | _beit_arguments(word)
     return arguments
 
 
@@ -125,16 +145,32 @@ def _create(word: Timm, entry: TimmModel, *, pretrained: bool) -> Any:
     return timm.create_model(word.model, pretrained=pretrained, **model_arguments(word, entry))
 
 
+def _sizes(word: Timm) -> dict[str, Any]:
+    """What ViT and BEiT have in common."""
+    named = (
+        ("embed_dim", word.width),
+        ("depth", word.depth),
+        ("num_heads", word.heads),
+        ("init_values", word.layer_scale),
+    )
+    return {name: value for name, value in named if value is not None}
+
+
+def _beit_arguments(word: Timm) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if word.positions != "learned":
+        shared = word.positions == "shared relative"
+        arguments |= {"use_rel_pos_bias": not shared, "use_shared_rel_pos_bias": shared}
+    if word.final_norm is not None:
+        arguments["use_fc_norm"] = not word.final_norm
+    return arguments
+
+
 def _vit_arguments(word: Timm) -> dict[str, Any]:
     arguments: dict[str, Any] = {"dynamic_img_size": False}
-    for name, value in (("embed_dim", word.width), ("depth", word.depth), ("num_heads", word.heads)):
-        if value is not None:
-            arguments[name] = value
     if word.class_token is not None:
         # Without a pool timm neither insists on a class token nor moves the final norm behind the pool.
         arguments |= {"class_token": word.class_token, "global_pool": ""}
-    if word.layer_scale is not None:
-        arguments["init_values"] = word.layer_scale
     if word.final_norm is not None:
         arguments |= {"final_norm": word.final_norm, "fc_norm": False}
     return arguments

@@ -16,7 +16,7 @@ from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from m3i_dsl.modules.encoders.masking import TokenMode, grid_of, mask_token
+from m3i_dsl.modules.encoders.masking import TokenMode, cover_tokens, grid_of, mask_token
 from m3i_dsl.modules.encoders.packed import make_packable, pack, packable, unpack
 from m3i_dsl.modules.positions import resampled, sincos_2d
 from m3i_dsl.modules.tokens import chosen_positions, gather_tokens
@@ -57,10 +57,8 @@ class VitEncoder(nn.Module):
                 raise ValueError("only the visible patches can be embedded where the others are dropped")
             return self._blocks(self._embed_visible(image, ~hidden, visible), taps, None)
         x = cast(Tensor, model.patch_embed(image))
-        if hidden is not None and tokens == "mask":
-            if self.mask_token is None:
-                raise ValueError("this encoder was built without a mask token")
-            x = torch.where(hidden.unsqueeze(-1), self.mask_token.to(x.dtype), x)
+        if tokens == "mask":
+            x = cover_tokens(x, hidden, self.mask_token)
         x = self._placed(x, image)
         if hidden is not None and tokens == "drop":
             if visible is None or isolate is not None:

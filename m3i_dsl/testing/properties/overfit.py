@@ -13,7 +13,7 @@ from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.testing.case import Case, step
 from m3i_dsl.testing.outcome import Failed, Property
 
-STEPS = 40
+STEPS = 100
 """At most; fewer when the losses have fallen before."""
 
 LOW = 3

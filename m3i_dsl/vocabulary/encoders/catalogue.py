@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from m3i_dsl.vocabulary.kinds import WordError
 
-Family = Literal["vit", "swin", "swinv2", "convnext", "resnet", "generic"]
+Family = Literal["vit", "beit", "swin", "swinv2", "convnext", "resnet", "generic"]
 Layout = Literal["tokens", "NHWC", "NCHW"]
 
 CATALOGUE = Path(__file__).with_name("timm_catalogue.json")
@@ -26,8 +26,8 @@ class TimmModel:
     `family` chooses the adapter, `layout` is what `forward_features` returns; `width`, `stride`, `prefix` describe its
     grid, `depth` counts the blocks on it that can be tapped. `image` is the default size; `size` says how another is
     had: as an `argument`, `free` (any multiple of the stride), or not (`fixed`). `patch` is the size of a stem of one
-    non-overlapping convolution, else 0; `heads` and `final_norm` are of a ViT. `random` models draw random numbers in
-    training even without drop path. `unused` names parameters outside of the features (heads).
+    non-overlapping convolution, else 0; `heads` and `final_norm` are of a ViT or BEiT. `random` models draw random
+    numbers in training even without drop path. `unused` names parameters outside of the features (heads).
     """
 
     family: Family
@@ -46,6 +46,11 @@ class TimmModel:
     drop_path: bool
     random: bool
     unused: tuple[str, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is blocks of one width on one grid, each of which can be tapped."""
+        return self.family in ("vit", "beit")
 
 
 @functools.cache

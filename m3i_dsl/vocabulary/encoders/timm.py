@@ -46,8 +46,8 @@ SMALLEST = {"resnet": "resnet10t", "convnext": "convnext_atto"}
 class Timm(ImageEncoder):
     """A timm backbone: z = its `forward_features`, prefix tokens first, then the grid, row-major.
 
-    A ViT may drop hidden tokens (after positions are added) or replace them by a learned mask token (before). Swin and
-    ConvNeXt put a learned mask token behind their stem; every other model gets a learned colour in the image itself.
+    A ViT may drop hidden tokens (after positions are added) or replace them by a learned mask token (before). BEiT,
+    Swin and ConvNeXt put a learned mask token behind their stem; every other model gets a learned colour in the image.
     Arguments that are left out keep what the model of that name has.
     """
 
@@ -57,23 +57,28 @@ class Timm(ImageEncoder):
     image: Pixels = argument(doc="height and width of its images", minimum=1)
     patch: Pixels | None = argument(None, doc="patch size of its stem (ViT, Swin, ConvNeXt)", minimum=1)
     stride: Pixels | None = argument(None, doc="pixels per token, had by dilation (ResNet, ConvNeXt): 8, 16, or 32")
-    width: Count | None = argument(None, doc="channels (ViT)", minimum=1, tiny=TINY_WIDTH)
-    depth: Count | None = argument(None, doc="blocks (ViT)", minimum=1, maximum=MOST_LAYERS, tiny=2)
-    heads: Count | None = argument(None, doc="attention heads (ViT)", minimum=1, tiny=2)
-    positions: Literal["learned", "sincos"] = argument(
-        "learned", doc="trained position embedding, or fixed sines and cosines (ViT)", origin="timm"
+    width: Count | None = argument(None, doc="channels (ViT, BEiT)", minimum=1, tiny=TINY_WIDTH)
+    depth: Count | None = argument(None, doc="blocks (ViT, BEiT)", minimum=1, maximum=MOST_LAYERS, tiny=2)
+    heads: Count | None = argument(None, doc="attention heads (ViT, BEiT)", minimum=1, tiny=2)
+    positions: Literal["learned", "sincos", "relative", "shared relative"] = argument(
+        "learned",
+        doc="what the model of that name trains, or fixed sines and cosines (ViT), or a bias of attention by relative "
+        "places, of each block or of all (BEiT)",
+        origin="timm",
     )
     class_token: bool | None = argument(None, doc="whether there is a class token (ViT)")
-    final_norm: bool | None = argument(None, doc="whether features are layer-normalised after the last block (ViT)")
+    final_norm: bool | None = argument(
+        None, doc="whether features are layer-normalised after the last block (ViT, BEiT)"
+    )
     freeze_patch_embedding: bool = argument(False, doc="whether the patch embedding stays as initialised (MoCo v3)")
     drop_path: Fraction = argument(
         0.0, doc="stochastic depth of the last block, linear from 0", minimum=0, below=1, tiny=0
     )
     layer_scale: Number | None = argument(
-        None, doc="what trained factors of the residual branches start at (ViT): BEiT 0.1, data2vec 1e-4", above=0
+        None, doc="what trained factors of the residual branches start at (ViT, BEiT): BEiT 0.1, data2vec 1e-4", above=0
     )
     init: Literal["timm", "mae", "moco_v3", "beit", "dino", "clip"] = argument(
-        "timm", doc="whose initial weights it has (ViT)", origin="timm"
+        "timm", doc="whose initial weights it has (ViT; `beit` also BEiT)", origin="timm"
     )
     pretrained: bool = argument(False, doc="whether it starts from timm's own weights")
     weights: str | None = argument(None, doc="safetensors file with timm's parameter names to start from")
@@ -189,16 +194,16 @@ class Timm(ImageEncoder):
         rows = min(side, shape.grid.rows)
         if entry.size == "fixed":
             return shape.image[0]
-        if entry.family == "vit":
+        if entry.plain:
             return 4 * rows
         return (8 if self._has_smaller(entry) else shape.stride) * rows
 
     def shrunk(self, limits: Limits) -> "Timm":
-        """A ViT with as many tokens as fit; of a ResNet or ConvNeXt the smallest model. No weights to start from."""
+        """A plain ViT of as many tokens as fit, the smallest ResNet or ConvNeXt. No weights to start from."""
         entry = timm_model(self.model)
         image = limits.image(self.image)
         small = replace(self.with_tiny_arguments(limits), image=image, pretrained=False, weights=None)
-        if entry.family == "vit":
+        if entry.plain:
             patch = image // min(limits.side, self.shape().grid.rows)
             width, depth = min(self.width or entry.width, TINY_WIDTH), min(self.depth or entry.depth, 2)
             return replace(small, patch=patch, width=width, depth=depth, heads=min(self.heads or entry.heads, 2))
@@ -227,22 +232,28 @@ class Timm(ImageEncoder):
         return entry.class_token if self.class_token is None else self.class_token
 
     def _check(self, entry: TimmModel) -> None:
-        for argument_name, given in (
-            ("width", self.width is not None),
-            ("depth", self.depth is not None),
-            ("heads", self.heads is not None),
-            ("positions", self.positions == "sincos"),
-            ("class_token", self.class_token is not None),
-            ("final_norm", self.final_norm is not None),
-            ("layer_scale", self.layer_scale is not None),
-            ("init", self.init != "timm"),
+        for argument_name, given, of_beit in (
+            ("width", self.width is not None, True),
+            ("depth", self.depth is not None, True),
+            ("heads", self.heads is not None, True),
+            ("positions", self.positions == "sincos", False),
+            ("class_token", self.class_token is not None, False),
+            ("final_norm", self.final_norm is not None, True),
+            ("layer_scale", self.layer_scale is not None, True),
+            ("init", self.init != "timm", self.init == "beit"),
         ):
-            if given and entry.family != "vit":
+            if given and entry.family != "vit" and not (of_beit and entry.plain):
                 raise WordError(
                     f"`{argument_name}` is an argument of plain ViTs, and `{self.model}` is none",
                     argument=argument_name,
                     help="leave it out, or choose a model that timm makes with `VisionTransformer`",
                 )
+        if self.positions in ("relative", "shared relative") and entry.family != "beit":
+            raise WordError(
+                f"`{self.model}` has no bias of attention by relative places",
+                argument="positions",
+                help='choose a BEiT, such as `"beit_base_patch16_224"`',
+            )
         if self.patch is not None and not entry.patch:
             raise WordError(f"`{self.model}` has no patch embedding whose size could be set", argument="patch")
         if self.stride is not None and (entry.family not in ("resnet", "convnext") or self.patch is not None):
@@ -257,7 +268,7 @@ class Timm(ImageEncoder):
             )
         if entry.size == "fixed" and self.image != entry.image:
             raise WordError(f"`{self.model}` only takes images of {entry.image}px", argument="image")
-        if self.freeze_patch_embedding and entry.family not in ("vit", "swin", "swinv2"):
+        if self.freeze_patch_embedding and not entry.plain and entry.family not in ("swin", "swinv2"):
             raise WordError(f"`{self.model}` has no patch embedding to freeze", argument="freeze_patch_embedding")
         if self.drop_path > 0 and not entry.drop_path:
             raise WordError(f"`{self.model}` has no stochastic depth", argument="drop_path")

@@ -20,7 +20,7 @@ class AdamW(Optimizer):
     theta <- theta - lr * (m / (sqrt(v) + epsilon) + weight_decay * theta), m and v bias-corrected (Loshchilov and
     Hutter 2019). Weight decay may be a ramp over all steps (DINO: `0.04 -> 0.4 cosine`). Biases, norms and whatever
     else has one dimension decay with `decayed: all` only (MoCo v3), tokens and positions also with `tensors` (MAE,
-    DINO), mask tokens also with `masks` (BEiT, SimMIM); what a weighting trains never does.
+    DINO), mask tokens also with `masks`, the bias of attention with `biases` (BEiT); what a weighting trains never.
     """
 
     name: ClassVar[str] = "adamw"

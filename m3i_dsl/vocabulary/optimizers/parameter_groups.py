@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 Role = Literal["decayed", "exempt", "weighting"]
 
-Decayed = Literal["matrices", "masks", "tensors", "all"]
-"""What decays, each with all before it: matrices (timm, DeiT); mask tokens (BEiT, SimMIM, data2vec); all tokens and
-position tables, which have two dimensions or more in these codes (MAE, SiameseIM, DINO); everything (MoCo)."""
+Decayed = Literal["matrices", "masks", "biases", "tensors", "all"]
+"""What decays, each with all before it: matrices (timm, DeiT); mask tokens; tables of the bias of attention by relative
+places (BEiT, SimMIM's ViT, data2vec); all tokens and position tables, which have two dimensions or more in these codes
+(MAE, SiameseIM, DINO); everything (MoCo)."""
 
 # The last part of a parameter's name. timm: cls_token, reg_token, dist_token, pos_embed, relative_position_bias_table.
 _TOKEN_OR_POSITION = re.compile(r"(^|_)tokens?$|^pos(ition)?(_|s$|$)|_positions?$|position_bias|^quer(y|ies)$")
 _MASK_TOKEN = re.compile(r"^mask_tokens?$")
+_BIAS_TABLE = re.compile(r"position_bias_table$")
 _STEM = re.compile(r"(^|\.)(patch_embed|pos_embed|position\w*|embed\w*|token\w*|\w+_tokens?|stem|norm_pre)(\.|$)")
 _BLOCK = re.compile(r"(?:^|\.)(?:blocks|layers|stages)\.(\d+)\.")
 
@@ -92,6 +94,8 @@ def _role(name: str, dimensions: int, exempt: frozenset[str], decayed: Decayed) 
         return "weighting"
     if _MASK_TOKEN.search(last):
         decays = decayed != "matrices"
+    elif _BIAS_TABLE.search(last):
+        decays = decayed in ("biases", "tensors", "all")
     elif _TOKEN_OR_POSITION.search(last):
         decays = decayed in ("tensors", "all")
     elif name in exempt:
@@ -152,8 +156,10 @@ def _layers(encoder: nn.Module) -> dict[str, int]:
 
 
 def _timm_layers(backbone: Any) -> Mapping[str, int]:
-    """timm counts the norm after the last block to that block; BEiT to what follows it."""
+    """timm counts the norm after the last block to that block, and a bias that all blocks share to the stem; BEiT both
+    to what follows the blocks.
+    """
     from timm.models import group_parameters
 
     layers: Any = group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
-    return {name: layer for name, layer in layers.items() if not name.startswith("norm.")}
+    return {name: layer for name, layer in layers.items() if not name.startswith(("norm.", "rel_pos_bias."))}

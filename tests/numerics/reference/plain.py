@@ -65,6 +65,9 @@ def vit_blocks(
     if mask is not None:
         assert mask_token is not None
         x = torch.where(mask.unsqueeze(-1), mask_token, x)
+    if hasattr(vit, "rel_pos_bias"):
+        assert drop is None
+        return beit_blocks(vit, x)
     positions = vit.pos_embed.expand(len(x), -1, -1)
     prefix, own = vit.num_prefix_tokens, positions.shape[1] - vit.patch_embed.num_patches  # own: of prefix tokens
     x = x + resampled(positions[:, own:], math.isqrt(x.shape[1]))
@@ -80,6 +83,39 @@ def vit_blocks(
         x = x + scale(block.ls2) * block.mlp.fc2(activation(block.mlp.act)(block.mlp.fc1(block.norm2(x))))
         outputs.append(x)
     return outputs
+
+
+def beit_blocks(beit: Any, patches: Tensor) -> list[Tensor]:
+    """As `vit_blocks`, of a BEiT: no absolute places, a bias b[h, i, j] on the scores, queries and values with biases,
+    keys without (unilm: beit/modeling_finetune.py).
+    """
+    x = torch.cat([beit.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+    shared = beit.rel_pos_bias
+    outputs: list[Tensor] = []
+    for block in beit.blocks:
+        attention = block.attn
+        table = (attention if shared is None else shared).relative_position_bias_table
+        joint = torch.cat([attention.q_bias, torch.zeros_like(attention.q_bias), attention.v_bias])
+        qkv = block.norm1(x) @ attention.qkv.weight.T + joint
+        q, k, v = (part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for part in qkv.chunk(3, dim=-1))
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + relative_bias(table, math.isqrt(patches.shape[1]))
+        attended = attention.proj((scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2))
+        one, two = (1.0, 1.0) if block.gamma_1 is None else (block.gamma_1, block.gamma_2)
+        x = x + one * attended
+        x = x + two * block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
+        outputs.append(x)
+    return outputs
+
+
+def relative_bias(table: Tensor, side: int) -> Tensor:
+    """b[h, i, j] of a query i and a key j: a row for each difference of places, row-major, then three for the class
+    token: as a query, as a key, as both.
+    """
+    cells = [(row, column) for row in range(side) for column in range(side)]
+    last, span = len(table), 2 * side - 1
+    grid = [[(r1 - r2 + side - 1) * span + c1 - c2 + side - 1 for r2, c2 in cells] for r1, c1 in cells]
+    rows = [[last - 1] + [last - 3] * len(cells)] + [[last - 2, *row] for row in grid]
+    return table[torch.tensor(rows)].permute(2, 0, 1)
 
 
 def resampled(positions: Tensor, side: int) -> Tensor:
