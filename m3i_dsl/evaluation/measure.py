@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -66,7 +67,7 @@ class Evaluation:
 
     def compare(self, evaluators: Sequence[Evaluator], trained: Subject) -> tuple[Comparison, ...]:
         """`trained` measured by each evaluator, beside the baselines. Raises EvaluationError."""
-        with torch.random.fork_rng():
+        with own_draws():
             others = _Others(self)
             for evaluator in evaluators:
                 if evaluator not in self._baselines:
@@ -90,6 +91,11 @@ class Evaluation:
         It may be infinite or not a number: that ends no training.
         """
         return evaluator.measure(trained, self.splits)
+
+
+def own_draws() -> AbstractContextManager[None]:
+    """Around what draws random numbers and is to move nobody else's: of the host, and of the GPU in use."""
+    return torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else [])
 
 
 @dataclass(eq=False)

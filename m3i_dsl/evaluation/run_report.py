@@ -22,7 +22,7 @@ from m3i_dsl.data.stream import Stream
 from m3i_dsl.evaluation.comparison import Comparison
 from m3i_dsl.evaluation.features import dense_features, frozen, pooled_features
 from m3i_dsl.evaluation.history import read_history
-from m3i_dsl.evaluation.measure import Evaluation
+from m3i_dsl.evaluation.measure import Evaluation, own_draws
 from m3i_dsl.evaluation.pictures import Image, Patches, as_images, balanced_sample, feature_maps, plane, spread
 from m3i_dsl.evaluation.report import Cloud, PictureTable, ReportData
 from m3i_dsl.evaluation.subject import EncoderSubject
@@ -166,7 +166,7 @@ def _reconstructions(run: TrainedRun) -> list[PictureTable]:
     stream = Stream(run.program, run.executable.inputs, base=run.base, device=run.device)
     # Rows are mixed in pairs, so an even number of them is a batch of its own.
     batch = {name: tensor[: 2 * SHOWN] for name, tensor in stream.batch_at(0).items()}
-    with torch.random.fork_rng(), frozen(run.executable.module):
+    with own_draws(), frozen(run.executable.module):
         output = cast(dict[str, Any], run.executable.module(**batch))
     return [
         _reconstruction(run, batch, output["representations"], objective, target, reconstruction)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from m3i_dsl.modules.precision import without_autocast
 from m3i_dsl.vocabulary.kinds import Grid
 
 
@@ -36,11 +37,12 @@ def resampled(table: Tensor, grid: Grid, to: Grid) -> Tensor:
     """[L', D]: a position embedding `table` [L, D] of `grid` at the places of `to`, by bicubic interpolation (DINO).
 
     The interpolation is separable and linear, so it is two products with fixed matrices, whose backward gives the same
-    bits every time.
+    bits every time. They are in the dtype of the table: positions are as exact resampled as they are not.
     """
     rows, columns = _bicubic(grid.rows, to.rows, table), _bicubic(grid.columns, to.columns, table)
     cells = table.unflatten(0, (grid.rows, grid.columns))
-    return torch.einsum("pr,qc,rcd->pqd", rows, columns, cells).flatten(0, 1)
+    with without_autocast(table):
+        return torch.einsum("pr,qc,rcd->pqd", rows, columns, cells).flatten(0, 1)
 
 
 def _bicubic(count: int, to: int, like: Tensor) -> Tensor:

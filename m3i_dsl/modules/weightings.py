@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from m3i_dsl.collectives import mean, total, world
 from m3i_dsl.modules.clamp import projected_clamp
 from m3i_dsl.modules.learned import LearnedScalars
+from m3i_dsl.modules.precision import without_autocast
 
 Family = Literal["gaussian", "boltzmann"]
 
@@ -116,7 +117,7 @@ class GradNormWeighting(nn.Module):
     def forward(self, losses: Sequence[Tensor], shared: Tensor) -> tuple[Tensor, Tensor]:
         stacked = torch.stack(list(losses))
         if shared.requires_grad:
-            with self.probing():
+            with self.probing(), without_autocast(shared):
                 balance = _balance(losses, shared)
             scales = self.smoothed(balance)
         else:

@@ -11,6 +11,7 @@ a shallow one, and everything of the recipe's own stays where failures can be lo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,9 +71,11 @@ class Compilation:
 
 
 def compile_blocks(
-    module: nn.Module, mode: CompileMode, device: torch.device, backend: Backend = "inductor"
+    module: nn.Module, mode: CompileMode, device: torch.device, backend: Backend = "inductor", *, local_size: int = 1
 ) -> Compilation:
     """`auto` compiles on a GPU only: on a CPU the blocks are matrix products, which gain nothing.
+
+    `local_size` processes of this machine compile at the same time and share its cores.
 
     Raises TrainingFault (M3I0715) when the mode is `on` and there is no block.
     """
@@ -89,9 +92,18 @@ def compile_blocks(
     limits.recompile_limit = max(limits.recompile_limit, GRAPHS)
     # DistributedDataParallel exchanges a bucket while the next is computed. Within a block there is nothing to gain.
     limits.optimize_ddp = False
+    if backend == "inductor":
+        share_cores(local_size)
     for block in blocks:
         block.compile(fullgraph=True, dynamic=False, backend=backend)
     return Compilation(mode, blocks, f"compiling {len(blocks)} transformer blocks: the first step takes longer")
+
+
+def share_cores(local_size: int) -> None:
+    """torch would start as many compiling processes as there are cores, up to 32, for each process of a run."""
+    import torch._inductor.config as inductor
+
+    inductor.compile_threads = max(1, min(inductor.compile_threads or 1, (os.cpu_count() or 1) // local_size))
 
 
 def compile_errors() -> tuple[type[BaseException], ...]:

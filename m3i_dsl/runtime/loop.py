@@ -116,7 +116,9 @@ class Trainer:
         sharded = options.shard != "none"
         options.kernels.apply(module, options.device, sharded=sharded)
         recompute_blocks(module, options.recompute)
-        self._compilation = compile_blocks(module, options.compile, options.device)
+        self._compilation = compile_blocks(
+            module, options.compile, options.device, local_size=self._processes.local_size
+        )
         self._precision = precision_for(training.precision, options.device)
         self._parallel = parallel(
             module,

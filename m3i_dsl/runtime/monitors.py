@@ -59,26 +59,52 @@ def measure(representation: Tensor) -> dict[str, float]:
       Vetterli 2007); `rank_share` is its share of the largest possible.
     * `uniformity`: log mean exp(-2 |u - v|^2) over pairs of l2-normalised vectors (Wang and Isola 2020); 0 is collapse.
     """
+    return {} if world().size * representation.shape[0] < 2 else _measures(*_seen(representation))
+
+
+def alignment(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of |u - v|^2 over pairs of l2-normalised prediction and target (Wang and Isola 2020), same shape."""
+    u, v = (torch.nn.functional.normalize(_wide(x), dim=-1) for x in (prediction, target))
+    return mean((u - v).square().sum(-1).mean())
+
+
+def _seen(representation: Tensor) -> tuple[Tensor, Tensor]:
+    """What the device computes: (`std`, `spread`) [2] and rows [R, D]. The host reads nothing."""
     x = _wide(representation)
-    size = world().size
-    if size * x.shape[0] < 2:
-        return {}
-    variance = x.var(0, correction=0) if size == 1 else mean((x - mean(x.mean(0))).square().mean(0))
-    rows = _rows(x)
+    variance = x.var(0, correction=0) if world().size == 1 else mean((x - mean(x.mean(0))).square().mean(0))
+    spread = (variance.mean() / mean((x * x).mean()).clamp(min=1e-30)).sqrt()
+    return torch.stack([variance.sqrt().mean(), spread]), _rows(x)
+
+
+def _measures(moments: Tensor, rows: Tensor) -> dict[str, float]:
+    """All measures, on the host: eigenvalues of a small matrix take a GPU longer, and it would wait for each."""
+    std, spread = moments.tolist()
     rank, largest = _effective_rank(rows)
     return {
-        "std": float(variance.sqrt().mean()),
-        "spread": float((variance.mean() / mean((x * x).mean()).clamp(min=1e-30)).sqrt()),
+        "std": std,
+        "spread": spread,
         "effective_rank": rank,
         "rank_share": rank / largest,
         "uniformity": _uniformity(rows),
     }
 
 
-def alignment(prediction: Tensor, target: Tensor) -> float:
-    """The mean of |u - v|^2 over pairs of l2-normalised prediction and target (Wang and Isola 2020), same shape."""
-    u, v = (torch.nn.functional.normalize(_wide(x), dim=-1) for x in (prediction, target))
-    return float(mean((u - v).square().sum(-1).mean()))
+def seen_at_once(representations: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, torch.Size]]:
+    """All that the host needs of `representations` as one vector on the device, and the shape of each piece of it."""
+    pieces: dict[str, Tensor] = {}
+    for name, representation in representations.items():
+        # Code indices and the like have no geometry.
+        if representation.is_floating_point() and representation.ndim >= 2:
+            if world().size * representation.shape[0] >= 2:
+                pieces[f"{name}/moments"], pieces[f"{name}/rows"] = _seen(representation)
+        target = representations.get(f"{name.removesuffix('/prediction')}/target")
+        if name.endswith("/prediction") and target is not None and target.shape == representation.shape:
+            pieces[f"{name.removesuffix('/prediction')}/alignment"] = alignment(representation, target)
+    if not pieces:
+        return torch.zeros(0), {}
+    return torch.cat([piece.flatten() for piece in pieces.values()]), {
+        name: piece.shape for name, piece in pieces.items()
+    }
 
 
 @dataclass(slots=True)
@@ -90,19 +116,18 @@ class CollapseMonitor:
 
     def observe(self, representations: Mapping[str, Tensor]) -> tuple[dict[str, float], list[Notice]]:
         """`NAME/measure` -> value, and the new warnings. NAME is `objective.target/prediction` and the like."""
+        vector, shapes = seen_at_once(representations)
+        parts = vector.cpu().split([shape.numel() for shape in shapes.values()])
+        pieces = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
         values: dict[str, float] = {}
         notices: list[Notice] = []
-        for name, representation in representations.items():
-            if not representation.is_floating_point() or representation.ndim < 2:
-                continue  # code indices and the like have no geometry
-            measured = measure(representation)
-            values |= {f"{name}/{key}": value for key, value in measured.items()}
-            if notice := self._judge(name, measured):
-                notices.append(notice)
-        for name, prediction in representations.items():
-            target = representations.get(f"{name.removesuffix('/prediction')}/target")
-            if name.endswith("/prediction") and target is not None and target.shape == prediction.shape:
-                values[f"{name.removesuffix('/prediction')}/alignment"] = alignment(prediction, target)
+        for name in representations:
+            if f"{name}/rows" in pieces:
+                measured = _measures(pieces[f"{name}/moments"], pieces[f"{name}/rows"])
+                values |= {f"{name}/{key}": value for key, value in measured.items()}
+                if notice := self._judge(name, measured):
+                    notices.append(notice)
+        values |= {name: float(piece) for name, piece in pieces.items() if name.endswith("/alignment")}
         return values, notices
 
     def _judge(self, name: str, measured: Mapping[str, float]) -> Notice | None:

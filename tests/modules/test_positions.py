@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from m3i_dsl.modules.positions import relative_embedding, relative_positions, sincos_2d
+from m3i_dsl.modules.positions import relative_embedding, relative_positions, resampled, sincos_2d
 from m3i_dsl.vocabulary.kinds import Grid
 
 
@@ -98,3 +98,11 @@ def test_embedding_groups_follow_their_definition() -> None:
 def test_sincos_needs_a_multiple_of_four() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         sincos_2d(Grid(2, 2), 6, torch.float64)
+
+
+def test_resampled_positions_are_as_exact_under_autocast() -> None:
+    torch.manual_seed(0)
+    table = torch.randn(16, 8)
+    expected = resampled(table, Grid(4, 4), Grid(3, 3))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(resampled(table, Grid(4, 4), Grid(3, 3)), expected)

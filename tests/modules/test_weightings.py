@@ -100,6 +100,17 @@ def test_gradnorm_smooths_over_steps_and_keeps_its_weights_in_evaluation(shared:
     assert evaluated.tolist() == pytest.approx(weights.tolist())
 
 
+def test_gradnorm_measures_its_gradients_without_autocast() -> None:
+    torch.manual_seed(0)
+    shared = torch.randn(64, 32, requires_grad=True)
+    factors = [torch.randn(32, 32) for _ in range(2)]
+    losses = [(shared @ factor).square().mean() for factor in factors]
+    _, expected = GradNormWeighting((1.0, 1.0))(losses, shared)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _, found = GradNormWeighting((1.0, 1.0))(losses, shared)
+    assert torch.equal(found, expected)
+
+
 def norm_ratio(losses: list[Tensor], shared: Tensor, k: int) -> float:
     """mean |g| / |g_k|."""
     norms = [torch.autograd.grad(loss, shared, retain_graph=True)[0].norm().item() for loss in losses]

@@ -1,6 +1,7 @@
 """Compilation of blocks: what is compiled, how often, that nothing changes by it, and what happens when it fails."""
 
 import copy
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from m3i_dsl.modules.blocks import Block
 from m3i_dsl.modules.encoders.packed import PackableBlock
 from m3i_dsl.runtime import loop
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
-from m3i_dsl.runtime.compiling import Backend, compile_blocks, eager, transformer_blocks
+from m3i_dsl.runtime.compiling import Backend, compile_blocks, eager, share_cores, transformer_blocks
 from m3i_dsl.runtime.faults import TrainingFault
 from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
@@ -132,6 +133,16 @@ def test_blocks_among_several_processes_are_compiled_whole() -> None:
     assert sizes[0] == sizes[1] and len(sizes[0]) == 1
 
 
+def test_processes_of_a_machine_share_its_cores_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch._inductor.config as inductor
+
+    for cores, threads, processes, expected in ((64, 32, 8, 8), (64, 32, 1, 32), (2, 32, 8, 1)):
+        monkeypatch.setattr(inductor, "compile_threads", threads)
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        share_cores(processes)
+        assert inductor.compile_threads == expected
+
+
 def test_every_kind_of_block_is_found() -> None:
     kinds = {
         name: [type(block) for block in transformer_blocks(executable_of(name).module)] for name in ("mae", "clip")
@@ -178,7 +189,7 @@ def run_of(
 ) -> tuple[Executable, Silent, CheckpointStore]:
     """Two steps of MAE by the trainer, with another backend; `acts_as` is the device that `auto` is told."""
 
-    def with_backend(module: nn.Module, mode: Any, device: torch.device) -> Any:
+    def with_backend(module: nn.Module, mode: Any, device: torch.device, *, local_size: int) -> Any:
         return compile_blocks(module, mode, torch.device(acts_as), backend)
 
     monkeypatch.setattr(loop, "compile_blocks", with_backend)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from m3i_dsl.runtime.monitors import PATIENCE, CollapseMonitor, alignment, measure
+from m3i_dsl.runtime.monitors import PATIENCE, CollapseMonitor, alignment, measure, seen_at_once
 
 
 def healthy(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -97,3 +97,15 @@ def test_the_encoder_is_named_as_such() -> None:
     monitor = CollapseMonitor()
     notices = [n for _ in range(PATIENCE) for n in monitor.observe({"m3i/input": torch.ones(32, 9, 8)})[1]]
     assert "encoder's output in objective `m3i` is collapsing" in notices[0].message
+
+
+def test_the_host_reads_once() -> None:
+    """All that depends on the device is one vector: on tensors without content, a second read would raise."""
+    names = ("o.t/prediction", "o.t/target", "o/input")
+    representations = {name: torch.empty(8, 4, 6, device="meta") for name in names} | {
+        "o.c/target": torch.empty(8, 4, dtype=torch.long, device="meta")
+    }
+    vector, shapes = seen_at_once(representations)
+    assert vector.device.type == "meta"
+    assert len(shapes) == 7 and sum(shape.numel() for shape in shapes.values()) == vector.numel()
+    assert CollapseMonitor().observe({"o.c/target": torch.zeros(8, 4, dtype=torch.long)}) == ({}, [])
