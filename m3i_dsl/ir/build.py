@@ -62,7 +62,7 @@ def _target(builder: TargetBuilder, target: Target) -> tuple[Value, list[tuple[I
     summed: list[Value] = []
     inputs: list[tuple[InputReference, Value]] = []
     for direction in directions:
-        pairs = ((r, shown) for r in target.data for shown in builder.objective.predictors_of(r))
+        pairs = ((r, shown) for r in target.data for shown in builder.objective.predictors_of(target, r))
         losses: list[Value] = []
         for reference, shown in pairs:
             loss, seen = builder.loss(reference, shown, direction)

@@ -16,10 +16,13 @@ from m3i_dsl.vocabulary.kinds import FeatureShape
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """Positions that the encoder did not see: `which` bool [B, L], `count` of them True."""
+    """Positions that the encoder did not see: `which` bool [B, L], `count` of them True, at most so many if it
+    `varies`.
+    """
 
     which: Value
     count: int
+    varies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def _single(parts: PartsBuilder, objective: Objective, input_: InputReference) -
     masked = Masked(
         parts.mask(mask, input_.view, shape, objective.name),
         mask.hidden(shape.grid, shape.stride),
+        mask.varies(),
     )
     features = parts.encode(objective.encoder, image, mask=mask, hidden=masked.which)
     return Seen(features, features, shape, masked.which if mask.tokens == "drop" else None, None, masked)

@@ -200,7 +200,7 @@ class TargetBuilder:
                 (reference, self._views(reference, shown, direction)[1])
                 for direction in directions
                 for reference in self.target.data
-                for shown in self.objective.predictors_of(reference)
+                for shown in self.objective.predictors_of(self.target, reference)
             ]
             seen = {_place_of(reference, view): (reference, view) for reference, view in compared}
             made = {key: scores(self._values(reference, view)) for key, (reference, view) in seen.items()}

@@ -171,6 +171,10 @@ def _gather(types: Types, attributes: Attributes, module: Module | None) -> tupl
     return (Type("f32", (batch, _integer(attributes["count"]) + _integer(attributes["prefix"]), width)),)
 
 
+def _filled(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    return (Type("bool", (_present(types, 0).dimensions[0], _integer(attributes["count"]))),)
+
+
 def _match(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     batch, _, width = _present(types, 0).dimensions
     return (Type("f32", (batch, _present(types, 1).dimensions[1], width)),)
@@ -215,6 +219,9 @@ def _compare(types: Types, attributes: Attributes, module: Module | None) -> tup
     prediction, target = _present(types, 0), _present(types, 1)
     if prediction != target:
         raise ShapeFault(f"the prediction is {prediction}, the target {target}")
+    filled = next((type_ for type_ in types[2:] if type_ is not None and type_.dtype == "bool"), None)
+    if filled is not None and filled.dimensions != prediction.dimensions[:2]:
+        raise ShapeFault(f"`filled` is {filled}, the prediction {prediction}")
     return (Type("f32", ()),)
 
 
@@ -284,6 +291,7 @@ def _split(types: Types, attributes: Attributes, module: Module | None) -> tuple
 
 
 _CORRELATED = ("prediction", "target", "correlation")
+_COUNTED = ("correlation", "filled")
 
 _ALL = (
     Operation("partner", ("x",), (), _same, effects=frozenset({Effect.BATCH_COUPLED})),
@@ -310,6 +318,7 @@ _ALL = (
     Operation("table", (), ("module",), _table, "representations", optional=(1,)),  # a table may have no biases
     Operation("represent", ("values",), ("module", "tokens"), _represent, "representations", of_types=("tokens",)),
     Operation("gather", ("x", "which"), ("count", "prefix"), _gather),
+    Operation("filled", ("which",), ("count",), _filled),
     Operation("match", ("target", "features_x", "features_y"), (), _match),
     Operation("predict", ("features",), ("module",), _predict, "predictors"),
     Operation(
@@ -323,11 +332,13 @@ _ALL = (
     Operation("predict_pooled", ("features", "source"), ("module", "prefix"), _predict_pooled, "predictors"),
     Operation("assign", ("scores",), ("module",), _assign, "assignments"),
     Operation("stop_gradient", ("x",), (), _same),
-    Operation("compare", _CORRELATED, ("module",), _compare, "likelihoods", keywords=("correlation",)),
+    Operation("compare", (*_CORRELATED, "filled"), ("module",), _compare, "likelihoods", keywords=_COUNTED),
     Operation("contrast", ("prediction", "target", "keys"), ("module",), _contrast, "likelihoods"),
     Operation("classify", ("prediction", "table", "bias", "labels"), ("module",), _classify, "likelihoods"),
     Operation("retrieve", ("prediction", "texts", "tokens"), ("module", "partnered"), _retrieve, "likelihoods"),
-    Operation("cross_entropy", ("prediction", "shares"), ("module",), _compare, "likelihoods"),
+    Operation(
+        "cross_entropy", ("prediction", "shares", "filled"), ("module",), _compare, "likelihoods", keywords=("filled",)
+    ),
     Operation("penalty", _CORRELATED, ("module",), _compare, "penalties", keywords=("correlation",)),
     Operation("add", ("losses",), (), _scalar),
     Operation("mean", ("losses",), (), _scalar),

@@ -132,7 +132,9 @@ class TargetValues:
 
     def compare(self, prediction: Value, target: Value, keys: Value | None = None) -> Value:
         if not self.target.distribution.word.contrasts:
-            return self._compared("compare", prediction, target)
+            return self._compared(
+                "compare", prediction, target, *((None, filled) if (filled := self._filled()) else ())
+            )
         return self._compared("contrast", prediction, target, keys if self.target.queue else None)
 
     def classify(self, prediction: Value, table: Value, bias: Value, labels: Value) -> Value:
@@ -143,7 +145,13 @@ class TargetValues:
         return self._compared("retrieve", prediction, texts, tokens, partnered=partnered)
 
     def cross_entropy(self, prediction: Value, shares: Value) -> Value:
-        return self._compared("cross_entropy", prediction, shares)
+        filled = self._filled()
+        return self._compared("cross_entropy", prediction, shares, *((filled,) if filled else ()))
+
+    def _filled(self) -> Value | None:
+        """Which of the tokens that are compared count, where images differ in how many do."""
+        wanted = self._wanted
+        return self.trace.one("filled", wanted.which, count=wanted.count) if wanted and wanted.varies else None
 
     def _compared(self, comparison: Comparison, *arguments: Value | None, **attributes: Attribute) -> Value:
         placed, target = self.target.distribution, arguments[1]

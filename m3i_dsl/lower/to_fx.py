@@ -24,6 +24,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "invert": tokens.invert,
     "rows": rows.rows,
     "gather": tokens.gather_tokens,
+    "filled": tokens.filled,
     "patches": tokens.patches,
     "pool": tokens.pool,
     "patchify": pixels.patchify,

@@ -100,6 +100,7 @@ _LITERALS: dict[tuple[str, str], tuple[str, ...]] = {
     ("objective", "input"): ("masked", "first", "second"),
     ("objective", "symmetric"): ("true", "false"),
     ("target", "data"): ("first", "second"),
+    ("target", "pairs"): ("others", "same", "all"),
     ("train", "precision"): ("fp32", "bf16"),
     ("train", "epochs"): ("warmup",),
     ("train", "steps"): ("warmup",),

@@ -22,7 +22,7 @@ from m3i_dsl.modules.learned import LearnedScalars
 from m3i_dsl.modules.normalize import l2
 from m3i_dsl.modules.precision import wide, without_autocast
 from m3i_dsl.modules.queue import Queue
-from m3i_dsl.modules.tokens import partner
+from m3i_dsl.modules.tokens import partner, token_mean
 
 MAXIMUM_SCALE = 100.0
 """CLIP's ceiling of 1 / tau (Radford et al. 2021)."""
@@ -86,10 +86,13 @@ class PrototypeBoltzmann(nn.Module):
         super().__init__()
         self.temperature = Temperature(temperature)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Scores `prediction` [B, K] and shares `target` [B, K], rows that sum to 1 -> scalar."""
-        log_probabilities_BK = self.temperature(wide(prediction)).log_softmax(dim=-1)
-        return -(wide(target) * log_probabilities_BK).sum(dim=-1).mean()
+    def forward(self, prediction: Tensor, target: Tensor, filled: Tensor | None = None) -> Tensor:
+        """Scores `prediction` and shares `target`, rows that sum to 1, both [B, K] or both [B, Q, K] -> scalar.
+
+        `filled` bool [B, Q] says which tokens of each image count (None: all): see `token_mean`.
+        """
+        log_probabilities = self.temperature(wide(prediction)).log_softmax(dim=-1)
+        return token_mean(-(wide(target) * log_probabilities).sum(dim=-1), filled)
 
 
 class TextBoltzmann(nn.Module):

@@ -15,23 +15,29 @@ from torch import Tensor, nn
 
 from m3i_dsl.modules.boltzmann import CategoryBoltzmann, SampleBoltzmann, TextBoltzmann, category_logits
 from m3i_dsl.modules.precision import wide
+from m3i_dsl.modules.tokens import token_mean
 
 Reduction = Literal["mean", "sum"]
 
 
-def gaussian(prediction: Tensor, target: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Squared error: mean over rows of |z_y - zh|^2 (`sum`) or of its mean over channels (`mean`)."""
-    return _reduce((wide(prediction) - wide(target)).square(), reduction)
+def gaussian(prediction: Tensor, target: Tensor, reduction: Reduction = "mean", filled: Tensor | None = None) -> Tensor:
+    """Squared error: mean over rows of |z_y - zh|^2 (`sum`) or of its mean over channels (`mean`).
+
+    `filled` bool [B, Q] says which tokens of each image count (None: all), here and below: see `token_mean`.
+    """
+    return _reduce((wide(prediction) - wide(target)).square(), reduction, filled)
 
 
-def laplace(prediction: Tensor, target: Tensor, reduction: Reduction = "mean") -> Tensor:
+def laplace(prediction: Tensor, target: Tensor, reduction: Reduction = "mean", filled: Tensor | None = None) -> Tensor:
     """Absolute error (SimMIM, Xie et al. 2022)."""
-    return _reduce((wide(prediction) - wide(target)).abs(), reduction)
+    return _reduce((wide(prediction) - wide(target)).abs(), reduction, filled)
 
 
-def huber(prediction: Tensor, target: Tensor, beta: float, reduction: Reduction = "mean") -> Tensor:
+def huber(
+    prediction: Tensor, target: Tensor, beta: float, reduction: Reduction = "mean", filled: Tensor | None = None
+) -> Tensor:
     """Smooth L1: e^2 / (2 beta) where |e| < beta, |e| - beta / 2 beyond (data2vec and FD use beta 2)."""
-    return _reduce(F.smooth_l1_loss(wide(prediction), wide(target), reduction="none", beta=beta), reduction)
+    return _reduce(F.smooth_l1_loss(wide(prediction), wide(target), reduction="none", beta=beta), reduction, filled)
 
 
 def bernoulli(logits: Tensor, target: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -41,37 +47,39 @@ def bernoulli(logits: Tensor, target: Tensor, reduction: Reduction = "mean") -> 
     )
 
 
-def _reduce(errors: Tensor, reduction: Reduction) -> Tensor:
-    return errors.mean() if reduction == "mean" else errors.sum(dim=-1).mean()
+def _reduce(errors: Tensor, reduction: Reduction, filled: Tensor | None = None) -> Tensor:
+    if filled is None and reduction == "mean":
+        return errors.mean()
+    return token_mean(errors.mean(dim=-1) if reduction == "mean" else errors.sum(dim=-1), filled)
 
 
 class GaussianLoss(nn.Module):
-    """`gaussian` as a module: (prediction, target) -> scalar."""
+    """`gaussian` as a module: (prediction, target, filled=) -> scalar."""
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.reduction: Reduction = reduction
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return gaussian(prediction, target, self.reduction)
+    def forward(self, prediction: Tensor, target: Tensor, filled: Tensor | None = None) -> Tensor:
+        return gaussian(prediction, target, self.reduction, filled)
 
 
 class LaplaceLoss(nn.Module):
-    """`laplace` as a module: (prediction, target) -> scalar."""
+    """`laplace` as a module: (prediction, target, filled=) -> scalar."""
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return laplace(prediction, target)
+    def forward(self, prediction: Tensor, target: Tensor, filled: Tensor | None = None) -> Tensor:
+        return laplace(prediction, target, filled=filled)
 
 
 class HuberLoss(nn.Module):
-    """`huber` as a module: (prediction, target) -> scalar."""
+    """`huber` as a module: (prediction, target, filled=) -> scalar."""
 
     def __init__(self, beta: float) -> None:
         super().__init__()
         self.beta = beta
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return huber(prediction, target, self.beta)
+    def forward(self, prediction: Tensor, target: Tensor, filled: Tensor | None = None) -> Tensor:
+        return huber(prediction, target, self.beta, filled=filled)
 
 
 class BernoulliLoss(nn.Module):

@@ -18,7 +18,8 @@ PoolMode = Literal["mean", "class"]
 def chosen_positions(which: Tensor, count: int) -> Tensor:
     """i64 [B, count]: the positions at which `which` bool [B, L] is True, ascending.
 
-    Every row must have exactly `count` True. A stable sort keeps the order and, unlike `nonzero`, a static shape.
+    Where a row has fewer True, the first positions that are False follow (see `filled`). A stable sort keeps the order
+    and, unlike `nonzero`, a static shape.
     """
     return torch.argsort((~which).to(torch.uint8), dim=1, stable=True)[:, :count]
 
@@ -26,11 +27,27 @@ def chosen_positions(which: Tensor, count: int) -> Tensor:
 def gather_tokens(x: Tensor, which: Tensor, count: int, prefix: int = 0) -> Tensor:
     """[B, prefix + count, D]: the prefix of `x` [B, prefix + L, D], then its tokens where `which` [B, L] is True.
 
-    Tokens come in ascending position. Every row of `which` must have exactly `count` True.
+    Tokens come in ascending position; where a row of `which` has fewer than `count` True, others follow (see `filled`).
     """
     index = chosen_positions(which, count)
     grid = torch.gather(x[:, prefix:], 1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
     return torch.cat([x[:, :prefix], grid], dim=1) if prefix else grid
+
+
+def filled(which: Tensor, count: int) -> Tensor:
+    """bool [B, count]: True where `gather_tokens` of so many found a token at which `which` bool [B, L] is True."""
+    return torch.arange(count, device=which.device) < which.sum(dim=1, keepdim=True)
+
+
+def token_mean(values: Tensor, filled: Tensor | None) -> Tensor:
+    """The mean of `values` [B, Q]; where only those count that are `filled` bool [B, Q], of each image's mean first.
+
+    An image without any counts 0 (iBOT): L = 1/B sum_n sum_q m_nq L_nq / max(1, sum_q m_nq).
+    """
+    if filled is None:
+        return values.mean()
+    counted = filled.to(values.dtype)
+    return ((values * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)).mean()
 
 
 def partner(x: Tensor) -> Tensor:

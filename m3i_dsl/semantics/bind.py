@@ -221,7 +221,7 @@ class Binder:
         match type_.form, node:
             case "number", ast.Number():
                 return literals.number(node, type_, what, bounds)
-            case "range", ast.Range():
+            case (("range" | "number"), ast.Range()) if type_.form == "range" or type_.ranged:
                 return literals.range_(node, type_, what, bounds)
             case "list", ast.List():
                 attempts = Attempts()

@@ -2,15 +2,18 @@
 
 Defaults that `resolve` prints: mask `blocks(60%)` (SiameseIM), predictor by the form of the target (Figure 1 of the
 paper: Transformer for dense targets, GAP + Linear for categories and texts; `mlp` for global features), `weighting
-fixed`, `symmetric false`, `weight 1` (our choice). Sibling: references.py, what `input` and `data` name.
+fixed`, `symmetric false`, `pairs others`, `weight 1` (our choice). Sibling:
+references.py, what `input` and `data` name.
 """
 
 from __future__ import annotations
 
+from typing import get_args
+
 from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics.bind import Attempts, Unbound
 from m3i_dsl.semantics.literals import PLAIN
-from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Placed, Target
+from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Pairs, Placed, Target
 from m3i_dsl.semantics.references import inputs_of, sees_input, target_references
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.settings import by_keyword, single
@@ -21,9 +24,10 @@ from m3i_dsl.vocabulary.weightings.fixed import Fixed
 from m3i_dsl.vocabulary.word import Bounds, ValueType, argument_text
 
 _OBJECTIVE = ("input", "represent", "weighting", "symmetric")
-_TARGET = ("data", "representation", "predictor", "regularization", "distribution", "weight")
+_TARGET = ("data", "pairs", "representation", "predictor", "regularization", "distribution", "weight")
 _REQUIRED = ("data", "representation", "regularization", "distribution")
 _BOOLEAN = ValueType("boolean")
+_PAIRS = ValueType("choice", choices=get_args(Pairs))
 
 
 def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
@@ -107,6 +111,9 @@ def _target(block: ast.Target, inputs: tuple[InputReference, ...], mixed: bool, 
         predictor = attempts(lambda: binder.word(setting("predictor"), Predictor, "predictor"))
     regularizations = attempts(lambda: _regularizations(setting("regularization"), scope))
     distribution = attempts(lambda: binder.word(setting("distribution"), Distribution, "distribution"))
+    pairs: Pairs = "others"
+    if "pairs" in found:
+        pairs = attempts(lambda: binder.value(setting("pairs"), _PAIRS, "`pairs`"))
     weight, weight_span = 1.0, block.name.span
     if "weight" in found:
         weight_span = found["weight"].values[0].span
@@ -114,7 +121,7 @@ def _target(block: ast.Target, inputs: tuple[InputReference, ...], mixed: bool, 
     attempts.finish()
     assert representation is not None, "`attempts` would have failed"
     if predictor is None:
-        same_view = all(sees_input(reference, inputs, mixed) for reference in data)
+        same_view = all(sees_input(reference, inputs, mixed, pairs) for reference in data)
         predictor = Placed(representation.word.default_predictor(same_view), block.name.span, {})
     return Target(
         name=block.name.text,
@@ -128,6 +135,7 @@ def _target(block: ast.Target, inputs: tuple[InputReference, ...], mixed: bool, 
         weight_span=weight_span,
         span=block.name.span,
         settings={keyword: given.values[0].span for keyword, given in found.items()},
+        pairs=pairs,
     )
 
 

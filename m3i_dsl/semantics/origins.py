@@ -76,14 +76,16 @@ def _objective(objective: Objective) -> Iterator[Default]:
         if shown.mask is not None and (shown.view.place is None or shown.view.place.index == 0):
             yield from _setting(where, "by", shown.mask.span != shown.span, shown.mask, "SiameseIM")
     for target in objective.targets:
-        yield from _target(target)
+        yield from _target(target, objective.several)
     yield from _setting(where, "weighting", "weighting" in objective.settings, objective.weighting, OURS)
     if "symmetric" not in objective.settings:
         yield Default(f"{where}: symmetric", "false", OURS)
 
 
-def _target(target: Target) -> Iterator[Default]:
+def _target(target: Target, several: bool) -> Iterator[Default]:
     where = f"target {target.name}"
+    if several and "pairs" not in target.settings:
+        yield Default(f"{where}: pairs", target.pairs, OURS)
     yield from _arguments(where, target.representation)
     yield from _setting(where, "predictor", "predictor" in target.settings, target.predictor, "paper")
     for regularization in target.regularizations:

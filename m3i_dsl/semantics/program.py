@@ -44,6 +44,9 @@ W_co = TypeVar("W_co", bound=Word, covariant=True)
 Which = Literal["first", "second"]
 """Which image of a mix."""
 
+Pairs = Literal["others", "same", "all"]
+"""Which of several inputs predict a view: those of other views, that of the same view, or every one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -320,6 +323,7 @@ class Target:
     span: Span
     settings: Mapping[str, Span]
     """The span of each setting's value, by keyword."""
+    pairs: Pairs = "others"
 
     @property
     def projected(self) -> bool:
@@ -368,11 +372,16 @@ class Objective:
         """Whether several views are encoded, each by itself, and each predicts the targets of the other views."""
         return self.mix is None and len(self.inputs) > 1
 
-    def predictors_of(self, reference: TargetReference) -> tuple[InputReference, ...]:
-        """The inputs that predict a target: the one that shows its image, or all of several but the view itself."""
+    def predictors_of(self, target: Target, reference: TargetReference) -> tuple[InputReference, ...]:
+        """The inputs that predict one of a target's data: the one that shows its image, or of several those that
+        `pairs` names.
+        """
         if not self.several:
             return (self.input_of(reference.which),)
-        return tuple(shown for shown in self.inputs if shown.view is not reference.view)
+        if reference.view is None or target.pairs == "all":
+            return self.inputs
+        same = target.pairs == "same"
+        return tuple(shown for shown in self.inputs if (shown.view is reference.view) == same)
 
     def hides(self, shown: InputReference) -> Placed[MaskWord] | Placed[Mix] | None:
         """What keeps tokens of an input from the encoder: the mix, or the input's own mask."""

@@ -11,7 +11,7 @@ from typing import cast
 from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics.bind import Attempts, Unbound, index_span
 from m3i_dsl.semantics.literals import WHOLE
-from m3i_dsl.semantics.program import AnyData, InputReference, Placed, TargetReference, View, ViewList, Which
+from m3i_dsl.semantics.program import AnyData, InputReference, Pairs, Placed, TargetReference, View, ViewList, Which
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.source import Span
@@ -249,9 +249,9 @@ def _field_reference(
     return TargetReference(None, name.text, modality, which, value.span)
 
 
-def sees_input(reference: TargetReference, inputs: tuple[InputReference, ...], mixed: bool) -> bool:
+def sees_input(reference: TargetReference, inputs: tuple[InputReference, ...], mixed: bool, pairs: Pairs) -> bool:
     """Whether a target is of the very view that the input shows of its image, or of no view at all."""
     if reference.view is None or (len(inputs) > 1 and not mixed):
-        return reference.view is None  # each of several inputs predicts the other views
+        return reference.view is None or pairs == "same"
     shown = [i.view for i in inputs if i.which == reference.which] or [i.view for i in inputs]
     return reference.view is shown[0]

@@ -127,7 +127,7 @@ def _objective(objective: Objective) -> Iterator[str]:
     yield f"represent {objective.represent.word.text()} of {objective.encoder.name}"
     for target in objective.targets:
         yield ""
-        yield from _target(target)
+        yield from _target(target, objective.several)
     yield ""
     yield f"weighting {objective.weighting.word.text()}"
     yield f"symmetric {'true' if objective.symmetric else 'false'}"
@@ -161,9 +161,11 @@ def _masking(reference: InputReference) -> tuple[str, str]:
     return ("masked " if reference.masked else ""), by
 
 
-def _target(target: Target) -> Iterator[str]:
+def _target(target: Target, several: bool) -> Iterator[str]:
     yield f"target {target.name} {{"
     yield f"data {', '.join(data_of(target, _target_reference))}"
+    if several:
+        yield f"pairs {target.pairs}"
     of = f" of {target.encoder.name}" if target.encoder is not None else ""
     yield f"representation {target.representation.word.text()}{of}"
     yield f"predictor {target.predictor.word.text()}"

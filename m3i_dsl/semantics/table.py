@@ -53,7 +53,7 @@ def rows(program: Program) -> list[tuple[str, Row]]:
 def row_of(objective: Objective, target: Target) -> Row:
     """The cells of one target."""
     return Row(
-        input_data=_input_data(objective),
+        input_data=_input_data(objective, target),
         target_data=", ".join(data_of(target, _target_data)),
         input_representation=objective.represent.word.table,
         target_representation=target.representation.word.table,
@@ -62,9 +62,11 @@ def row_of(objective: Objective, target: Target) -> Row:
     )
 
 
-def _input_data(objective: Objective) -> str:
+def _input_data(objective: Objective, target: Target) -> str:
     if objective.several:
-        runs = itertools.groupby(objective.inputs, key=lambda reference: reference.masked)
+        asked = [shown for reference in target.data for shown in objective.predictors_of(target, reference)]
+        inputs = [shown for shown in objective.inputs if shown in asked]
+        runs = itertools.groupby(inputs, key=lambda reference: reference.masked)
         return ", ".join(
             f"{'masked ' if masked else ''}{name}" for masked, run in runs for name in names_of(r.view for r in run)
         )
@@ -113,7 +115,7 @@ _INSTANCE = {("stop gradient", "gaussian"), ("decorrelation", "gaussian"), ("neg
 def is_known(objective: Objective, target: Target) -> bool:
     """Whether the combination of a target is in a row of the table, whatever its views are called."""
     row = row_of(objective, target)
-    same = all(r.view is None or any(i.view is r.view for i in objective.predictors_of(r)) for r in target.data)
+    same = all(r.view is None or any(i.view is r.view for i in objective.predictors_of(target, r)) for r in target.data)
     masked = objective.masked
     # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
     regularization = row.regularization.removeprefix("stop gradient + ")

@@ -39,7 +39,7 @@ CLAUSES: dict[str, str] = {
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "objective": ("input", "represent", "weighting", "symmetric", "target"),
-    "target": ("data", "representation", "predictor", "regularization", "distribution", "weight"),
+    "target": ("data", "pairs", "representation", "predictor", "regularization", "distribution", "weight"),
     "train": ("batch", "epochs", "steps", "samples", "optimizer", "schedule", "precision", "seed", "clip"),
     "evaluate": (),
     "stage": (),

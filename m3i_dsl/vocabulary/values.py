@@ -27,6 +27,8 @@ Count = Annotated[int, Quantity("", whole=True)]
 Fraction = Annotated[float, Quantity("%")]
 Pixels = Annotated[int, Quantity("px", whole=True)]
 FractionRange = Annotated[tuple[float, float], Quantity("%")]
+FractionOrRange = Annotated[float | tuple[float, float], Quantity("%")]
+"""One share, or a range that it is drawn from."""
 NumberRange = Annotated[tuple[float, float], Quantity("")]
 Numbers = Annotated[tuple[float, ...], Quantity("")]
 """A parenthesised list of plain numbers, `(0.9, 0.95)`."""

@@ -13,7 +13,7 @@ import functools
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 from m3i_dsl.vocabulary import values
 from m3i_dsl.vocabulary.limits import Limits
@@ -114,7 +114,8 @@ class ValueType:
     """The declared type of an argument, read once from its annotation.
 
     `form` says how it is written; `quantity` its unit; `choices` the names it may be; `word` the kind of word it is.
-    `optional` arguments may be left out and are then None (never written `none` by the printer).
+    `optional` arguments may be left out and are then None (never written `none` by the printer); in the place of a
+    `ranged` number may stand a range of them.
     """
 
     form: Literal[
@@ -124,6 +125,7 @@ class ValueType:
     choices: tuple[str, ...] = ()
     word: type[Word] | None = None
     optional: bool = False
+    ranged: bool = False
 
     def describe(self) -> str:
         """The type in the words of a message: "a whole number", "a percentage", "`mean` or `sum`"."""
@@ -132,7 +134,7 @@ class ValueType:
         match self.form:
             case "number":
                 names = {"": "a whole number" if whole else "a number", "%": "a percentage", "px": "a length in px"}
-                return names[unit]
+                return f"{names[unit]} or a range of them" if self.ranged else names[unit]
             case "range":
                 return "a range of percentages" if unit == "%" else "a range of numbers"
             case "list":
@@ -278,7 +280,7 @@ def value_type(annotation: Any) -> ValueType:
         base, quantity = typing.get_args(annotation)[:2]
         if typing.get_origin(base) is tuple:
             return ValueType("list" if Ellipsis in typing.get_args(base) else "range", quantity)
-        return ValueType("number", quantity)
+        return ValueType("number", quantity, ranged=typing.get_origin(base) is types.UnionType)
     if origin is Literal:
         return ValueType("choice", choices=typing.get_args(annotation))
     if annotation in _FORMS:
@@ -291,7 +293,7 @@ def value_type(annotation: Any) -> ValueType:
 def argument_text(value: Any, type_: ValueType) -> str:
     """`value` of declared type `type_` as a recipe writes it."""
     unit = type_.quantity.unit if type_.quantity else ""
-    match type_.form:
+    match "range" if type_.ranged and not isinstance(cast(object, value), float) else type_.form:
         case "number":
             return values.number_text(value, unit)
         case "range":

@@ -181,3 +181,20 @@ def test_a_mask_that_cannot_fit_points_to_its_argument(
         with pytest.raises(WordError, match=message) as caught:
             call()
         assert caught.value.argument == argument
+
+
+def test_a_share_of_the_images_hides_a_ratio_of_a_range() -> None:
+    """iBOT's `--pred_ratio 0 0.3 --pred_ratio_var 0 0.2`: half of the images none, the others 20 to 98 of 196."""
+    mask, images = BlocksMask((0.1, 0.5), share=0.5, tokens="mask"), np.arange(4000)
+    counts = mask.sample(Draws(0, 0, images, "view/mask"), VIT, 16).sum(axis=1)
+    shown = counts == 0
+    assert abs(shown.mean() - 0.5) < 0.03
+    assert (counts[~shown].min(), counts.max(), mask.hidden(VIT, 16)) == (20, 98, 98)
+    tenths = np.histogram(counts[~shown], bins=np.linspace(19.6, 98, 11))[0] / (~shown).sum()
+    assert np.abs(tenths - 0.1).max() < 0.03, "the ratio is uniform"
+    same = [BlocksMask(ratio, tokens="mask").sample(Draws(0, 0, images, "m"), VIT, 16) for ratio in (0.3, (0.3, 0.3))]
+    assert np.array_equal(*same), "a range of one ratio is that ratio"
+    for varying, argument in ((BlocksMask((0.1, 0.5)), "tokens"), (BlocksMask(0.5, share=0.5), "share")):
+        with pytest.raises(WordError) as fault:
+            varying.hidden(VIT, 16)
+        assert fault.value.argument == argument

@@ -54,3 +54,18 @@ def test_narrow_types_are_compared_in_float32() -> None:
     got = likelihoods.gaussian(prediction, target)
     assert got.dtype == torch.float32
     assert torch.equal(got, (prediction.float() - target.float()).square().mean())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [likelihoods.GaussianLoss(), likelihoods.GaussianLoss("sum"), likelihoods.LaplaceLoss(), likelihoods.HuberLoss(2)],
+)
+def test_tokens_that_do_not_count_are_left_out_image_by_image(
+    pair: tuple[torch.Tensor, torch.Tensor], loss: torch.nn.Module
+) -> None:
+    """Images with 5, 2 and no tokens: the mean of each image first, and 0 for the last."""
+    prediction, target = pair
+    filled = torch.arange(5) < torch.tensor([[5], [2], [0]])
+    images = [loss(p[None, :n], t[None, :n]) for p, t, n in zip(prediction, target, (5, 2), strict=False)]
+    torch.testing.assert_close(loss(prediction, target, filled=filled), sum(images) / 3)
+    torch.testing.assert_close(loss(prediction, target, filled=torch.ones(3, 5) > 0), loss(prediction, target))

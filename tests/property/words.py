@@ -40,11 +40,12 @@ def _argument(parameter: Parameter) -> st.SearchStrategy[Any]:
 def value(type_: ValueType, bounds: Bounds) -> st.SearchStrategy[Any]:
     """Values of a declared type within its bounds."""
     number = _number(type_, bounds)
+    ordered = st.tuples(number, number).map(lambda pair: (min(pair), max(pair)))
     match type_.form:
         case "number":
-            return number
+            return number | ordered if type_.ranged else number
         case "range":
-            return st.tuples(number, number).map(lambda pair: (min(pair), max(pair)))
+            return ordered
         case "list":
             return st.lists(number, min_size=1, max_size=3, unique=True).map(lambda items: tuple(sorted(items)))
         case "boolean":

@@ -60,7 +60,7 @@ def pairs(of: Program) -> list[tuple[str, str]]:
         (shown.view.name, reference.view.name)
         for reference in target.data
         if reference.view is not None
-        for shown in objective.predictors_of(reference)
+        for shown in objective.predictors_of(target, reference)
     ]
 
 

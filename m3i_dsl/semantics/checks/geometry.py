@@ -56,6 +56,10 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
         mask, names = mix.word.mask(), [parameter.name for parameter in mix.word.parameters()]
         outer = next((name for name in names if getattr(mix.word, name) is mask), None)
         yield from _mask(mix, mask, encoder, encoder.image.shape(), drops=False, outer=outer)
+        if mask.varies():
+            message = "each image of a mix shows as many tokens as any other, and this mask hides more of some"
+            place = mix.argument(outer)
+            yield error("M3I0213", message, place, helps=("write a ratio, and leave `share` out",))
         word = encoder.image
         if mix.word.attention == "isolated" and not word.isolates():
             message = f"`{encoder.name}` cannot keep attention within each image of a mix"
@@ -186,7 +190,10 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             helps = (f"choose sizes that are multiples of {shape.stride}px",)
             yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
         if representation.has_grid and not sizes_differ(objective, target):
-            found = (list(_placed(objective, target, reference, shown)) for shown in objective.predictors_of(reference))
+            found = (
+                list(_placed(objective, target, reference, shown))
+                for shown in objective.predictors_of(target, reference)
+            )
             yield from next(filter(None, found), [])
     if representation.blocks() > 1 and target.encoder is not None:
         depth = shape_of(target.encoder).depth
@@ -201,6 +208,27 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
         if encoder is not None and image is not None and pools and image.shape().prefix == 0:
             message = f"`{encoder.name}` has no class token to pool"
             yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")
+
+
+def _varying(target: Target, mask: Placed[Mask]) -> Iterator[Diagnostic]:
+    """Of images that hide different numbers of tokens, each token is predicted and compared by itself."""
+    distribution, predictor = target.distribution, target.predictor
+    secondary = (Label(mask.span, "images differ in how many tokens are hidden"),)
+    among_samples = distribution.word.contrasts and not target.representation.word.assigned
+    if among_samples or not distribution.word.weighs_tokens:
+        why = "chooses among tokens of other images" if among_samples else "takes as many tokens of each image"
+        message = f"`{distribution.word.name}` {why}, and their number varies"
+        helps = ("write one ratio in the mask, and leave its `share` out", "or compare with `gaussian`")
+        yield error("M3I0217", message, distribution.argument("tokens"), secondary=secondary, helps=helps)
+    for placed in target.regularizations:
+        if placed.word.penalizes:
+            message = f"`{placed.word.name}` takes as many tokens of each image, and their number varies"
+            helps = ("write one ratio in the mask, and leave its `share` out",)
+            yield error("M3I0217", message, placed.span, secondary=secondary, helps=helps)
+    if predictor.word.queries:
+        message = f"`{predictor.word.name}` asks for the hidden tokens, whose number varies"
+        helps = ("use a predictor that maps each token, such as `linear`",)
+        yield error("M3I0214", message, predictor.span, secondary=secondary, helps=helps)
 
 
 def _placed(
@@ -233,6 +261,8 @@ def _placed(
             secondary=(Label(objective.encoder.word.span, "masked on this grid"),),
             helps=("write `tokens: all`",),
         )
+    elif target.distribution.word.hidden_only() and shown.mask is not None and shown.mask.word.varies():
+        yield from _varying(target, shown.mask)
     if matches or predictor.word.pools:  # one vector for a dense target is reported in checks/shapes.py
         return
     if not predictor.word.queries and dropped:

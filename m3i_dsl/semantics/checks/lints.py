@@ -73,7 +73,7 @@ def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[Ta
     if not negatives:
         return
     for reference in target.data:
-        shown = (each for each in objective.predictors_of(reference) if each.view is reference.view)
+        shown = (each for each in objective.predictors_of(target, reference) if each.view is reference.view)
         if any(objective.hides(each) is None for each in shown):
             yield reference, negatives[0]
 

@@ -9,8 +9,11 @@ from m3i_dsl.semantics.program import Objective, Program, Target
 
 
 def check_several(program: Program) -> Iterator[Diagnostic]:
-    """M3I0321 for what asks for one input, M3I0806 for an input that predicts nothing."""
+    """M3I0321 for what asks for one input, M3I0326 for a view that no input predicts, M3I0806 for an input that
+    predicts nothing.
+    """
     for objective in program.objectives:
+        yield from _pairs(objective)
         if objective.several:
             yield from _of_one(objective)
             for target in objective.targets:
@@ -42,16 +45,42 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             yield error("M3I0321", message, placed.argument("queue"), secondary=secondary, helps=helps)
 
 
+def _pairs(objective: Objective) -> Iterator[Diagnostic]:
+    """`pairs` chooses among several inputs, and leaves at least one for each view."""
+    shown = Label(objective.settings["input"], "the input" if not objective.several else "the inputs")
+    for target in objective.targets:
+        if "pairs" not in target.settings:
+            continue
+        place = target.settings["pairs"]
+        if not objective.several:
+            message = f"`pairs {target.pairs}` chooses among several inputs, and here is one"
+            yield error("M3I0207", message, place, secondary=(shown,), helps=("leave `pairs` out",))
+            continue
+        for reference in target.data:
+            if reference.view is None and target.pairs == "same":
+                message = f"`{reference.field}` is no view, so no input is of the same one"
+                secondary = (Label(place, "each input predicts its own view"),)
+                helps = ("leave `pairs` out: every input predicts a field",)
+                yield error("M3I0326", message, reference.span, secondary=secondary, helps=helps)
+            elif reference.view is not None and not objective.predictors_of(target, reference):
+                message = f"no input shows `{reference.view.name}`, and `pairs same` lets no other predict it"
+                helps = (f"add `masked {reference.view.name}` to `input`, or leave `pairs` out",)
+                yield error("M3I0326", message, reference.span, secondary=(shown,), helps=helps)
+                break
+
+
 def _predicts_nothing(objective: Objective) -> Iterator[Diagnostic]:
-    """An input that every target is of."""
+    """An input that no target is predicted from."""
+    references = [(target, reference) for target in objective.targets for reference in target.data]
+    if not all(objective.predictors_of(*each) for each in references):
+        return  # reported as such
     for shown in objective.inputs:
-        references = [reference for target in objective.targets for reference in target.data]
-        if all(shown not in objective.predictors_of(reference) for reference in references):
+        if all(shown not in objective.predictors_of(*each) for each in references):
             yield error(
                 "M3I0806",
-                f"input `{shown.view.name}` is never used: it predicts other views, and all targets are of itself",
+                f"input `{shown.view.name}` is never used: no target is predicted from it",
                 shown.span,
-                secondary=(Label(references[0].span, "the target"),),
+                secondary=(Label(references[0][1].span, "the target"),),
                 helps=("leave it out, or add another view to `data`",),
                 severity=Severity.WARNING,
             )

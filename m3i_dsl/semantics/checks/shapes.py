@@ -56,7 +56,7 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
 def _grids(objective: Objective, target: Target) -> Iterator[tuple[Grid, Grid | None]]:
     """Of the input and of the target, for each prediction."""
     for reference in target.data:
-        for shown in objective.predictors_of(reference):
+        for shown in objective.predictors_of(target, reference):
             yield objective.encoder.image.shape_at(shown.view.size).grid, target_grid(objective, target, reference.view)
 
 

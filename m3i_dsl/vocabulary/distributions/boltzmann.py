@@ -24,6 +24,7 @@ class Boltzmann(Distribution):
     name = "boltzmann"
     family = "boltzmann"
     contrasts = True
+    weighs_tokens = True
     effects = frozenset({Effect.BATCH_COUPLED})
 
     temperature: Scalar = argument(Scalar(1.0, False), doc="of the softmax", above=0)

@@ -20,6 +20,7 @@ class Gaussian(Distribution):
 
     name = "gaussian"
     family = "gaussian"
+    weighs_tokens = True
     takes_standardized = True
     reads_correlation = True
 

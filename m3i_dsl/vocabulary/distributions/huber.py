@@ -17,6 +17,7 @@ class Huber(Distribution):
 
     name = "huber"
     family = "gaussian"
+    weighs_tokens = True
 
     beta: Number = argument(2.0, doc="where the square ends", origin="data2vec", above=0)
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")

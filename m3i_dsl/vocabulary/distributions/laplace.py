@@ -16,6 +16,7 @@ class Laplace(Distribution):
 
     name = "laplace"
     family = "gaussian"
+    weighs_tokens = True
 
     tokens: Literal["all", "hidden"] = argument("all", doc="which tokens of a dense target count", origin="SiameseIM")
 

@@ -203,6 +203,9 @@ class Distribution(Word):
     reads_correlation: ClassVar[bool] = False
     """Whether of standardised features it reads their cross-correlation matrix alone, which its module then takes as
     the keyword `correlation` where it is known."""
+    weighs_tokens: ClassVar[bool] = False
+    """Whether images may differ in how many tokens count: of values and of shares, its module then takes the keyword
+    `filled`, bool [B, Q], and averages each image's tokens that are True, then the images (`modules.tokens`)."""
     expects_mixed_labels: ClassVar[bool] = False
     """Whether its source trains it on labels of mixed images."""
 

@@ -159,13 +159,19 @@ class Mask(Word):
     tokens: Literal["drop", "mask"]
     """`drop`: hidden tokens do not enter the encoder. `mask`: a learned mask token replaces them."""
 
+    def varies(self) -> bool:
+        """Whether images differ in how many tokens are hidden; then a mask token replaces them (`tokens: mask`)."""
+        return False
+
     @abstractmethod
     def hidden(self, grid: Grid, stride: int) -> int:
-        """The exact number of hidden tokens, the same for every sample. Raises WordError if the mask cannot fit."""
+        """The exact number of hidden tokens, the same for every sample; the most of them if it `varies`. Raises
+        WordError if the mask cannot fit.
+        """
 
     @abstractmethod
     def sample(self, draws: Draws, grid: Grid, stride: int) -> NDArray[np.bool_]:
-        """bool [B, L], True = hidden, exactly `hidden(grid, stride)` True in each row."""
+        """bool [B, L], True = hidden, exactly `hidden(grid, stride)` True in each row; at most, if it `varies`."""
 
 
 class Mix(Word):

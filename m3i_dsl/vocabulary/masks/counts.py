@@ -37,13 +37,14 @@ def nearest(ratio: float, grid: Grid) -> int:
     return possible(int(grid.tokens * ratio + 0.5 + ROUNDING), ratio, grid)
 
 
-def exact(hidden: NDArray[np.bool_], count: int, draws: Draws) -> NDArray[np.bool_]:
-    """bool [B, L], `count` True in each row: random tokens are added where there are too few, else removed."""
+def exact(hidden: NDArray[np.bool_], counts: NDArray[np.int64], draws: Draws) -> NDArray[np.bool_]:
+    """bool [B, L], `counts` int64 [B] True in each row: random tokens are added to too few, else removed."""
     import numpy as np
 
-    # Hidden tokens rank before visible ones, at random among themselves; the first `count` are hidden.
-    ranks = np.where(hidden, 0.0, 1.0) + draws.uniform(hidden.shape[1])
-    return smallest(ranks, count)
+    # Hidden tokens rank before visible ones, at random among themselves; the first `counts` are hidden.
+    values = np.where(hidden, 0.0, 1.0) + draws.uniform(hidden.shape[1])
+    ranks = np.argsort(np.argsort(values, axis=1, kind="stable"), axis=1, kind="stable")
+    return ranks < counts[:, None]
 
 
 def smallest(values: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
