@@ -26,7 +26,7 @@ from m3i_dsl.semantics.pipeline import Pipeline
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import DISK, Reader, SourceFile
-from m3i_dsl.syntax.load import load_recipe
+from m3i_dsl.syntax.load import Loaded, load_recipe
 
 if TYPE_CHECKING:
     from m3i_dsl.artifact.load import Artifact
@@ -69,7 +69,12 @@ class Checked:
 
 def check_file(file: SourceFile, settings: Mapping[str, Given] | None = None, reader: Reader = DISK) -> Checked:
     """Reads, parses, elaborates and checks a recipe; `settings` are those of `--set`, `reader` finds used files."""
-    recipe, diagnostics, sources = load_recipe(file, reader)
+    return check_loaded(load_recipe(file, reader), settings)
+
+
+def check_loaded(loaded: Loaded, settings: Mapping[str, Given] | None = None) -> Checked:
+    """`check_file` of a recipe that was read and parsed; its diagnostics become those of the checks too."""
+    recipe, diagnostics, sources = loaded.recipe, loaded.diagnostics, loaded.sources
     pipeline: Pipeline | None = None
     uses = Uses()
     with suppress(TooManyErrors):

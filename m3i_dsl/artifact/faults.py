@@ -7,11 +7,18 @@ every fault has a place, in the file of the artifact that shows it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from m3i_dsl.artifact.manifest import COPY
 from m3i_dsl.diagnostics import Diagnostic, Severity, error
 from m3i_dsl.source import SourceFile, Span
 
 COMPILE_AGAIN = "compile the recipe again with `m3ic compile`"
+
+
+def called(folder: Path) -> str:
+    """How a message names an artifact: by its folder, and that of a run, whose folder says nothing, by its path."""
+    return str(folder) if folder.name == COPY else folder.name
 
 
 def fault(

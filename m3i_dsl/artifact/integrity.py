@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from m3i_dsl.artifact.faults import COMPILE_AGAIN, fault
+from m3i_dsl.artifact.faults import COMPILE_AGAIN, called, fault
 from m3i_dsl.artifact.fingerprint import fingerprint, sha256
 from m3i_dsl.artifact.lock import Lock
 from m3i_dsl.artifact.manifest import (
@@ -133,7 +133,7 @@ def read_files(folder: Path, manifest: Manifest, manifest_text: str) -> dict[str
         damage.append(
             fault(
                 "M3I0602",
-                f"artifact `{folder.name}` is damaged at `{name}`: {problem}",
+                f"artifact `{called(folder)}` is damaged at `{name}`: {problem}",
                 str(folder / MANIFEST),
                 text=manifest_text,
                 at=f'"{name}"',
@@ -187,7 +187,7 @@ def check_fingerprint(folder: Path, manifest: Manifest, manifest_text: str, text
             [
                 fault(
                     "M3I0602",
-                    f"artifact `{folder.name}` is damaged: `{wrong[0]}` does not fit its files",
+                    f"artifact `{called(folder)}` is damaged: `{wrong[0]}` does not fit its files",
                     str(folder / MANIFEST),
                     text=manifest_text,
                     at=f'"{wrong[0]}"',

@@ -28,6 +28,9 @@ PIPELINE = "pipeline.json"
 """What an artifact of stages has in place of a manifest; each stage has a whole artifact in a folder of `STAGES`."""
 STAGES = "stages"
 
+COPY = "artifact"
+"""The folder that a run keeps its artifact in."""
+
 REQUIRED_FILES = (RECIPE, IR, GRAPH, LOCK, PARAMETERS)
 """What every artifact has besides its manifest."""
 

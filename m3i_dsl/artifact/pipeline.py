@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from m3i_dsl.artifact.copy import moved_files
-from m3i_dsl.artifact.faults import COMPILE_AGAIN, fault
+from m3i_dsl.artifact.faults import COMPILE_AGAIN, called, fault
 from m3i_dsl.artifact.fingerprint import sha256
 from m3i_dsl.artifact.integrity import read_manifest, schema_version
 from m3i_dsl.artifact.lock import canonical_json
@@ -175,7 +175,7 @@ def load_pipeline(folder: Path) -> PipelineArtifact:
     found = chained(read_manifest(artifact.stage_folder(name))[0].fingerprint for name in manifest.names)
     for record, fingerprint in zip(manifest.stages, found, strict=True):
         if record.fingerprint != fingerprint:
-            what = f"artifact `{folder.name}` is damaged: stage `{record.name}`, or one before it, is another one"
+            what = f"artifact `{called(folder)}` is damaged: stage `{record.name}`, or one before it, is another one"
             raise _refused("M3I0602", what, path, text, f'"{record.fingerprint}"')
     return artifact
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from m3i_dsl.artifact.faults import COMPILE_AGAIN, fault
+from m3i_dsl.artifact.faults import COMPILE_AGAIN, called, fault
 from m3i_dsl.artifact.fingerprint import NOT_INSTALLED, ParameterRecord, current_versions, parameters_text, source_hash
 from m3i_dsl.artifact.lock import Lock
 from m3i_dsl.artifact.manifest import IR, LOCK, MANIFEST, PARAMETERS, Manifest
@@ -32,7 +32,7 @@ def compare_sources(folder: Path, manifest: Manifest, manifest_text: str) -> tup
             absent.append(
                 fault(
                     "M3I0603",
-                    f"`{path}`, which artifact `{folder.name}` was compiled from, cannot be read; it was not compared",
+                    f"`{path}`, from which artifact `{called(folder)}` was made, cannot be read and is not compared",
                     str(folder / MANIFEST),
                     text=manifest_text,
                     at=f'"{name}"',
@@ -44,7 +44,7 @@ def compare_sources(folder: Path, manifest: Manifest, manifest_text: str) -> tup
             changed.append(
                 fault(
                     "M3I0603",
-                    f"artifact `{folder.name}` is stale: `{path}` changed after it was compiled",
+                    f"artifact `{called(folder)}` is stale: `{path}` changed after it was compiled",
                     str(folder / MANIFEST),
                     text=manifest_text,
                     at=f'"{name}"',
@@ -61,7 +61,7 @@ def compare_versions(folder: Path, manifest: Manifest, manifest_text: str) -> li
     return [
         fault(
             "M3I0604",
-            f"artifact `{folder.name}` is stale: compiled with {name} {manifest.versions.get(name, 'unknown')}, "
+            f"artifact `{called(folder)}` is stale: compiled with {name} {manifest.versions.get(name, 'unknown')}, "
             f"this is {name} {now.get(name, 'unknown')}",
             str(folder / MANIFEST),
             text=manifest_text,
@@ -79,7 +79,7 @@ def missing_packages(folder: Path, manifest: Manifest, manifest_text: str) -> li
     return [
         fault(
             "M3I0610",
-            f"artifact `{folder.name}` has words of `{name}` {manifest.versions[name]}, which is not installed",
+            f"artifact `{called(folder)}` has words of `{name}` {manifest.versions[name]}, which is not installed",
             str(folder / MANIFEST),
             text=manifest_text,
             at=f'"{name}": "{manifest.versions[name]}"',
@@ -100,7 +100,7 @@ def compare_lock(folder: Path, locked: Lock, current: Lock) -> list[Diagnostic]:
     return [
         fault(
             "M3I0605",
-            f"artifact `{folder.name}` is stale: {difference.text}",
+            f"artifact `{called(folder)}` is stale: {difference.text}",
             str(folder / LOCK),
             text=locked.text(),
             at=f'"{difference.name}"',
@@ -131,7 +131,7 @@ def compare_program(
         found.append(
             fault(
                 "M3I0606",
-                f"artifact `{folder.name}` is stale: its recipe now compiles to other {what}",
+                f"artifact `{called(folder)}` is stale: its recipe now compiles to other {what}",
                 str(folder / name),
                 text=stored,
                 at=old or None,

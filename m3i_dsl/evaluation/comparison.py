@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from m3i_dsl.source.printable import one_line
 from m3i_dsl.vocabulary.kinds import CHANCE, RAW_PIXELS, TRAINED, UNTRAINED, Measure, Result
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def results_table(comparisons: Sequence[Comparison]) -> Table:
         baselines = comparison.baselines
         best = comparison.over_best_baseline
         table.add_row(
-            comparison.name,
+            _named(comparison),
             comparison.measure.heading,
             Text(result_text(comparison.trained), style="bold"),
             *(result_text(baselines[column]) if column in baselines else "" for column in columns),
@@ -138,6 +140,14 @@ def results_table(comparisons: Sequence[Comparison]) -> Table:
                 "",
             )
     return table
+
+
+def _named(comparison: Comparison) -> Text:
+    """What was measured, and below it what a reader wants to know of how."""
+    from rich.text import Text
+
+    note = comparison.trained.note
+    return Text.assemble(comparison.name, (f"\n{one_line(note)}" if note else "", "dim"))
 
 
 def _style(difference: Difference) -> str:
@@ -176,4 +186,5 @@ def result_json(result: Result) -> dict[str, Any]:
         },
         "by_category": dict(result.by_category),
         "details": dict(result.details),
+        "note": result.note,
     }

@@ -50,9 +50,10 @@ def opened(folder: Path, device: Device) -> TrainedRun:
     artifact, RecipeError.
     """
     from m3i_dsl import driver
+    from m3i_dsl.artifact.manifest import COPY
     from m3i_dsl.evaluation.open_run import open_run
 
-    load = functools.partial(driver.load_artifact, folder / "artifact", allow_stale=True, load_weights=False)
+    load = functools.partial(driver.load_artifact, folder / COPY, allow_stale=True, load_weights=False)
     return open_run(folder, load, device, say)
 
 

@@ -109,6 +109,7 @@ def _receive(parts: Assembled, manifest: PipelineManifest, stage: str, run: Path
 def _hand_over(path: Path) -> None:
     """Publishes what a stage hands over, from its last checkpoint: the same however many processes trained it."""
     from m3i_dsl import driver
+    from m3i_dsl.artifact.manifest import COPY
     from m3i_dsl.collectives import alone
     from m3i_dsl.lower.handover import handed_over
     from m3i_dsl.runtime.checkpoints.store import CheckpointStore
@@ -117,7 +118,7 @@ def _hand_over(path: Path) -> None:
     checkpoint, _ = CheckpointStore(path / "checkpoints").newest()
     assert checkpoint is not None, "training that is complete ends with a checkpoint"
     with alone():
-        _, executable = driver.load_artifact(path / "artifact", allow_stale=True, load_weights=False)
+        _, executable = driver.load_artifact(path / COPY, allow_stale=True, load_weights=False)
         checkpoint.read_weights(executable.module)
     hand_over(path, handed_over(executable))
 
@@ -170,6 +171,7 @@ def _started(request: TrainRequest, processes: Processes, runs: Path) -> RunFold
 def _take(other: Path, run: RunFolder, manifest: PipelineManifest) -> None:
     """Copies the first stages of another run, as far as they are complete and the same."""
     from m3i_dsl.artifact.copy import copy_artifact
+    from m3i_dsl.artifact.manifest import COPY
     from m3i_dsl.runtime.faults import OTHER_RECIPE, TrainingFault, cannot_write
     from m3i_dsl.runtime.handover import is_complete, read_handover
     from m3i_dsl.runtime.run_folder import read_identity, stage_path
@@ -186,10 +188,10 @@ def _take(other: Path, run: RunFolder, manifest: PipelineManifest) -> None:
             ours.parent.mkdir(parents=True, exist_ok=True)
             fresh = ours.with_name(f".{ours.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(theirs, fresh, ignore=shutil.ignore_patterns("lock", "artifact", "*.tmp"))
-            copy_artifact(theirs / "artifact", fresh / "artifact")
+            shutil.copytree(theirs, fresh, ignore=shutil.ignore_patterns("lock", COPY, "*.tmp"))
+            copy_artifact(theirs / COPY, fresh / COPY)
             fresh.rename(ours)
-            copy_artifact(theirs / "artifact", ours / "artifact")
+            copy_artifact(theirs / COPY, ours / COPY)
         except OSError as problem:
             raise cannot_write(f"the run folder `{ours}`", problem) from problem
         taken += 1

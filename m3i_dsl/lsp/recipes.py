@@ -10,36 +10,37 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from m3i_dsl.diagnostics import Diagnostic
-from m3i_dsl.driver import Checked, check_file
+from m3i_dsl.driver import Checked, check_loaded
 from m3i_dsl.semantics.elaborate import names_of_part
 from m3i_dsl.semantics.structure import is_part
 from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import DISK, InMemory, SourceFile
-from m3i_dsl.syntax import ast, parse
-from m3i_dsl.syntax.load import load_recipe
+from m3i_dsl.syntax import ast
+from m3i_dsl.syntax.load import Loaded, load_recipe
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A document as it is now. `checked` is None of a part, a file of definitions for recipes to use; its tree with
-    those of the files that it uses is `loaded`.
-    """
+    """A document as it is now. `checked` is None of a part, a file of definitions for recipes to use."""
 
     file: SourceFile
-    tree: ast.Recipe
-    loaded: ast.Recipe
+    loaded: Loaded
     checked: Checked | None
-    syntax: tuple[Diagnostic, ...]
+
+    @property
+    def tree(self) -> ast.Recipe:
+        """Of the document alone."""
+        return self.loaded.main
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What `m3ic check` says of it, of used files too."""
-        return self.syntax if self.checked is None else tuple(self.checked.diagnostics)
+        return tuple(self.loaded.diagnostics if self.checked is None else self.checked.diagnostics)
 
     @cached_property
     def uses(self) -> Uses:
         """Names and words of the recipe with what it uses; of a part those that stand in it."""
-        return names_of_part(self.loaded) if self.checked is None else self.checked.uses
+        return names_of_part(self.loaded.recipe) if self.checked is None else self.checked.uses
 
 
 @dataclass(slots=True)
@@ -71,11 +72,8 @@ class Recipes:
         return found
 
     def _analysed(self, file: SourceFile) -> Analysis:
-        tree, syntax = parse(file)
-        reader = InMemory(self.texts, DISK)
-        if is_part(tree):
-            return Analysis(file, tree, load_recipe(file, reader).recipe, None, tuple(syntax))
-        return Analysis(file, tree, tree, check_file(file, reader=reader), tuple(syntax))
+        loaded = load_recipe(file, InMemory(self.texts, DISK))
+        return Analysis(file, loaded, None if is_part(loaded.main) else check_loaded(loaded))
 
     def users_of(self, path: str) -> list[Analysis]:
         """The open recipes that read the file at `path`, itself included."""

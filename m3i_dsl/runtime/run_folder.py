@@ -30,7 +30,7 @@ from typing import Any, cast
 
 from m3i_dsl.artifact.copy import copy_artifact
 from m3i_dsl.artifact.fingerprint import sha256
-from m3i_dsl.artifact.manifest import STAGES
+from m3i_dsl.artifact.manifest import COPY, STAGES
 from m3i_dsl.artifact.pipeline import copy_pipeline, stage_folder
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import (
@@ -94,7 +94,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 )
             if artifact is not None:
                 copy = copy_pipeline if identity.stages else copy_artifact
-                copy(artifact, path / "artifact")
+                copy(artifact, path / COPY)
             # Last, so that a folder with run.json in it always has all that a run needs.
             write_json(path / IDENTITY, {"schema": 1, **_fields(identity)})
             write_text(path.parent / _LATEST, f"{path.name}\n")
@@ -128,7 +128,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @property
     def artifact(self) -> Path:
-        return self.path / "artifact"
+        return self.path / COPY
 
     @property
     def checkpoints(self) -> Path:

@@ -80,7 +80,12 @@ def _target_data(reference: TargetReference) -> str:
 
 
 def _regularization(target: Target) -> str:
-    """`-` for none, as the table writes it; a word that the table does not have is left out beside one that it has."""
+    """Every term; `-` for none, as the table writes it."""
+    return " + ".join(placed.word.cell() for placed in target.regularizations)
+
+
+def _regularization_of_table(target: Target) -> str:
+    """Without the words that the table does not have, where it has another one."""
     words = [placed.word for placed in target.regularizations]
     return " + ".join(word.cell() for word in [word for word in words if word.in_table] or words)
 
@@ -118,7 +123,7 @@ def is_known(objective: Objective, target: Target) -> bool:
     same = all(r.view is None or any(i.view is r.view for i in objective.predictors_of(target, r)) for r in target.data)
     masked = objective.masked
     # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
-    regularization = row.regularization.removeprefix("stop gradient + ")
+    regularization = _regularization_of_table(target).removeprefix("stop gradient + ")
     shape = (row.target_representation, regularization, row.distribution)
     if row.target_representation == "global feature" and not same:
         return shape[1:] in _INSTANCE

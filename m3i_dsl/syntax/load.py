@@ -27,9 +27,10 @@ MAIN_FILE_ONLY = (ast.RecipeName, ast.Train, ast.Evaluate, ast.Stage)
 
 
 class Loaded(NamedTuple):
-    """The merged recipe, what is wrong with its files, and the files."""
+    """The merged recipe, the main file alone, what is wrong with its files, and the files."""
 
     recipe: ast.Recipe
+    main: ast.Recipe
     diagnostics: Diagnostics
     sources: tuple[SourceFile, ...]
     """Every file that was read, the main one first."""
@@ -45,7 +46,7 @@ def load_recipe(file: SourceFile, reader: Reader = DISK) -> Loaded:
     header = [d for d in own if isinstance(d, (ast.Version, ast.RecipeName)) and d.span.file is file]
     rest = [d for d in own if not isinstance(d, (ast.Version, ast.RecipeName))]
     recipe = ast.Recipe((*header, *rest), Span(file, 0, len(file.text)))
-    return Loaded(recipe, loader.diagnostics, tuple(loader.sources))
+    return Loaded(recipe, loader.trees[0], loader.diagnostics, tuple(loader.sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class _Loader:
     reader: Reader
     diagnostics: Diagnostics = field(default_factory=lambda: Diagnostics(most=MOST_ERRORS))
     sources: list[SourceFile] = field(default_factory=list)
+    trees: list[ast.Recipe] = field(default_factory=list)
+    """Of each of `sources`."""
     seen: set[str] = field(default_factory=set)
 
     def declarations(
@@ -71,6 +74,7 @@ class _Loader:
         self.seen.add(link.identity)
         self.sources.append(file)
         recipe, diagnostics = parse(file)
+        self.trees.append(recipe)
         self.diagnostics.extend(diagnostics)
         self.diagnostics.extend(_header_faults(recipe.declarations))
         used: list[ast.Declaration] = []

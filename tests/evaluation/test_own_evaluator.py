@@ -115,6 +115,7 @@ def test_it_is_trained_beside_evaluated_and_shown(
     assert own["baselines"]["a hundred"]["value"] == 1000.0
     assert own["beats_baselines"] == (own["trained"]["value"] < own["baselines"]["untrained"]["value"])
     assert own["trained"]["parts"]["spread"]["measure"] == SPREAD.plain()
+    assert own["trained"]["note"] == "of all channels"
 
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "surprise, lower is better<br>scale: 10<br>of all channels" in page
@@ -129,3 +130,4 @@ def test_it_is_trained_beside_evaluated_and_shown(
     assert main(["eval", "--device", "cpu", "--limit", "50"]) == 0
     table = capsys.readouterr().out
     assert "surprise, nats (lower is better)" in table and "a hundred" in table
+    assert [line.strip() for line in table.splitlines()].count("of all channels") == 1

@@ -199,8 +199,14 @@ def test_an_evaluator_without_categories_needs_none(
     assert "72 training and 18 test images" in page and "categories" not in page
 
 
-def test_the_bytes_of_its_penalty_are_planned_as_they_are_sent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_penalty_stands_in_the_table_and_is_planned_as_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = "stop gradient + uniformity"
+    rows = {row["row"]: row for row in json.loads(plain(capsys, "table", "rings.m3i", "--json"))}
+    assert rows["rings.views"]["regularization H(p(z_y|t_y))"] == cell
     found = json.loads(plain(capsys, "plan", "rings.m3i", "--world", "2", "--dry-run", "--json"))
+    (planned,) = (target for target in found["targets"] if target["name"] == "edges.views")
+    assert planned["regularization"] == cell
+    assert found["flops"]["loss_forward"] == 2 * BATCH * WIDTH, "each sample with every other; no other loss multiplies"
     traffic = {(line["purpose"], line["operation"]): line for line in found["communication"]["traffic"]}
     for operation in ("all-gather", "reduce-scatter"):
         line = traffic["candidates", operation]

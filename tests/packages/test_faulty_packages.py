@@ -211,6 +211,8 @@ def test_an_artifact_knows_the_package_and_its_version(tmp_path: Path) -> None:
     assert "compiled with masks-of-others 1.2, this is masks-of-others 1.3" in newer.stderr
     stale = m3ic(*train, "--allow-stale", packages=folder, cwd=tmp_path)
     assert stale.returncode == 0, stale.stderr
+    unread = m3ic("eval", "runs/foreign-1", packages=None, cwd=tmp_path)
+    assert "error[M3I0610]: artifact `runs/foreign-1/artifact` has words of" in unread.stderr
     saved = json.loads((tmp_path / "runs" / "foreign-1" / "run.json").read_text(encoding="utf-8"))
     assert saved["versions"]["masks-of-others"] == "1.2", "the artifact's, which was trained"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from m3i_dsl.artifact.manifest import RECIPE
+from m3i_dsl.artifact.manifest import COPY, RECIPE
 from m3i_dsl.runtime.faults import Notice, TrainingFault
 from m3i_dsl.runtime.reporting.events import Event, Events
 from m3i_dsl.runtime.run_folder import RunIdentity, holds_run, is_held, read_identity, run_name, stage_path
@@ -84,7 +84,7 @@ class RunRecord:
 
     def recipe_text(self) -> str | None:
         """The canonical recipe that it trains, None when its copy is gone."""
-        path = self.path / "artifact" / RECIPE
+        path = self.path / COPY / RECIPE
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 

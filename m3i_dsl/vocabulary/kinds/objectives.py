@@ -154,7 +154,7 @@ class Regularization(Word):
     empty: ClassVar[bool] = False
     """Whether it says that nothing is needed, and so goes with no other."""
     in_table: ClassVar[bool] = True
-    """Whether it is a cell of the instantiation table; others are left out beside one that is."""
+    """Whether it is a cell of the instantiation table: beside one that is, others make no other row of it."""
 
     def details(self) -> tuple[str, ...]:
         """Its name, in the box of the loss; of a term with a factor as well."""
