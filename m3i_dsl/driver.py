@@ -161,8 +161,8 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
     says.
     """
     from m3i_dsl.lower.executable import lower
+    from m3i_dsl.lower.meta_run import run_on_meta
     from m3i_dsl.lower.parts import PartFault
-    from m3i_dsl.lower.rehearsal import rehearse
     from m3i_dsl.lower.shapes import ShapeDisagreement, ShapeRules
     from m3i_dsl.lower.unused import freeze_unused
 
@@ -172,7 +172,7 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
     try:
         with calling_words(program):
             executable = lower(program, graph, categories=categories, base=base, load_weights=load_weights)
-            rehearsal = rehearse(executable, ShapeRules(graph, categories).check)
+            meta_run = run_on_meta(executable, ShapeRules(graph, categories).check)
     except PartFault as fault:
         encoder = program.encoders.get(fault.part)
         placed = encoder.word if encoder is not None else None
@@ -186,7 +186,7 @@ def lower_graph(program: Program, graph: Graph, lock: Lock, base: Path, *, load_
         if found is None:
             raise
         raise RecipeError([found]) from fault
-    freeze_unused(executable, rehearsal)
+    freeze_unused(executable, meta_run)
     return executable
 
 

@@ -78,7 +78,7 @@ class Member:
             scalars=Scalars(self.module, STEPS, duration),
             clip=training.clip,
             decay=training.optimizer.word.decay_ramp(),
-            slices=1,
+            microbatches=1,
         )
         self.done = 0
         self.asking = 0.0

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.distributed.member import Member
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan.exchanges import Operation, Purpose, Sum, summed
-from m3i_dsl.plan.ghost import ghost
+from m3i_dsl.plan.fake_copy import fake_copy
 from m3i_dsl.plan.observer import CollectiveObserver
 from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.group import Processes
@@ -63,5 +63,5 @@ def _observed(member: Member) -> dict[tuple[Purpose, Operation], Sum]:
 
 def _planned(executable: Executable, size: int, sharding: Sharding) -> dict[tuple[Purpose, Operation], Sum]:
     training = executable.program.training
-    spirit = ghost(executable, training.batch // size)
-    return summed(traffic_of(spirit, World(size, size, sharding)).exchanges)
+    fake = fake_copy(executable, training.batch // size)
+    return summed(traffic_of(fake, World(size, size, sharding)).exchanges)

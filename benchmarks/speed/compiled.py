@@ -128,7 +128,7 @@ class CompiledStep:
             scalars=Scalars(self.module, STEPS, duration),
             clip=training.clip,
             decay=training.optimizer.word.decay_ramp(),
-            slices=1,
+            microbatches=1,
         )
         self.done = 0
 

@@ -22,7 +22,7 @@ _Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class LockDifference:
     """One data source or file that changed: its name and the change in a phrase."""
 
     name: str
@@ -60,7 +60,7 @@ class Lock(BaseModel):
         """Canonical JSON: sorted keys, two spaces, final newline."""
         return canonical_json(self)
 
-    def differences(self, current: Lock) -> tuple[Difference, ...]:
+    def differences(self, current: Lock) -> tuple[LockDifference, ...]:
         """What `current` has otherwise than this lock, one for each data source and file; empty if nothing."""
         return (
             *_compare("data", self.data, current.data, _describe_data_change),
@@ -84,15 +84,15 @@ def _compare(
     locked: Mapping[str, _Record],
     current: Mapping[str, _Record],
     describe: Callable[[_Record, _Record], str],
-) -> list[Difference]:
-    differences: list[Difference] = []
+) -> list[LockDifference]:
+    differences: list[LockDifference] = []
     for name in sorted(locked.keys() | current.keys()):
         if name not in current:
-            differences.append(Difference(name, f"{what} `{name}` is no longer used"))
+            differences.append(LockDifference(name, f"{what} `{name}` is no longer used"))
         elif name not in locked:
-            differences.append(Difference(name, f"{what} `{name}` is new"))
+            differences.append(LockDifference(name, f"{what} `{name}` is new"))
         elif locked[name] != current[name]:
-            differences.append(Difference(name, f"{what} `{name}`: {describe(locked[name], current[name])}"))
+            differences.append(LockDifference(name, f"{what} `{name}`: {describe(locked[name], current[name])}"))
     return differences
 
 

@@ -168,8 +168,8 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
     from m3i_dsl.artifact import latest
     from m3i_dsl.runtime.coupled import batch_coupled
     from m3i_dsl.runtime.distributed.agreement import by_first, together
+    from m3i_dsl.runtime.microbatches import check_accumulation
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, new_path
-    from m3i_dsl.runtime.slices import check_accumulation
 
     source = by_first(processes, latest) if request.artifact is None else request.artifact
 

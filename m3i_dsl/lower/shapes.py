@@ -13,7 +13,7 @@ from torch import Tensor
 
 from m3i_dsl.ir.graph import Dimension, Equation, Graph
 from m3i_dsl.ir.operations import OPERATIONS
-from m3i_dsl.lower.rehearsal import DTYPES, size_of
+from m3i_dsl.lower.meta_run import DTYPES, size_of
 from m3i_dsl.vocabulary.word import Word
 
 

@@ -1,7 +1,7 @@
 """What no loss depends on is frozen at compile time.
 
-Takes: an executable and its rehearsal. Gives: the names of the parameters that are frozen now. Guarantees: every
-parameter that requires a gradient gets one in every step. Weight decay then leaves the others as they are, and
+Takes: an executable and its run on the meta device. Gives: the names of the parameters that are frozen now. Guarantees:
+every parameter that requires a gradient gets one in every step. Weight decay then leaves the others as they are, and
 DistributedDataParallel, which waits for all gradients, needs no `find_unused_parameters`.
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 from torch import Tensor
 
 from m3i_dsl.lower.executable import Executable
-from m3i_dsl.lower.rehearsal import Rehearsal
+from m3i_dsl.lower.meta_run import MetaRun
 
 
-def freeze_unused(executable: Executable, rehearsal: Rehearsal) -> tuple[str, ...]:
+def freeze_unused(executable: Executable, meta_run: MetaRun) -> tuple[str, ...]:
     """Nothing is frozen when the loss depends on no parameter at all: then there is nothing to train, which is said."""
-    reached = _leaves(rehearsal.loss)
+    reached = _leaves(meta_run.loss)
     if not reached:
         return ()
     parameters = dict(executable.module.named_parameters())
     unused = tuple(
         name
-        for name, copy in rehearsal.module.named_parameters()
+        for name, copy in meta_run.module.named_parameters()
         if parameters[name].requires_grad and id(copy) not in reached
     )
     for name in unused:

@@ -1,6 +1,6 @@
 """What is different between two recipes, in the terms of a recipe.
 
-Takes: two canonical recipes and their plans. Gives: one `Difference` for each word, target, encoder, count and size
+Takes: two canonical recipes and their plans. Gives: one `PlanDifference` for each word, target, encoder, count and size
 that changed. Guarantees: comments, layout, order of settings and names of parameters make no difference, for canonical
 recipes have none; times are not compared, for they follow from what is.
 """
@@ -17,7 +17,7 @@ ChangeKind = Literal["words", "targets", "encoders", "parameters", "FLOPs a samp
 Cell = str | int
 
 
-class Difference(Model):
+class PlanDifference(Model):
     """What changed in `where`; None before or after for what is new or gone. `ratio` is after / before of numbers."""
 
     kind: ChangeKind
@@ -27,11 +27,11 @@ class Difference(Model):
     ratio: float | None = None
 
 
-def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple[Difference, ...]:
+def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple[PlanDifference, ...]:
     """Everything that changed from `old` to `new`, words first."""
     return (
         *(
-            Difference(kind="words", where=line.where, before=line.before, after=line.after)
+            PlanDifference(kind="words", where=line.where, before=line.before, after=line.after)
             for line in changed_lines(old_recipe, new_recipe)
         ),
         *_named("targets", _targets(old), _targets(new)),
@@ -43,12 +43,12 @@ def differences(old_recipe: str, old: Plan, new_recipe: str, new: Plan) -> tuple
     )
 
 
-def _named(kind: ChangeKind, old: Mapping[str, Cell], new: Mapping[str, Cell]) -> Iterator[Difference]:
+def _named(kind: ChangeKind, old: Mapping[str, Cell], new: Mapping[str, Cell]) -> Iterator[PlanDifference]:
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name), new.get(name)
         if before != after:
             ratio = after / before if isinstance(before, int) and isinstance(after, int) and before else None
-            yield Difference(kind=kind, where=name, before=_text(before), after=_text(after), ratio=ratio)
+            yield PlanDifference(kind=kind, where=name, before=_text(before), after=_text(after), ratio=ratio)
 
 
 def _text(cell: Cell | None) -> str | None:

@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore  # torch has n
 
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.plan.exchanges import Exchange
-from m3i_dsl.plan.ghost import examples, without_content
+from m3i_dsl.plan.fake_copy import examples, without_content
 from m3i_dsl.plan.observer import CollectiveObserver
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.wrapping import Sharding, device_mesh, parallel
@@ -95,7 +95,7 @@ def _step(
             scalars=Scalars(module, _TOTAL, lambda _: _TOTAL),
             clip=training.clip,
             decay=training.optimizer.word.decay_ramp(),
-            slices=1,
+            microbatches=1,
         )
     return step, observer
 

@@ -1,9 +1,10 @@
 """Floating-point operations of a step, counted operation by operation.
 
-Takes: a ghost. Gives: for each call of the graph, what its forward and its backward pass take; a multiply-add is two.
-Guarantees: matrix products, convolutions and attention are counted from their shapes by torch's formulas, nothing else
-is (norms, activations and losses are bound by memory, not by arithmetic); a call without gradient has no backward; the
-scores that a fused attention computes a second time in its backward pass are not counted, as in every published MFU.
+Takes: a fake copy. Gives: for each call of the graph, what its forward and its backward pass take; a multiply-add is
+two. Guarantees: matrix products, convolutions and attention are counted from their shapes by torch's formulas, nothing
+else is (norms, activations and losses are bound by memory, not by arithmetic); a call without gradient has no backward;
+the scores that a fused attention computes a second time in its backward pass are not counted, as in every published
+MFU.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from m3i_dsl.lower.parts import Group
-from m3i_dsl.plan.ghost import Ghost
+from m3i_dsl.plan.fake_copy import FakeCopy
 
 Role = Literal["encoder", "predictor", "loss"]
 
@@ -38,11 +39,11 @@ class CallFlops:
     backward: int
 
 
-def count_flops(ghost: Ghost) -> tuple[CallFlops, ...]:
-    """Every call of the graph that computes, in order, for the whole batch of `ghost`."""
-    with ghost.running():
-        interpreter = _ByCall(ghost.module)
-        interpreter.run(*(ghost.batch[str(n.target)] for n in ghost.module.graph.nodes if n.op == "placeholder"))
+def count_flops(fake: FakeCopy) -> tuple[CallFlops, ...]:
+    """Every call of the graph that computes, in order, for the whole batch of `fake`."""
+    with fake.running():
+        interpreter = _ByCall(fake.module)
+        interpreter.run(*(fake.batch[str(n.target)] for n in fake.module.graph.nodes if n.op == "placeholder"))
         return interpreter.backward()
 
 

@@ -24,8 +24,8 @@ from m3i_dsl.plan.candidates import CandidateSet, candidate_sets
 from m3i_dsl.plan.communication import communication_of, observed_in
 from m3i_dsl.plan.declared import effect_faults, modules_of
 from m3i_dsl.plan.exchanges import Exchange
+from m3i_dsl.plan.fake_copy import fake_copy
 from m3i_dsl.plan.flops import CallFlops, count_flops
-from m3i_dsl.plan.ghost import ghost
 from m3i_dsl.plan.memory import StepMemory, measure_memory
 from m3i_dsl.plan.model import Load, Times, step_times
 from m3i_dsl.plan.schema import (
@@ -73,13 +73,13 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
     program, world = executable.program, world_of(setting)
     local = local_batch(program, world.size)
     flops = flops_of(executable)
-    spirit = ghost(executable, local)
-    memory = measure_memory(spirit, program.training, buckets=world.size > 1)
+    fake = fake_copy(executable, local)
+    memory = measure_memory(fake, program.training, buckets=world.size > 1)
     traffic = traffic_of(
-        spirit,
+        fake,
         world,
-        modules_of(executable.graph, spirit.module),
-        executable.program.training.optimizer.word.norms(spirit.module),
+        modules_of(executable.graph, fake.module),
+        executable.program.training.optimizer.word.norms(fake.module),
     )
     if setting.dry_run and (faults := list(effect_faults(executable, traffic))):
         raise RecipeError(faults)
@@ -157,7 +157,7 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
 
 def flops_of(executable: Executable) -> tuple[CallFlops, ...]:
     """The FLOPs of a step of the whole batch, call by call; candidates of a loss are those of the whole batch."""
-    return count_flops(ghost(executable, executable.program.training.batch))
+    return count_flops(fake_copy(executable, executable.program.training.batch))
 
 
 def flops_per_sample(executable: Executable) -> int:

@@ -1,8 +1,9 @@
 """Memory of a step, from the life of every tensor in it.
 
-Takes: a ghost and the program's optimizer. Gives: bytes of weights, gradients, optimizer states, activations, and the
-peak. Guarantees: each storage counts once, from where it is made to where autograd frees it, so recomputation, sharing
-and stop gradients show. Not in it: the CUDA context, fragmentation of the allocator and workspaces of libraries.
+Takes: a fake copy and the program's optimizer. Gives: bytes of weights, gradients, optimizer states, activations, and
+the peak. Guarantees: each storage counts once, from where it is made to where autograd frees it, so recomputation,
+sharing and stop gradients show. Not in it: the CUDA context, fragmentation of the allocator and workspaces of
+libraries.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from m3i_dsl.plan.ghost import Ghost
+from m3i_dsl.plan.fake_copy import FakeCopy
 from m3i_dsl.semantics.program import Training
 
 
@@ -36,30 +37,30 @@ class StepMemory:
     peak: int
 
 
-def measure_memory(ghost: Ghost, training: Training, *, buckets: bool) -> StepMemory:
+def measure_memory(fake: FakeCopy, training: Training, *, buckets: bool) -> StepMemory:
     """A forward and a backward pass, and a step of the optimizer.
 
     `buckets`: gradients have their memory before the step, as those that are reduced over several devices have.
     """
-    trained = [parameter for parameter in ghost.module.parameters() if parameter.requires_grad]
-    with ghost.running():
+    trained = [parameter for parameter in fake.module.parameters() if parameter.requires_grad]
+    with fake.running():
         if buckets:
             for parameter in trained:
                 parameter.grad = torch.empty_like(parameter)
-        ledger = _Ledger(ghost.module)
+        ledger = _Ledger(fake.module)
         with ledger:
-            output = ghost.module(**ghost.batch)
+            output = fake.module(**fake.batch)
             activations, copies = ledger.live - ledger.live_copies, ledger.live_copies
             output["loss"].backward()
     gradients = sum(parameter.nbytes for parameter in trained if parameter.grad is not None)
-    with ghost.mode:
-        optimizer = training.optimizer.word.build(ghost.module, training.batch)
+    with fake.mode:
+        optimizer = training.optimizer.word.build(fake.module, training.batch)
         optimizer.step()
     states = sum(
         value.nbytes for value in tree_flatten(optimizer.state_dict()["state"])[0] if isinstance(value, Tensor)
     )
     return StepMemory(
-        batch=sum(value.nbytes for value in ghost.batch.values()),
+        batch=sum(value.nbytes for value in fake.batch.values()),
         activations=activations,
         copies=copies,
         gradients=gradients,

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from m3i_dsl.plan.accelerators import Accelerator
 from m3i_dsl.plan.communication import ALLOWED, disagreements
-from m3i_dsl.plan.difference import Difference
+from m3i_dsl.plan.difference import PlanDifference
 from m3i_dsl.plan.schema import Plan
 
 _WIDTH = 100
@@ -43,7 +43,7 @@ def print_plan(plan: Plan, accelerator: Accelerator, *, color: bool) -> None:
     page.print()
 
 
-def print_differences(found: Sequence[Difference], folder: Path, *, color: bool) -> None:
+def print_differences(found: Sequence[PlanDifference], folder: Path, *, color: bool) -> None:
     """Prints what changed, by kind; one line when nothing did."""
     page = _Page(color)
     if not found:
@@ -58,7 +58,7 @@ def print_differences(found: Sequence[Difference], folder: Path, *, color: bool)
     page.print()
 
 
-def _words(page: _Page, found: Iterable[Difference]) -> None:
+def _words(page: _Page, found: Iterable[PlanDifference]) -> None:
     for where, group in itertools.groupby(found, key=lambda difference: difference.where):
         page.line(f"  {escape(where)}")
         for difference in group:

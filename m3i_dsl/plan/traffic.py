@@ -1,8 +1,8 @@
 """What a step sends, from what its parts say: the analytic side of a dry run.
 
-Takes: a ghost, the names of its parts, a world and a way to shard. Gives: the collectives of a step of one process of
-that world. Guarantees: the step runs in a recorded world of that size (m3i_dsl/collectives), without a process group;
-nothing here reads what the dry run observes, and no part is asked what it is.
+Takes: a fake copy, the names of its parts, a world and a way to shard. Gives: the collectives of a step of one process
+of that world. Guarantees: the step runs in a recorded world of that size (m3i_dsl/collectives), without a process
+group; nothing here reads what the dry run observes, and no part is asked what it is.
 
 Weights and gradients: each unit of FSDP2 is gathered before each of its calls and before each of its backward passes,
 with its parameters filled up to a multiple of the shards; plan/units.py.
@@ -20,7 +20,7 @@ from torch import nn
 from m3i_dsl.collectives import Record, recorded
 from m3i_dsl.plan.callers import Callers
 from m3i_dsl.plan.exchanges import Exchange
-from m3i_dsl.plan.ghost import Ghost
+from m3i_dsl.plan.fake_copy import FakeCopy
 from m3i_dsl.plan.units import UnitCalls
 from m3i_dsl.runtime.distributed.wrapping import Sharding
 
@@ -67,18 +67,18 @@ class Traffic:
     callers: frozenset[str]
 
 
-def traffic_of(ghost: Ghost, world: World, parts: Mapping[str, nn.Module] | None = None, norms: int = 0) -> Traffic:
-    """Runs a forward and a backward pass of `ghost`, once. `parts` of its module are told apart, by name.
+def traffic_of(fake: FakeCopy, world: World, parts: Mapping[str, nn.Module] | None = None, norms: int = 0) -> Traffic:
+    """Runs a forward and a backward pass of `fake`, once. `parts` of its module are told apart, by name.
 
     `norms` are those that the optimizer needs beside the gradients' own.
     """
-    units = UnitCalls(ghost)
-    with ghost.running(), recorded(world.size) as record, units, Callers(record, parts or {}) as callers:
-        output = ghost.module(**ghost.batch)
+    units = UnitCalls(fake)
+    with fake.running(), recorded(world.size) as record, units, Callers(record, parts or {}) as callers:
+        output = fake.module(**fake.batch)
         callers.between(output)
         output["loss"].backward()
     return Traffic(
-        exchanges=() if world.size == 1 else tuple(_exchanges(ghost.module, world, units, record, norms)),
+        exchanges=() if world.size == 1 else tuple(_exchanges(fake.module, world, units, record, norms)),
         filled_up=sum(units.sizes(world.shards)[0]) / max(1, sum(units.sizes(1)[0])),
         called=frozenset(callers.called),
         callers=frozenset(sent.caller for sent in record.sent) - {""},

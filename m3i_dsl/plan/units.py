@@ -1,6 +1,6 @@
 """How often FSDP2 gathers each unit of a module, and how often it scatters its gradients.
 
-Takes: a ghost whose step runs inside. Gives: bytes of every gathering and scattering of that step. Guarantees: the
+Takes: a fake copy whose step runs inside. Gives: bytes of every gathering and scattering of that step. Guarantees: the
 rules of FSDP2, applied to the calls of the units that `runtime.distributed.wrapping.units` names. A unit is gathered
 before a call and given back after it; gathered again before its backward pass, and with it the one whose call ended
 before it began (a prefetch, which is in vain where that one is an average, without a backward pass).
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from m3i_dsl.plan.ghost import Ghost
+from m3i_dsl.plan.fake_copy import FakeCopy
 from m3i_dsl.runtime.distributed.wrapping import placement, units
 
 _GRADIENT = 4
@@ -26,18 +26,18 @@ _GRADIENT = 4
 class UnitCalls:
     """The order in which calls of units ended, and that in which their backward passes began."""
 
-    def __init__(self, ghost: Ghost) -> None:
+    def __init__(self, fake: FakeCopy) -> None:
         taken: set[int] = set()
         self._parameters: list[list[nn.Parameter]] = []
         self._modules: list[nn.Module] = []
         self._sizes: list[int | None] = []
         """Bytes of a gathered number; None for that of the parameter."""
-        for unit in units(ghost.module, ghost.averages):
+        for unit in units(fake.module, fake.averages):
             own = [parameter for parameter in unit.module.parameters() if id(parameter) not in taken]
             taken |= {id(parameter) for parameter in own}
             self._parameters.append(own)
             self._modules.append(unit.module)
-            self._sizes.append(torch.bfloat16.itemsize if ghost.bf16 and unit.low_precision else None)
+            self._sizes.append(torch.bfloat16.itemsize if fake.bf16 and unit.low_precision else None)
         self._ended: list[int] = []
         self._began: list[int] = []
         self._hooks: list[Any] = []

@@ -4,7 +4,7 @@ interfaces.py   what training needs of the graph, the stream and the display
 schedule.py     durations in steps, the learning rate and ramps at a step
 ema.py          averaged encoders
 precision.py    bf16 where the device has it
-slices.py       gradient accumulation, and when it would change the recipe
+microbatches.py gradient accumulation, and when it would change the recipe
 coupled.py      which words couple the samples of a batch
 guard.py        non-finite losses: noticed before weights move, undone to the bit
 kernels.py      which kernels torch may choose on a GPU

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m3i_dsl.runtime.slices import Coupled
+from m3i_dsl.runtime.microbatches import Coupled
 from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target
 from m3i_dsl.vocabulary.word import Effect, Word
 

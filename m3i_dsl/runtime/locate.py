@@ -36,7 +36,7 @@ def locate(
     provenance: Mapping[str, str],
     anywhere: Callable[[bool], bool] = bool,
 ) -> Culprit:
-    """Runs the step again, slice by slice. The caller puts buffers and random numbers back afterwards.
+    """Runs the step again, microbatch by microbatch. The caller puts buffers and random numbers back afterwards.
 
     `anywhere` says whether something is true in any process: all must go on or stop alike, for they compute together.
     """

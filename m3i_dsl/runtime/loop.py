@@ -38,6 +38,7 @@ from m3i_dsl.runtime.kernels import not_deterministic
 from m3i_dsl.runtime.learned import Learned
 from m3i_dsl.runtime.locate import locate
 from m3i_dsl.runtime.memory import out_of_memory
+from m3i_dsl.runtime.microbatches import Coupled, check_accumulation, microbatches_of
 from m3i_dsl.runtime.monitors import CollapseMonitor
 from m3i_dsl.runtime.options import Callback, Outcome, TrainOptions, often_enough
 from m3i_dsl.runtime.precision import precision_for
@@ -50,7 +51,6 @@ from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import Every, LearningRate
 from m3i_dsl.runtime.signals import Interrupted, StopRequest
-from m3i_dsl.runtime.slices import Coupled, check_accumulation, sliced
 from m3i_dsl.runtime.state import seed_random, undisturbed
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
 from m3i_dsl.vocabulary.kinds import Score
@@ -195,7 +195,7 @@ class Trainer:
             scalars=self._scalars,
             clip=self._graph.program.training.clip,
             decay=self._graph.program.training.optimizer.word.decay_ramp(),
-            slices=self._options.accumulate,
+            microbatches=self._options.accumulate,
         )
         self._saved_at = time.monotonic()
         self._report.throughput.restart()
@@ -368,9 +368,11 @@ class Trainer:
         self._scalars.set(step)
         self._optimizer.zero_grad(set_to_none=True)
         batch = next(iter(self._stream.batches(step, step + 1)))
-        slices = sliced(batch, self._options.accumulate)
+        microbatches = microbatches_of(batch, self._options.accumulate)
         with self._precision.context(), eager():
-            culprit = locate(self._graph.module, slices, self._graph.provenance, lambda bad: self._vote.now(bad) > 0)
+            culprit = locate(
+                self._graph.module, microbatches, self._graph.provenance, lambda bad: self._vote.now(bad) > 0
+            )
         # Of several ranks, the one that made the number; the others have only been given it.
         found = gathered(self._processes, culprit)
         culprit = next((one for one in found if one.node or one.parameter), culprit)

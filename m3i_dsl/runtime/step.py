@@ -19,10 +19,10 @@ from m3i_dsl.runtime.distributed.wrapping import Parallel
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.runtime.guard import Guard
 from m3i_dsl.runtime.interfaces import Batch
+from m3i_dsl.runtime.microbatches import microbatches_of
 from m3i_dsl.runtime.precision import Precision
 from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate, ramp_at
-from m3i_dsl.runtime.slices import sliced
 from m3i_dsl.vocabulary.values import Clip, Ramp
 
 # One kernel over lists of tensors; torch has no public name for it.
@@ -31,8 +31,8 @@ _norms: Any = torch._foreach_norm  # pyright: ignore[reportPrivateUsage, reportP
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """Detached results. Losses are means over the slices of the batch; `representations` are those of the first
-    slice.
+    """Detached results. Losses are means over the microbatches of the batch; `representations` are those of the first
+    microbatch.
     """
 
     loss: Tensor
@@ -57,7 +57,7 @@ def can_skip(optimizer: torch.optim.Optimizer) -> bool:
 
 
 class TrainingStep:
-    """Everything that a step changes, together. `slices` is the number of parts that the batch is computed in."""
+    """Everything that a step changes, together. `microbatches` is the number of parts that the batch is computed in."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class TrainingStep:
         scalars: Scalars,
         clip: Clip | None,
         decay: Ramp | None,
-        slices: int,
+        microbatches: int,
     ) -> None:
         self._parallel = parallel
         self._optimizer: Any = optimizer
@@ -81,7 +81,7 @@ class TrainingStep:
         self._precision = precision
         self._scalars = scalars
         self._clip, self._decay = clip, decay
-        self._slices = slices
+        self._microbatches = microbatches
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._confirmed = False
 
@@ -101,12 +101,12 @@ class TrainingStep:
 
     def _forward_backward(self, step: int, batch: Batch) -> StepOutput:
         parts: list[Any] = []
-        for number, part in enumerate(sliced(batch, self._slices), start=1):
-            with self._parallel.accumulating(last=number == self._slices):
+        for number, part in enumerate(microbatches_of(batch, self._microbatches), start=1):
+            with self._parallel.accumulating(last=number == self._microbatches):
                 with self._precision.context():
                     outputs: Any = self._parallel.call(**part)
                 self._guard.check(step, outputs["loss"])
-                loss = outputs["loss"] if self._slices == 1 else outputs["loss"] / self._slices
+                loss = outputs["loss"] if self._microbatches == 1 else outputs["loss"] / self._microbatches
                 loss.backward()
             parts.append(outputs)
         first = parts[0]

@@ -455,7 +455,7 @@ class Program:
 
     @property
     def unit(self) -> int:
-        """Rows of a batch that stay together: processes and slices of a step have whole multiples of so many.
+        """Rows of a batch that stay together: processes and microbatches of a step have whole multiples of so many.
 
         The pairs of a mix, and the period of a mixture.
         """
@@ -473,9 +473,9 @@ class Program:
         )
 
     def can_share(self, count: int) -> bool:
-        """Whether `count` processes, or slices of a step, can have equally many whole units of a batch."""
+        """Whether `count` processes, or microbatches of a step, can have equally many whole units of a batch."""
         return self.training.batch % (count * self.unit) == 0
 
     def possible_shares(self) -> tuple[int, ...]:
-        """How many processes or slices can share a batch."""
+        """How many processes or microbatches can share a batch."""
         return tuple(count for count in range(1, self.training.batch // self.unit + 1) if self.can_share(count))

@@ -46,7 +46,7 @@ def _faults(program: Program) -> set[str]:
 
 
 def _with_batch(program: Program) -> Program:
-    """With the smallest batch from `TINY_BATCH` on that two slices can share."""
+    """With the smallest batch from `TINY_BATCH` on that two microbatches can share."""
     two = 2 * program.unit
     return replace(program, training=replace(program.training, batch=-(-TINY_BATCH // two) * two))
 

@@ -1,6 +1,6 @@
 """Two training steps of tiny recipes, as one of several processes.
 
-Takes: the name of a variant, a number of slices, and perhaps a fault to plant. Gives: all that the steps yield or
+Takes: the name of a variant, a number of microbatches, and perhaps a fault to plant. Gives: all that the steps yield or
 change. Guarantees: the wrapper, the step and the averages are those of `m3ic train`; the global batch is the
 same whatever the number of processes, each has its rows; float64. The optimizer is SGD: Adam divides by the size of a
 gradient, and would make a step out of the rounding of one that vanishes.
@@ -96,12 +96,12 @@ class Observed:
     """By how much parameters, gradients and buffers of this process differ from those of rank 0."""
 
 
-def fits(name: str, processes: int, slices: int) -> bool:
-    """Whether a variant may be sliced, and its batch of 8 is shared in whole pairs and periods."""
+def fits(name: str, processes: int, microbatches: int) -> bool:
+    """Whether a variant may be accumulated, and its batch of 8 is shared in whole pairs and periods."""
     case = case_named(name)
-    if slices > 1 and batch_coupled(case.program):
+    if microbatches > 1 and batch_coupled(case.program):
         return False
-    rows, rest = divmod(case.program.training.batch, processes * slices)
+    rows, rest = divmod(case.program.training.batch, processes * microbatches)
     pairs = any(objective.mix is not None for objective in case.program.objectives)
     return not rest and (not pairs or rows % 2 == 0) and rows % case.program.unit == 0
 
@@ -117,13 +117,13 @@ def case_named(name: str) -> Case:
     return case_of(program(text, f"{variant.recipe}.m3i"))
 
 
-def trained(name: str, slices: int = 1, fault: str | None = None) -> Observed:
+def trained(name: str, microbatches: int = 1, fault: str | None = None) -> Observed:
     """To be run in each process."""
     with planted(fault):
-        return _trained(name, slices)
+        return _trained(name, microbatches)
 
 
-def _trained(name: str, slices: int) -> Observed:
+def _trained(name: str, microbatches: int) -> Observed:
     case, cpu, here = case_named(name), torch.device("cpu"), world()
     executable = case.copy()
     module, training = executable.module, executable.program.training
@@ -141,7 +141,7 @@ def _trained(name: str, slices: int) -> Observed:
         scalars=Scalars(module, TOTAL, duration),
         clip=training.clip,
         decay=None,
-        slices=slices,
+        microbatches=microbatches,
     )
     torch.manual_seed(0)
     with ExitStack() as stack:

@@ -81,5 +81,5 @@ def step_of(executable: Executable, spread: Parallel) -> TrainingStep:
         scalars=Scalars(spread.module, TOTAL, lambda _: TOTAL),
         clip=Clip(1.0),
         decay=None,
-        slices=1,
+        microbatches=1,
     )

@@ -13,7 +13,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.nn.parallel import DistributedDataParallel
 
 from m3i_dsl.plan.exchanges import Operation, Purpose, Sum, summed
-from m3i_dsl.plan.ghost import ghost
+from m3i_dsl.plan.fake_copy import fake_copy
 from m3i_dsl.plan.observer import CollectiveObserver
 from m3i_dsl.plan.traffic import World, traffic_of
 from m3i_dsl.runtime.distributed.group import Processes
@@ -53,8 +53,8 @@ def sent(recipe: str, sharding: Sharding) -> Sums:
 
 def planned(recipe: str, sharding: Sharding, size: int) -> Sums:
     executable = case_named(recipe).copy(torch.float32)
-    spirit = ghost(executable, executable.program.training.batch // size)
-    return summed(traffic_of(spirit, World(size, size, sharding)).exchanges)
+    fake = fake_copy(executable, executable.program.training.batch // size)
+    return summed(traffic_of(fake, World(size, size, sharding)).exchanges)
 
 
 @pytest.mark.parametrize(

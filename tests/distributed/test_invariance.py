@@ -1,4 +1,4 @@
-"""Every recipe trains the same on 1, 2 and 4 processes, and in slices where it may be sliced; faults do not.
+"""Every recipe trains the same on 1, 2 and 4 processes, and in microbatches where it may be accumulated; faults do not.
 
 Equal to 1e-12 of the largest entry of a tensor. A gradient that vanishes in exact arithmetic (that of a bias which a
 batch norm takes out again) is the rounding of a sum of terms of ordinary size, so a hundredth of the largest gradient
@@ -21,7 +21,9 @@ pytestmark = ONE_WORKER
 RELATIVE = 1e-12
 LEAST_SCALE = 0.01
 
-SPREAD = [(name, processes, slices) for processes, slices in ((1, 2), (2, 1), (2, 2), (4, 1)) for name in VARIANTS]
+SPREAD = [
+    (name, processes, microbatches) for processes, microbatches in ((1, 2), (2, 1), (2, 2), (4, 1)) for name in VARIANTS
+]
 """Numbers of processes one after the other: another number is another process group."""
 
 SHOWN_BY = {
@@ -65,14 +67,16 @@ def _differences(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndar
     return lines
 
 
-@pytest.mark.parametrize(("name", "processes", "slices"), [case for case in SPREAD if fits(*case)])
-def test_training_does_not_depend_on_the_number_of_processes_and_slices(name: str, processes: int, slices: int) -> None:
-    ranks = [trained(name, slices)] if processes == 1 else run(trained, name, slices, processes=processes)
+@pytest.mark.parametrize(("name", "processes", "microbatches"), [case for case in SPREAD if fits(*case)])
+def test_training_does_not_depend_on_the_number_of_processes_and_microbatches(
+    name: str, processes: int, microbatches: int
+) -> None:
+    ranks = [trained(name, microbatches)] if processes == 1 else run(trained, name, microbatches, processes=processes)
     assert max(observed.apart for observed in ranks) == 0.0
     for observed in ranks:
         assert not _differences(observed.losses, one(name).losses)
-    # The generator has its numbers for a batch, of which a slice is none.
-    assert [line for line in differences(ranks[0], one(name)) if slices == 1 or "random" not in line] == []
+    # The generator has its numbers for a batch, of which a microbatch is none.
+    assert [line for line in differences(ranks[0], one(name)) if microbatches == 1 or "random" not in line] == []
 
 
 @pytest.mark.parametrize("name", VARIANTS)

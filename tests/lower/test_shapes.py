@@ -9,7 +9,7 @@ import torch
 
 from m3i_dsl.ir.graph import Dimension, Equation, Type
 from m3i_dsl.lower.executable import Executable
-from m3i_dsl.lower.rehearsal import rehearse
+from m3i_dsl.lower.meta_run import run_on_meta
 from m3i_dsl.lower.shapes import ShapeDisagreement, ShapeRules
 from tests.testing.recipes import case_named
 
@@ -39,8 +39,8 @@ def test_another_type_is_a_disagreement(
     executable = case_named("mae").copy(torch.float32)
     value = next(e.results[0] for e in executable.graph.equations if e.operation == operation)
     right = value.type.dimensions
-    rehearse(executable, said(executable, operation, right).check)
+    run_on_meta(executable, said(executable, operation, right).check)
     for dimensions in wrong:
         assert dimensions != right
         with pytest.raises(ShapeDisagreement, match=f"%{value.name}: the IR says"):
-            rehearse(executable, said(executable, operation, dimensions).check)
+            run_on_meta(executable, said(executable, operation, dimensions).check)

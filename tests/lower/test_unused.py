@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from m3i_dsl.lower.rehearsal import rehearse
+from m3i_dsl.lower.meta_run import run_on_meta
 from m3i_dsl.lower.unused import freeze_unused
 from m3i_dsl.testing.case import step
 from tests.testing.recipes import case_named
@@ -35,17 +35,17 @@ def test_what_no_loss_depends_on_is_frozen() -> None:
     expected = {f"{start}.{layer}.{part}" for layer in ("thrown", "idle") for part in ("weight", "bias")}
     before = {name for name, parameter in executable.module.named_parameters() if parameter.requires_grad}
 
-    assert set(freeze_unused(executable, rehearse(executable))) == expected
+    assert set(freeze_unused(executable, run_on_meta(executable))) == expected
     trained = {name for name, parameter in executable.module.named_parameters() if parameter.requires_grad}
     assert trained == before - expected
     step(executable, case.batch(dtype=torch.float32))["loss"].backward()
     assert all(executable.module.get_parameter(name).grad is not None for name in trained)
-    assert freeze_unused(executable, rehearse(executable)) == ()
+    assert freeze_unused(executable, run_on_meta(executable)) == ()
 
 
-def test_a_rehearsal_has_no_numbers_and_changes_none() -> None:
+def test_a_run_on_meta_has_no_numbers_and_changes_none() -> None:
     executable = case_named("moco_v3").copy(torch.float32)
     state = {name: tensor.clone() for name, tensor in executable.module.state_dict().items()}
-    rehearsal = rehearse(executable)
-    assert all(tensor.is_meta for tensor in rehearsal.module.state_dict().values())
+    meta_run = run_on_meta(executable)
+    assert all(tensor.is_meta for tensor in meta_run.module.state_dict().values())
     assert all(torch.equal(tensor, state[name]) for name, tensor in executable.module.state_dict().items())

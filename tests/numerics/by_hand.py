@@ -32,7 +32,7 @@ def function(module: Any) -> Function:
             return lambda x: mlp(module.layers, x)
         case "PrototypesHead":
             return lambda x: l2(mlp(module.mlp.layers, x)) @ l2(module.prototypes.weight).T
-        case "Necks":
+        case "NecksHead":
             pooled, dense = function(module.pooled), function(module.dense)
             return lambda x: pooled(x) if x.dim() == 2 else dense(x)
         case "BlocksHead":

@@ -49,7 +49,7 @@ def test_no_gradient_reaches_rows_without_the_field() -> None:
         assert moved == rows
 
 
-def test_a_batch_is_the_mean_of_its_slices() -> None:
+def test_a_batch_is_the_mean_of_its_microbatches() -> None:
     """What equal processes rely on: each has as many samples with a field. Texts compare samples, and are left out."""
     start, end = RECIPE.index("  target caption"), RECIPE.index("  weighting")
     alone = case_of(program(RECIPE[:start] + RECIPE[end:]))

@@ -1,5 +1,5 @@
 """What must hold of whole graphs whatever the references say: gradients that stop, mixes that complement, losses of
-known value, and batches in slices.
+known value, and batches in microbatches.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def run(name: str) -> tuple[dict[str, Any], Executable]:
 
 
 @pytest.mark.parametrize("name", ["m3i", "table/13_siamim_feature"])
-def test_averages_move_once_for_a_batch_in_two_slices(name: str) -> None:
+def test_averages_move_once_for_a_batch_in_two_microbatches(name: str) -> None:
     executable = fresh(compiled(name).executable)
     batches = [batch_at(executable.program, executable, number) for number in range(2)]
     whole, slices = train(executable, batches), train(executable, batches, slices=2)

@@ -49,7 +49,7 @@ class State:
 
 
 def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
-    """As `m3ic train --accumulate SLICES` does it."""
+    """As `m3ic train --accumulate MICROBATCHES` does it."""
     module, averages = copy.deepcopy((executable.module, executable.averages))
     executable = replace(executable, module=module, averages=averages)
     training = executable.program.training

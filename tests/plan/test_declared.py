@@ -18,7 +18,7 @@ from m3i_dsl.cli.main import main
 from m3i_dsl.collectives import gather, mean, total, world
 from m3i_dsl.plan.communication import disagreements
 from m3i_dsl.plan.declared import effect_faults, modules_of
-from m3i_dsl.plan.ghost import ghost
+from m3i_dsl.plan.fake_copy import fake_copy
 from m3i_dsl.plan.traffic import Traffic, World, traffic_of
 from m3i_dsl.vocabulary import registry, regularizations
 from m3i_dsl.vocabulary.kinds import Regularization
@@ -105,9 +105,9 @@ def with_spread(processes: int) -> Planned:
 
 
 def traffic(of: Planned, processes: int) -> Traffic:
-    spirit = ghost(of.executable, A_DEVICE)
-    parts = modules_of(of.executable.graph, spirit.module)
-    return traffic_of(spirit, World(processes, processes, "none"), parts)
+    fake = fake_copy(of.executable, A_DEVICE)
+    parts = modules_of(of.executable.graph, fake.module)
+    return traffic_of(fake, World(processes, processes, "none"), parts)
 
 
 def test_what_a_penalty_of_another_package_gathers_is_counted_as_it_is_observed() -> None:
@@ -183,9 +183,9 @@ def test_the_dry_run_names_the_word_and_fails(
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_word_of_the_language_communicates_as_it_says(name: str) -> None:
     executable = case_named(name).copy(torch.float32)
-    spirit = ghost(executable, executable.program.training.batch // 2)
-    parts = modules_of(executable.graph, spirit.module)
-    found = traffic_of(spirit, World(2, 2, "none"), parts)
+    fake = fake_copy(executable, executable.program.training.batch // 2)
+    parts = modules_of(executable.graph, fake.module)
+    found = traffic_of(fake, World(2, 2, "none"), parts)
     assert [fault.message for fault in effect_faults(executable, found)] == []
     assert found.called, "no part of the graph was watched"
 

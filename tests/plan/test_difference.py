@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from m3i_dsl.driver import resolve
-from m3i_dsl.plan.difference import Difference, differences
+from m3i_dsl.plan.difference import PlanDifference, differences
 from tests.plan.programs import planned
 
 TINY = {"width": "24", "depth": "2"}
@@ -34,9 +34,9 @@ def test_a_word_and_its_row() -> None:
         for where, old, new in words
     )
     assert [d for d in found if d.kind == "targets"] == [
-        Difference(kind="targets", where="mae.pixels: distribution", before="gaussian", after="laplace")
+        PlanDifference(kind="targets", where="mae.pixels: distribution", before="gaussian", after="laplace")
     ]
-    assert Difference(kind="training", where="batch", before="128", after="64", ratio=0.5) in found
+    assert PlanDifference(kind="training", where="batch", before="128", after="64", ratio=0.5) in found
     assert not any(d.kind in ("parameters", "encoders") for d in found)
     # What is computed once for all samples is more of each in a smaller batch.
     assert all(d.ratio == pytest.approx(1, abs=0.001) for d in found if d.kind == "FLOPs a sample")

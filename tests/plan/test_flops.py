@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3i_dsl.plan import flops_per_sample
+from m3i_dsl.plan.fake_copy import fake_copy
 from m3i_dsl.plan.flops import OperationCounter, count_flops
-from m3i_dsl.plan.ghost import ghost
 from tests.plan.programs import CATEGORIES, VIT_B, Planned, blocks, linear, planned
 
 TOKENS, WIDTH, PIXELS = 196, 768, 16 * 16 * 3
@@ -80,7 +80,7 @@ RECIPES = ("supervised", "mae", "m3i", "moco_v3", "clip", "densecl", "siamese_im
 def test_call_by_call_is_the_whole_step(recipe: str) -> None:
     of = planned(recipe, {"width": "24", "depth": "2"})
     batch = of.executable.program.training.batch
-    counted = count_flops(ghost(of.executable, batch))
+    counted = count_flops(fake_copy(of.executable, batch))
     assert sum(call.forward + call.backward for call in counted) == _on_meta(of, batch)
     assert flops_per_sample(of.executable) == _on_meta(of, batch) // batch
 
@@ -88,7 +88,7 @@ def test_call_by_call_is_the_whole_step(recipe: str) -> None:
 def _on_meta(of: Planned, batch: int) -> int:
     """torch's counter around a forward and a backward pass on `meta`, where attention is made of matrix products."""
     module = copy.deepcopy(of.executable.module)
-    shapes = ghost(of.executable, batch).batch
+    shapes = fake_copy(of.executable, batch).batch
     inputs = {name: torch.empty(t.shape, dtype=t.dtype, device="meta") for name, t in shapes.items()}
     with FlopCounterMode(display=False) as counter:
         module(**inputs)["loss"].backward()

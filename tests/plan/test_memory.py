@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from m3i_dsl.driver import check_file, compile_program
-from m3i_dsl.plan.ghost import ghost
+from m3i_dsl.plan.fake_copy import fake_copy
 from m3i_dsl.plan.memory import measure_memory
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
@@ -49,11 +49,11 @@ def test_activations_are_what_autograd_saves(recipe: str) -> None:
     program = check_file(SourceFile(str(path), path.read_text(encoding="utf-8")), settings).required()
     executable = compile_program(program, path.parent).executable
     batch = 8
-    counted = measure_memory(ghost(executable, batch), program.training, buckets=False)
+    counted = measure_memory(fake_copy(executable, batch), program.training, buckets=False)
 
     known = {p.untyped_storage().data_ptr() for p in (*executable.module.parameters(), *executable.module.buffers())}
     torch.manual_seed(0)
-    inputs = {name: _random(tensor) for name, tensor in ghost(executable, batch).batch.items()}
+    inputs = {name: _random(tensor) for name, tensor in fake_copy(executable, batch).batch.items()}
     known |= {tensor.untyped_storage().data_ptr() for tensor in inputs.values()}
     saved: dict[int, int] = {}
     kept: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""Slices of a batch: the same result where the recipe allows it, refused where it does not."""
+"""Microbatches of a batch: the same result where the recipe allows it, refused where it does not."""
 
 from pathlib import Path
 from typing import Any
@@ -7,25 +7,25 @@ import pytest
 import torch
 
 from m3i_dsl.diagnostics import RecipeError
-from m3i_dsl.runtime.slices import check_accumulation, sliced
+from m3i_dsl.runtime.microbatches import check_accumulation, microbatches_of
 from tests.runtime.tiny import TinyStream, create, span_of, tiny_graph, tiny_objective, trainer
 
 
-def trained(path: Path, slices: int) -> tuple[dict[str, torch.Tensor], list[float]]:
+def trained(path: Path, microbatches: int) -> tuple[dict[str, torch.Tensor], list[float]]:
     graph = tiny_graph(coupled=False, dropout=0.0, dtype=torch.float64)
     stream = TinyStream(dtype=torch.float64)
     display: Any = None
     with create(path) as run:
-        job = trainer(run, graph, stream, accumulate=slices, batch_coupled=())
+        job = trainer(run, graph, stream, accumulate=microbatches, batch_coupled=())
         display = job._report._display
         job.run()
     return graph.module.state_dict(), [progress.loss for progress in display.progress]
 
 
-@pytest.mark.parametrize("slices", [2, 4, 8])
-def test_accumulation_gives_the_same_weights_and_losses(tmp_path: Path, slices: int) -> None:
+@pytest.mark.parametrize("microbatches", [2, 4, 8])
+def test_accumulation_gives_the_same_weights_and_losses(tmp_path: Path, microbatches: int) -> None:
     whole, losses = trained(tmp_path / "whole", 1)
-    parts, part_losses = trained(tmp_path / "parts", slices)
+    parts, part_losses = trained(tmp_path / "parts", microbatches)
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, rtol=1e-12, atol=1e-13)
     assert part_losses == pytest.approx(losses, rel=1e-13)
@@ -33,7 +33,7 @@ def test_accumulation_gives_the_same_weights_and_losses(tmp_path: Path, slices: 
 
 def test_slices_are_equal_and_in_order() -> None:
     batch = {"x": torch.arange(12).view(6, 2), "y": torch.arange(6)}
-    parts = list(sliced(batch, 3))
+    parts = list(microbatches_of(batch, 3))
     assert [part["y"].tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
     assert torch.equal(torch.cat([part["x"] for part in parts]), batch["x"])
 

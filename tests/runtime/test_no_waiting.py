@@ -93,7 +93,7 @@ def test_a_whole_step_of_every_recipe(name: str, monkeypatch: pytest.MonkeyPatch
         scalars=Scalars(module, 10, lambda _: 3),
         clip=Clip(1.0),
         decay=None,
-        slices=1,
+        microbatches=1,
     )
     with NoLists(), NoWaiting() as watched:
         output = step(1, batch)

@@ -17,7 +17,7 @@ from m3i_dsl.diagnostics import Diagnostic
 from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.build import build
 from m3i_dsl.ir.graph import Graph, encoder_calls
-from m3i_dsl.lower.rehearsal import rehearse
+from m3i_dsl.lower.meta_run import run_on_meta
 from m3i_dsl.lower.shapes import ShapeRules
 from m3i_dsl.passes import optimize
 from m3i_dsl.source import InMemory, SourceFile
@@ -228,9 +228,9 @@ class _Waiting(nn.Module):
 
 def test_a_step_that_waits_for_the_device_does_not_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = _compiled(RECIPE, monkeypatch)
-    rehearse(compiled.executable, ShapeRules(compiled.executable.graph, {"digits": 10}).check)
+    run_on_meta(compiled.executable, ShapeRules(compiled.executable.graph, {"digits": 10}).check)
     predictors = compiled.executable.module.get_submodule("predictors")
     predictors.o_t = _Waiting(predictors.get_submodule("o_t"))
     assert isinstance(compiled.executable.module, fx.GraphModule)
     with pytest.raises(RuntimeError, match="meta"):
-        rehearse(compiled.executable)
+        run_on_meta(compiled.executable)

@@ -206,7 +206,7 @@ def test_a_gradient_that_is_not_finite() -> None:
 def test_samples_that_are_compared_with_their_neighbours() -> None:
     case = predictor(HALF, lambda x: x + x.roll(1, dims=0))
     assert "permuting the samples" in failure(case, "permutation").message
-    assert "2 slices of a batch are not the batch" in failure(case, "accumulation").message
+    assert "2 microbatches of a batch are not the batch" in failure(case, "accumulation").message
 
 
 def test_a_statistic_of_the_batch_that_is_not_declared() -> None:

@@ -92,7 +92,7 @@ class BlocksHead(nn.Module):
         return self.norm(tokens).reshape(x.shape)
 
 
-class Necks(nn.Module):
+class NecksHead(nn.Module):
     """`pooled` maps a pooled vector [B, D], `dense` each token of [B, N, D]."""
 
     def __init__(self, pooled: nn.Module, dense: nn.Module) -> None:

@@ -41,7 +41,7 @@ class Parallel:
         self._sharded = [part for part in module.modules() if isinstance(part, FSDPModule)]
 
     def accumulating(self, last: bool) -> AbstractContextManager[None]:
-        """Around the backward pass of a slice of the batch: ranks exchange gradients at the last one only."""
+        """Around the backward pass of a microbatch: ranks exchange gradients at the last one only."""
         if last:
             return nullcontext()
         if isinstance(self.call, DistributedDataParallel):

@@ -56,7 +56,7 @@ class _Run:
             scalars=Scalars(self.module, TOTAL, duration),
             clip=training.clip,
             decay=training.optimizer.word.decay_ramp(),
-            slices=1,
+            microbatches=1,
         )
         self.snapshot = Snapshot(self.module, self.optimizer, RunIdentity("tiny", "0" * 64, {}), _CPU, precision)
 

@@ -44,6 +44,6 @@ class Necks(Predictor):
             )
 
     def build(self, shape: PredictorShape) -> "nn.Module":
-        from m3i_dsl.modules.predictors.heads import Necks as Module
+        from m3i_dsl.modules.predictors.heads import NecksHead
 
-        return Module(self.pooled.build(shape), self.dense.build(shape))
+        return NecksHead(self.pooled.build(shape), self.dense.build(shape))

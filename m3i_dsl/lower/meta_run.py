@@ -1,6 +1,6 @@
 """A step without numbers.
 
-Takes: an executable in float32. Gives: `Rehearsal`, one forward pass of a copy on the meta device: its shapes and its
+Takes: an executable in float32. Gives: `MetaRun`, one forward pass of a copy on the meta device: its shapes and its
 loss, with the graph that a backward pass would follow. Guarantees: no memory for weights or activations; as one
 process, whatever the number of processes; a step that waits for the device (`.item()`) fails here.
 """
@@ -29,7 +29,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class MetaRun:
     """`module` is the copy, with the names of the original; `shapes` are of the values of the IR, B being `batch`."""
 
     module: fx.GraphModule
@@ -39,10 +39,10 @@ class Rehearsal:
 
 
 Check = Callable[[str, object, int], None]
-"""What is asked of each value as it is computed: its name, what was found, and the B of the rehearsal."""
+"""What is asked of each value as it is computed: its name, what was found, and the B of the run."""
 
 
-def rehearse(executable: Executable, check: Check | None = None) -> Rehearsal:
+def run_on_meta(executable: Executable, check: Check | None = None) -> MetaRun:
     """With two mixed pairs, or two periods of a mixture, as the batch. Raises what `check` raises."""
     size = 2 * math.lcm(PAIR, executable.program.unit)
     batch = {i.source.name: _example(i.value, size) for i in executable.graph.inputs}
@@ -52,7 +52,7 @@ def rehearse(executable: Executable, check: Check | None = None) -> Rehearsal:
         outputs: Any = recorder.run(
             *(batch[str(node.target)] for node in module.graph.nodes if node.op == "placeholder")
         )
-    return Rehearsal(module, size, recorder.shapes, outputs["loss"])
+    return MetaRun(module, size, recorder.shapes, outputs["loss"])
 
 
 def size_of(dimension: Dimension, batch: int) -> int:

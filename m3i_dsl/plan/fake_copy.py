@@ -26,7 +26,7 @@ _DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
 
 
 @dataclass(frozen=True, slots=True)
-class Ghost:
+class FakeCopy:
     """`module(**batch)` yields shapes; `averages` are the pairs of its own parts."""
 
     module: fx.GraphModule
@@ -42,13 +42,13 @@ class Ghost:
             yield
 
 
-def ghost(executable: Executable, batch: int) -> Ghost:
+def fake_copy(executable: Executable, batch: int) -> FakeCopy:
     """`executable` for `batch` samples at a time (even when two images are mixed)."""
     mode = FakeTensorMode()
     with mode:
         inputs = examples(executable, batch)
     module, averages = without_content(executable, mode)
-    return Ghost(module, averages, inputs, executable.program.training.precision == "bf16", mode)
+    return FakeCopy(module, averages, inputs, executable.program.training.precision == "bf16", mode)
 
 
 def without_content(

@@ -1,8 +1,8 @@
-"""Gradient accumulation: the global batch in equal slices, one after the other.
+"""Gradient accumulation: the global batch in equal microbatches, one after the other.
 
-Takes: a batch and a number of slices. Gives: the slices. Guarantees: refused when it would change what the recipe
-means, that is, when a word couples the samples of a batch, or when the slices would be unequal, would part a mixed pair
-or have other shares of a mixture.
+Takes: a batch and a number of microbatches. Gives: the microbatches. Guarantees: refused when it would change what the
+recipe means, that is, when a word couples the samples of a batch, or when the microbatches would be unequal, would part
+a mixed pair or have other shares of a mixture.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ where.
 """
 
 
-def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled], processes: int = 1) -> None:
+def check_accumulation(program: Program, microbatches: int, coupled: Sequence[Coupled], processes: int = 1) -> None:
     """For each of `processes`, which share the batch. Raises RecipeError (M3I0703 for each word that couples the
-    batch, M3I0704 for slices that are not equal).
+    batch, M3I0704 for microbatches that are not equal).
     """
-    if slices == 1:
+    if microbatches == 1:
         return
+    batch = program.training.batch
     found: list[Diagnostic] = [
         error(
             ACCUMULATION_COUPLED,
-            f"`--accumulate {slices}` would change what this recipe means: {description}",
+            f"`--accumulate {microbatches}` would change what this recipe means: {description}",
             span,
             "needs the whole batch at once",
             notes=(
-                f"each of the {slices} slices would be taken as a batch of {program.training.batch // slices}",
+                f"each of the {microbatches} microbatches would be taken as a batch of {batch // microbatches}",
                 "several processes (`--nproc-per-node`) share a batch without such a change",
             ),
             helps=("train without `--accumulate`, or on a device with more memory",),
         )
         for description, span in coupled
     ]
-    batch = program.training.batch
-    if not program.can_share(slices * processes):
-        part = program.unit_name if batch % (slices * processes) == 0 else "samples"
+    if not program.can_share(microbatches * processes):
+        part = program.unit_name if batch % (microbatches * processes) == 0 else "samples"
         among = f", for each of {processes} processes" if processes > 1 else ""
         found.append(
             error(
                 ACCUMULATION_UNEVEN,
-                f"a batch of {batch} cannot be cut into {slices} equal slices of {part}{among}",
+                f"a batch of {batch} cannot be cut into {microbatches} equal microbatches of {part}{among}",
                 program.training.settings.get("batch", program.training.span),
                 helps=(f"`--accumulate` can be {_choices(program, processes)} for this batch",),
             )
@@ -57,16 +57,16 @@ def check_accumulation(program: Program, slices: int, coupled: Sequence[Coupled]
         raise RecipeError(found)
 
 
-def sliced(batch: Batch, slices: int) -> Iterator[Batch]:
-    """`slices` equal parts of the batch, in order.
+def microbatches_of(batch: Batch, microbatches: int) -> Iterator[Batch]:
+    """`microbatches` equal parts of the batch, in order.
 
     The first dimension of every tensor is the batch, or a fixed share of it.
     """
-    if slices == 1:
+    if microbatches == 1:
         yield batch
         return
-    parts = {name: tensor.chunk(slices) for name, tensor in batch.items()}
-    for index in range(slices):
+    parts = {name: tensor.chunk(microbatches) for name, tensor in batch.items()}
+    for index in range(microbatches):
         yield {name: part[index] for name, part in parts.items()}
 
 
