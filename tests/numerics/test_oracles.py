@@ -148,8 +148,8 @@ def run(name: str) -> tuple[dict[str, Any], Executable]:
 def test_averages_move_once_for_a_batch_in_two_microbatches(name: str) -> None:
     executable = fresh(compiled(name).executable)
     batches = [batch_at(executable.program, executable, number) for number in range(2)]
-    whole, slices = train(executable, batches), train(executable, batches, slices=2)
-    agree_all("parameter", slices.parameters, whole.parameters, 1e-12)
+    whole, microbatches = train(executable, batches), train(executable, batches, microbatches=2)
+    agree_all("parameter", microbatches.parameters, whole.parameters, 1e-12)
 
 
 def test_a_normalised_projector_couples_the_batch_and_its_average_stays_in_training_mode() -> None:

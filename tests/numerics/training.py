@@ -48,7 +48,7 @@ class State:
     buffers: Mapping[str, Tensor]
 
 
-def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
+def train(executable: Executable, batches: Batches, microbatches: int = 1) -> State:
     """As `m3ic train --accumulate MICROBATCHES` does it."""
     module, averages = copy.deepcopy((executable.module, executable.averages))
     executable = replace(executable, module=module, averages=averages)
@@ -65,7 +65,7 @@ def train(executable: Executable, batches: Batches, slices: int = 1) -> State:
         scalars=Scalars(module, TOTAL, duration),
         clip=training.clip,
         decay=training.optimizer.word.decay_ramp(),
-        slices=slices,
+        microbatches=microbatches,
     )
     losses = [step(number, batch).loss.item() for number, batch in enumerate(batches)]
     return _state(module, losses)

@@ -31,7 +31,7 @@ def test_accumulation_gives_the_same_weights_and_losses(tmp_path: Path, microbat
     assert part_losses == pytest.approx(losses, rel=1e-13)
 
 
-def test_slices_are_equal_and_in_order() -> None:
+def test_microbatches_are_equal_and_in_order() -> None:
     batch = {"x": torch.arange(12).view(6, 2), "y": torch.arange(6)}
     parts = list(microbatches_of(batch, 3))
     assert [part["y"].tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]

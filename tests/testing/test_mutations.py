@@ -212,7 +212,7 @@ def test_samples_that_are_compared_with_their_neighbours() -> None:
 def test_a_statistic_of_the_batch_that_is_not_declared() -> None:
     case = predictor(HALF, lambda x: x - x.mean(dim=0, keepdim=True))
     passes(case, "permutation")
-    assert "2 slices" in failure(case, "accumulation").message
+    assert "2 microbatches" in failure(case, "accumulation").message
 
 
 def test_an_encoder_that_nothing_trains() -> None:
