@@ -65,6 +65,13 @@ def test_a_png_whose_pixels_fail_their_checksum_is_no_image() -> None:
     assert decode(stored, None)[1] == (24, 24)
 
 
+def test_what_a_png_says_behind_its_pixels_may_be_damaged() -> None:
+    stored = encoded(picture(3), "PNG")
+    end = len(stored) - 12
+    comment = (4).to_bytes(4, "big") + b"tEXta\0bc" + bytes(4)
+    assert np.array_equal(decode(stored[:end] + comment + stored[end:], None)[0], picture(3))
+
+
 def test_a_tiff_of_a_few_bytes_is_no_image() -> None:
     for length in range(4, 9):
         with pytest.raises(Unreadable):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.kinds import BrokenSample, WordError
 from m3i_dsl.vocabulary.sources.huggingface import HuggingFace
 from m3i_dsl.vocabulary.sources.torchvision import NAMES, PICKLED, Torchvision
 from tests.data.programs import encoded, picture
@@ -66,6 +68,77 @@ def test_faults_of_torchvision(tmp_path: Path, word: Torchvision, argument: str,
     assert caught.value.argument == argument
 
 
+class Few:
+    """As a class of torchvision is, with whatever samples it is given; every split is the same."""
+
+    samples: ClassVar[list[tuple[PIL.Image.Image, int]]]
+
+    def __init__(self, root: str, *, download: bool, split: str) -> None:
+        if split not in ("train", "test"):
+            raise ValueError(f"Unknown value '{split}'")
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[PIL.Image.Image, int]:
+        return self.samples[index]
+
+
+class Numbered(Few):
+    labels = (0, 2)
+
+
+class Gone(Few):
+    classes = ("cat", "dog")
+
+    def __getitem__(self, index: int) -> tuple[PIL.Image.Image, int]:
+        if index == 2:
+            raise OSError("it is gone")
+        return super().__getitem__(index)
+
+
+def of_torchvision(monkeypatch: pytest.MonkeyPatch, kind: type[Few], samples: list[tuple[PIL.Image.Image, int]]) -> Any:
+    from torchvision import datasets
+
+    monkeypatch.setattr(kind, "samples", samples, raising=False)
+    monkeypatch.setattr(datasets, "SVHN", kind)
+    return Torchvision("SVHN")
+
+
+def test_samples_of_torchvision_that_cannot_be_read_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = PIL.Image.fromarray(picture(0))
+    samples = [(good, n % 2) for n in range(40)]
+    samples[1] = (PIL.Image.open(io.BytesIO(encoded(picture(1), "PNG")[:-40])), 0)
+    samples[3] = (good, 7)
+    samples[4] = (good.resize((8, 9)), 1)
+    source = of_torchvision(monkeypatch, Gone, samples).open(tmp_path)
+    assert source.read(0, EVERYTHING)["category"] == 0
+    for index, reason in (
+        (1, "truncated"),
+        (2, "it is gone"),
+        (3, "category 7 is not one of the 2 known"),
+        (4, r"\(9, 8\) pixels, the others have \(24, 24\)"),
+    ):
+        with pytest.raises(BrokenSample, match=f"SVHN train {index}: .*{reason}"):
+            source.read(index, EVERYTHING)
+
+
+def test_splits_and_categories_of_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = PIL.Image.fromarray(picture(0))
+    word = of_torchvision(monkeypatch, Numbered, [(image, 0), (image, 2)])
+    assert word.describe(tmp_path).categories == ("0", "1", "2")
+    for made, argument, message in (
+        (replace(word, split="extra"), "split", "`SVHN` has no split `extra`: Unknown value"),
+        (of_torchvision(monkeypatch, Few, [(image, 0)]), "dataset", "has no categories"),
+    ):
+        with pytest.raises(WordError, match=message) as caught:
+            made.open(tmp_path)
+        assert caught.value.argument == argument
+    with pytest.raises(WordError, match="split `train` of `SVHN` has no samples") as caught:
+        of_torchvision(monkeypatch, Gone, []).open(tmp_path)
+    assert caught.value.argument == "split"
+
+
 def test_classes_that_torchvision_reads_with_pickle_are_not_offered() -> None:
     """Read from its own source, so that a new version is noticed."""
     import inspect
@@ -90,12 +163,13 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_hugging_face_datasets_saved_here(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="`huggingface` needs datasets, an extra")
-    columns = {
+    columns: dict[str, list[Any]] = {
         "image": [{"bytes": encoded(picture(n)), "path": None} for n in range(6)],
         "label": [n % 2 for n in range(6)],
         "said": [f"text {n}" for n in range(6)],
     }
     columns["image"][4] = {"bytes": b"no image", "path": None}
+    columns["image"][5] = None
     features = datasets.Features(
         image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog"]), said=datasets.Value("string")
     )
@@ -110,10 +184,20 @@ def test_hugging_face_datasets_saved_here(tmp_path: Path) -> None:
     assert source.read(4, frozenset({"category"}))["category"] == 0, "the image is not decoded"
     with pytest.raises(Exception, match="train row 4: not an image"):
         source.read(4, EVERYTHING)
-    with pytest.raises(WordError, match="has no column `text`"):
-        HuggingFace("saved", caption="text").open(tmp_path)
-    with pytest.raises(WordError, match="has no split `validation`"):
-        HuggingFace("saved", split="validation").open(tmp_path)
+    with pytest.raises(BrokenSample, match="train row 5: it is null"):
+        source.read(5, EVERYTHING)
+    table.save_to_disk(str(tmp_path / "one"))
+    (tmp_path / "nothing").mkdir()
+    for faulty, argument, message in (
+        (HuggingFace("saved", caption="text"), "caption", "has no column `text`"),
+        (HuggingFace("saved", image="said"), "image", "column `said` of `saved` holds no images"),
+        (HuggingFace("saved", split="validation"), "split", "has no split `validation`"),
+        (HuggingFace("one", split="validation"), "split", "`one` is one split, "),
+        (HuggingFace("nothing"), "dataset", "`nothing` cannot be loaded: "),
+    ):
+        with pytest.raises(WordError, match=message) as caught:
+            faulty.open(tmp_path)
+        assert caught.value.argument == argument
 
 
 @pytest.fixture

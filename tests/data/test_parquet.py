@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle  # noqa: TID251  # what torch sends a dataset to a spawned worker with
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from m3i_dsl.data.readers import parquet as module
+from m3i_dsl.data.readers import parquet_columns
 from m3i_dsl.data.readers.images import decode
 from m3i_dsl.vocabulary.kinds import BrokenSample, WordError
 from m3i_dsl.vocabulary.modalities import Category, Image, Text
@@ -213,16 +215,60 @@ def test_real_cifar10() -> None:
 
 
 def test_a_page_that_fails_its_checksum_is_a_broken_sample(tmp_path: Path) -> None:
-    write(tmp_path / "a.parquet", 4)
+    write(tmp_path / "a.parquet", 4, label=["an owl", "a cat"] * 2)
     table = pq.read_table(tmp_path / "a.parquet")
     pq.write_table(table, tmp_path / "a.parquet", compression="none", write_page_checksum=True, use_dictionary=False)
     content = (tmp_path / "a.parquet").read_bytes()
-    at = content.index(encoded(picture(2), "PNG"))
+    at = content.index(encoded(picture(2), "PNG")) + 300
     source = Parquet("a.parquet").open(tmp_path)
-    (tmp_path / "a.parquet").write_bytes(content[: at + 300] + bytes([content[at + 300] ^ 1]) + content[at + 301 :])
+    (tmp_path / "a.parquet").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     source = pickle.loads(pickle.dumps(source))
     with pytest.raises(BrokenSample, match="row group"):
         source.read(2, frozenset({"image"}))
+    (tmp_path / "a.parquet").write_bytes(content.replace(b"an owl", b"an elk"))
+    with pytest.raises(WordError, match=r"column `label` of `a\.parquet` cannot be read") as caught:
+        Parquet("a.parquet", category="label").open(tmp_path)
+    assert caught.value.argument == "category"
+
+
+def test_a_string_that_is_no_text_is_said(tmp_path: Path) -> None:
+    texts = pa.array([b"one", b"tw\xff", b"one"], pa.binary()).view(pa.string())
+    write(tmp_path / "a.parquet", 3, caption=texts, label=texts)
+    dataset = Parquet("a.parquet", caption="caption").open(tmp_path)
+    assert dataset.read(2, frozenset({"text"}))["text"] == "one"
+    with pytest.raises(BrokenSample, match="row 1: column `caption`: 'utf-8' codec"):
+        dataset.read(1, frozenset({"text"}))
+    with pytest.raises(WordError, match="column `label` holds what is no text") as caught:
+        Parquet("a.parquet", category="label").open(tmp_path)
+    assert caught.value.argument == "category"
+
+
+def test_a_column_of_too_many_values_is_no_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_columns, "MOST_CATEGORIES", 2)
+    write(tmp_path / "a.parquet", 3)
+    with pytest.raises(WordError, match="column `label` has 3 values: it is no category") as caught:
+        Parquet("a.parquet", category="label").open(tmp_path)
+    assert caught.value.argument == "category"
+
+
+def test_a_column_that_is_shorter_than_the_footer_says_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.parquet", 6)
+    dataset = Parquet("a.parquet").open(tmp_path)
+    column, labels = module.ParquetImages._column, module.read_labels
+    monkeypatch.setattr(module.ParquetImages, "_column", lambda *of: column(*of)[:-1])
+    with pytest.raises(BrokenSample, match="column `image` of its row group has 3 rows, not 4"):
+        dataset.read(0, frozenset({"image"}))
+
+    def shorter(*of: Any) -> Any:
+        found = labels(*of)
+        return replace(found, indices=found.indices[:-1])
+
+    monkeypatch.setattr(module, "read_labels", shorter)
+    with pytest.raises(WordError, match="is damaged: column `label` has 5 rows, not 6") as caught:
+        Parquet("a.parquet", category="label").open(tmp_path)
+    assert caught.value.argument == "path"
 
 
 def test_a_footer_whose_names_are_no_text_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import http.server
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +20,7 @@ import fsspec
 import pytest
 import torch
 
-from m3i_dsl.data.readers import places
+from m3i_dsl.data.readers import places, tar_contents
 from m3i_dsl.data.readers.cache import Cache, size_of, user_cache
 from m3i_dsl.data.readers.places import StoragePlace, Unreachable
 from m3i_dsl.data.stream import Stream
@@ -87,6 +87,52 @@ def test_many_remote_shards_are_not_fetched_to_count_them(tmp_path: Path, cache:
         Tar("memory://nowhere/{000..099}.tar").open(tmp_path)
     assert caught.value.argument == "path"
     assert not list(cache.glob("*")) or not [path for path in cache.iterdir() if path.is_file()]
+
+
+def test_categories_of_many_remote_shards_are_not_looked_for(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tar_contents, "MOST_FETCHED", 5)
+    counts = json.dumps({f"shard-0000{n}.tar": 6 for n in range(6)})
+    fsspec.filesystem("memory").pipe("/bucket/sizes.json", counts.encode())
+    with pytest.raises(WordError, match="the categories of so many remote shards are not known") as caught:
+        Tar(f"{store}/*.tar", category="cls").open(tmp_path)
+    assert caught.value.argument == "category"
+
+
+def _fails(fault: Exception) -> Callable[..., Any]:
+    def fails(*_: object, **__: object) -> Any:
+        raise fault
+
+    return fails
+
+
+@pytest.mark.parametrize(
+    ("part", "fault", "message"),
+    [
+        ("_open", ConnectionResetError("gone"), r"`memory://bucket/sizes\.json` cannot be read: "),
+        ("get_file", FileNotFoundError("gone"), r"shard `shard-00000\.tar` cannot be fetched: "),
+        ("glob", RuntimeError("gone"), r"`memory://bucket/\*\.tar` cannot be listed: gone"),
+        ("_strip_protocol", ImportError("gone"), "`memory://` cannot be read: gone"),
+        ("_strip_protocol", ValueError("gone"), "`memory://` is no protocol that can be read"),
+    ],
+)
+def test_a_store_that_fails_is_a_fault_of_the_path(
+    tmp_path: Path, store: str, part: str, fault: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), part, _fails(fault))
+    try:
+        with pytest.raises(WordError, match=message) as caught:
+            Tar(f"{store}/*.tar").open(tmp_path)
+    finally:
+        monkeypatch.undo()
+    assert caught.value.argument == "path"
+
+
+def test_a_pattern_that_no_file_of_a_store_has(tmp_path: Path, store: str) -> None:
+    with pytest.raises(WordError, match=r"no file matches `memory://bucket/\*\.parquet`") as caught:
+        Tar(f"{store}/*.parquet").open(tmp_path)
+    assert caught.value.argument == "path"
 
 
 def test_a_shard_that_is_gone_makes_broken_samples(tmp_path: Path, store: str) -> None:

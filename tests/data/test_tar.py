@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m3i_dsl.data.readers import tar_index
+from m3i_dsl.data.readers import tar as module
+from m3i_dsl.data.readers import tar_contents, tar_index
 from m3i_dsl.data.readers.tar import TarImages
 from m3i_dsl.data.readers.tar_contents import OpenShard
 from m3i_dsl.data.sources import SourceFault
@@ -136,6 +137,36 @@ def test_a_member_that_is_missing_makes_a_broken_sample(tmp_path: Path) -> None:
             source.read(index, EVERYTHING)
 
 
+def test_a_shard_that_is_cut_off_while_it_is_open_breaks_what_is_gone(tmp_path: Path) -> None:
+    shards(tmp_path / "train", [4])
+    source = Tar("train").open(tmp_path)
+    assert "image" in source.read(0, EVERYTHING)
+    cut(tmp_path / "train" / "shard-00000.tar", 0.3)
+    with pytest.raises(BrokenSample, match=r"000003: its `\.jpg` is cut off"):
+        source.read(3, EVERYTHING)
+
+
+def test_a_shard_that_could_not_be_opened_is_not_tried_for_each_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path / "train", [2, 2])
+    source = Tar("train").open(tmp_path)
+    assert isinstance(source, TarImages)
+    source._forget()
+    (tmp_path / "train" / "shard-00001.tar").unlink()
+    tried: list[Path] = []
+
+    def counted(path: Path) -> OpenShard:
+        tried.append(path)
+        return OpenShard(path)
+
+    monkeypatch.setattr(module, "OpenShard", counted)
+    for index in (2, 3, 2):
+        with pytest.raises(BrokenSample, match="its shard cannot be read"):
+            source.read(index, EVERYTHING)
+    assert len(tried) == 1
+
+
 def cut(path: Path, share: float) -> None:
     os.truncate(path, int(path.stat().st_size * share))
 
@@ -178,6 +209,16 @@ def _sizes_lack_one(root: Path) -> Tar:
     return Tar("train")
 
 
+def _numbers_and_names(root: Path) -> Tar:
+    write_tar(root / "x.tar", {"a": {**sample(0), "cls": b"5"}, "b": {**sample(1), "cls": b"owl"}})
+    return Tar("x.tar", category="cls")
+
+
+def _none(root: Path) -> Tar:
+    write_tar(root / "empty.tar", {})
+    return Tar("empty.tar")
+
+
 @pytest.mark.parametrize(
     ("make", "argument", "message"),
     [
@@ -185,6 +226,9 @@ def _sizes_lack_one(root: Path) -> Tar:
         (lambda root: Tar("train/shard-{3..1}.tar"), "path", "`{3..1}` counts down"),
         (lambda root: Tar("train/shard-{x}.tar"), "path", "`{x}` in `train/shard-{x}.tar` is neither a range nor"),
         (lambda root: Tar("train/shard-{00000.tar"), "path", "has no other"),
+        (lambda root: Tar("train/shard-00000}.tar"), "path", "has no other"),
+        (_none, "path", "`empty.tar` has no samples"),
+        (_numbers_and_names, "category", "categories are numbers and names, such as 5 and `owl`"),
         (lambda root: Tar("s4://bucket/{0..3}.tar"), "path", "`s4://` is no protocol that can be read"),
         (lambda root: Tar("train", category="label"), "category", "no sample has a category `label`"),
         (lambda root: Tar("train", sizes="none.json"), "sizes", "there is no `none.json`"),
@@ -199,6 +243,20 @@ def test_faults_are_at_the_argument(tmp_path: Path, make: Callable[[Path], Tar],
         make(tmp_path).open(tmp_path)
     assert message in caught.value.message
     assert caught.value.argument == argument
+
+
+def test_more_categories_and_kinds_of_members_than_there_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path / "train", [4])
+    monkeypatch.setattr(tar_contents, "MOST_CATEGORIES", 2)
+    with pytest.raises(WordError, match="`cls` has 3 values: it is no category") as caught:
+        Tar("train", category="cls").open(tmp_path)
+    assert caught.value.argument == "category"
+    shards(tmp_path / "more", [4])
+    monkeypatch.setattr(tar_index, "MOST_KINDS", 3)
+    with pytest.raises(WordError, match="it has 4 kinds of members; names before the first dot must name the sample"):
+        Tar("more").open(tmp_path)
 
 
 def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
