@@ -62,7 +62,7 @@ def _clip(setting: ast.Setting, scope: Scope) -> Clip:
     """`clip 1`, of all gradients together, or `clip 3, per tensor`."""
     norm = scope.binder.value(setting.values[0], PLAIN, "`clip`", Bounds(above=0))
     for extra in setting.values[1:2]:
-        if not isinstance(extra, ast.Term) or extra.span.text.split() != ["per", "tensor"]:
+        if extra.span.text.split() != ["per", "tensor"]:
             message = "`clip` may be followed by `per tensor` only"
             scope.fail(error("M3I0201", message, extra.span, helps=(f"write `clip {number_text(norm)}, per tensor`",)))
     for late in setting.values[2:]:

@@ -16,6 +16,7 @@ from m3i_dsl.vocabulary.predictors.decoder import Decoder
 from m3i_dsl.vocabulary.predictors.identity import Identity
 from m3i_dsl.vocabulary.predictors.linear import Linear
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
+from m3i_dsl.vocabulary.predictors.necks import Necks
 from m3i_dsl.vocabulary.predictors.prompting_decoder import PromptingDecoder
 
 GRID = Grid(3, 4)
@@ -357,6 +358,7 @@ def test_blocks_project_and_then_attend() -> None:
         (AttentionPool(heads=2), call(), None, "target is dense"),
         (AttentionPool(heads=3), call(None), "heads", "3 heads"),
         (Blocks(heads=2), call(), "heads", "2 heads do not divide 5 channels"),
+        (Necks(Blocks(heads=1), Mlp()), call(), "pooled", "`blocks` does not map each vector by itself"),
     ],
 )
 def test_what_cannot_be_built_is_said(word: Predictor, of: PredictorCall, argument: str | None, message: str) -> None:

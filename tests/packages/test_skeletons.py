@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from contextlib import chdir
 from pathlib import Path
 
@@ -70,23 +71,29 @@ evaluate {
 """
 
 
+def parts(kind: str, name: str) -> tuple[str, str, str]:
+    """The file of the word, that of its test and the entry point, as CONTRIBUTING has them apart."""
+    text = skeleton(kind, name)  # pyright: ignore[reportArgumentType]
+    word, file, test, project, entry = re.split(r"^# --- (.+)\n\n?", text, flags=re.MULTILINE)
+    assert (file, project) == (f"tests/test_{name}.py", "pyproject.toml")
+    return f"{word.rstrip()}\n", f"{test.rstrip()}\n", entry
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every skeleton in one installed package."""
+    """Every skeleton in one installed package, with its tests beside it."""
     files = {"my_words/__init__.py": ""}
     words: dict[str, str] = {}
     for kind in KINDS:
-        text = skeleton(kind, f"my_{kind}")
-        files[f"my_words/my_{kind}.py"] = text
-        entry = re.search(r'# "(.+)" = "(.+)"\n\Z', text)
-        assert entry is not None
-        words[entry[1]] = entry[2]
+        word, test, entry = parts(kind, f"my_{kind}")
+        files |= {f"my_words/my_{kind}.py": word, f"tests/test_my_{kind}.py": test}
+        (declared,) = tomllib.loads(re.sub("^# ", "", entry, flags=re.MULTILINE))["project"]["entry-points"].values()
+        words |= declared
     return install(tmp_path_factory.mktemp("site"), "my-words", "0.1", files, words)
 
 
 def test_its_own_test_passes(package: Path) -> None:
-    files = [f"my_words/my_{kind}.py" for kind in KINDS]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(command, cwd=package, env=environment(package), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert f"{len(KINDS)} passed" in done.stdout
@@ -111,11 +118,13 @@ def test_a_recipe_of_such_words_checks_compiles_and_trains(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_formatted_and_imports_what_a_word_may(kind: str, tmp_path: Path) -> None:
-    text = skeleton(kind, f"my_{kind}")  # pyright: ignore[reportArgumentType]
-    assert imported(ast.parse(text)) <= STABLE
+    word, test, _ = parts(kind, f"my_{kind}")
+    (tmp_path / "my_word.py").write_text(word, encoding="utf-8")
+    (tmp_path / "test_my_word.py").write_text(test, encoding="utf-8")
+    assert imported(ast.parse(word)) | imported(ast.parse(test)) <= STABLE
     for command in (["format", "--check"], ["check", "--select", "E,F,I,B,UP"]):
-        command = [str(Path(sys.executable).with_name("ruff")), *command, "--isolated", "--line-length", "120", "-"]
-        done = subprocess.run(command, cwd=tmp_path, input=text, capture_output=True, text=True, check=False)
+        command = [str(Path(sys.executable).with_name("ruff")), *command, "--isolated", "--line-length", "120", "."]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
