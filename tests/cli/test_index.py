@@ -63,7 +63,7 @@ def test_a_store_is_read_and_not_kept_and_trains_with_the_file(
     assert main(["index", f"{store}/*.tar", "-o", "sizes.json"]) == 0
     assert capsys.readouterr().out == "sizes.json\n"
     assert sizes() == SIZES
-    assert not list(tmp_path.glob("cache/**/*.tar*"))
+    assert not [path for path in tmp_path.glob("cache/**/*") if path.is_file()]
     assert len(Tar(f"{store}/*.tar", sizes="sizes.json").open(tmp_path)) == sum(COUNTS)
 
 
