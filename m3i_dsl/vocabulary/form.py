@@ -49,7 +49,7 @@ def faults(found: object, kind: Kind, name: str) -> Iterator[str]:
         return
     if "__slots__" not in vars(found):
         yield "its dataclass has no `slots=True`"
-    if not found.__doc__ or found.__doc__.startswith(f"{found.__name__}("):
+    if (found.__doc__ or "").startswith(f"{found.__name__}("):  # what a dataclass writes in its place
         yield "it has no docstring"
     for field in dataclasses.fields(found):
         yield from _argument(found, bases, field)

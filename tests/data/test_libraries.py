@@ -186,6 +186,9 @@ def test_hugging_face_datasets_saved_here(tmp_path: Path) -> None:
         source.read(4, EVERYTHING)
     with pytest.raises(BrokenSample, match="train row 5: it is null"):
         source.read(5, EVERYTHING)
+    with pytest.raises(WordError, match="no held-out split") as caught:
+        replace(word, test=None).open(tmp_path).evaluation()
+    assert caught.value.argument == "dataset"
     table.save_to_disk(str(tmp_path / "one"))
     (tmp_path / "nothing").mkdir()
     for faulty, argument, message in (

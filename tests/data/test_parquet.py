@@ -57,6 +57,9 @@ def test_rows_of_several_files_in_order(tmp_path: Path) -> None:
         assert (sample["text"], sample["category"]) == (f"picture {index}", index % 3)
     assert isinstance(dataset, module.ParquetImages)
     assert dataset.name(12) == "train-00001.parquet row 2"
+    with pytest.raises(WordError, match="no held-out rows") as caught:
+        dataset.evaluation()
+    assert caught.value.argument == "path"
     assert len(Parquet("data").open(tmp_path)) == 18
 
 

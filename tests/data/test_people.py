@@ -339,12 +339,33 @@ def test_each_line_of_a_text_may_be_a_caption(tmp_path: Path, form: str) -> None
 
 
 @pytest.mark.parametrize(
-    "word", [Folder("a", lines=True), Tar("a", lines=True), Tar("a", caption="json.a", lines=True)]
+    ("word", "argument"),
+    [
+        (Folder("a", lines=True), "lines"),
+        (Tar("a", lines=True), "lines"),
+        (Tar("a", caption="json.a", lines=True), "lines"),
+        (Tar("a", caption="a caption"), "caption"),
+        (Tar("a", category="json."), "category"),
+        (Tar("a", names="names.txt"), "names"),
+    ],
 )
-def test_lines_need_a_text(word: Folder | Tar) -> None:
+def test_arguments_that_need_others_or_name_nothing(word: Folder | Tar, argument: str) -> None:
     with pytest.raises(WordError) as caught:
         word.check()
-    assert caught.value.argument == "lines"
+    assert caught.value.argument == argument
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        Folder("a", caption=True, lines=True),
+        Tar("a", caption="txt", lines=True),
+        Tar("a", caption="json.a"),
+        Tar("a", category="cls", names="names.txt"),
+    ],
+)
+def test_arguments_that_fit(word: Folder | Tar) -> None:
+    word.check()
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------------

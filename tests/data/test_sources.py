@@ -14,6 +14,7 @@ from m3i_dsl.data.sources import SourceFault, open_sources
 from m3i_dsl.vocabulary.kinds import BrokenSample, Source, WordError
 from m3i_dsl.vocabulary.modalities import Category, Image, Text
 from m3i_dsl.vocabulary.sources import Embedded, Folder
+from m3i_dsl.vocabulary.sources.mixture import MixtureOf
 from tests.data.programs import digits, encoded, image_folder, picture, program
 
 EVERYTHING = frozenset({"image", "text", "category"})
@@ -235,3 +236,5 @@ def test_a_fault_says_which_data_it_is_of(tmp_path: Path) -> None:
         open_sources(program({"letters": Embedded("letters")}, 4), ["letters"], tmp_path)
     assert (caught.value.data, caught.value.argument) == ("letters", "dataset")
     assert list(open_sources(digits(), ["digits"], tmp_path)) == ["digits"]
+    with pytest.raises(WordError, match="a mixture is of other data"):
+        MixtureOf().open(tmp_path)

@@ -43,6 +43,9 @@ def test_samples_come_in_the_order_of_shards_and_members(tmp_path: Path) -> None
     assert "image" not in source.read(4, frozenset({"text"}))
     assert isinstance(source, TarImages)
     assert source.name(4) == "shard-00001.tar 000004"
+    with pytest.raises(WordError, match="no held-out shards") as caught:
+        source.evaluation()
+    assert caught.value.argument == "path"
 
 
 @pytest.mark.parametrize("pattern", ["train", "train/*.tar", "train/shard-{00000,00001}.tar", "file://{}/train/*.tar"])

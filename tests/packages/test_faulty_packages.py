@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from m3i_dsl.cli.main import main
 from m3i_dsl.vocabulary.form import faults
 from m3i_dsl.vocabulary.kinds import Optimizer
 from m3i_dsl.vocabulary.values import Number
 from m3i_dsl.vocabulary.word import argument
-from tests.packages.installed import install, m3ic, recipe
+from tests.packages.installed import found_here, install, m3ic, recipe
 
 MASK = '''"""A mask."""
 
@@ -72,8 +75,12 @@ def mask_package(folder: Path, name: str = "masks-of-others", old: str = "", new
 
 
 def checked(folder: Path, text: str) -> tuple[int, str]:
-    done = m3ic("check", "-", packages=folder, cwd=folder, text=text)
-    return done.returncode, done.stdout + done.stderr
+    """The status of `m3ic check` and what it says, in this process."""
+    (folder / "recipe.m3i").write_text(text, encoding="utf-8")
+    said = io.StringIO()
+    with found_here(folder, "masks_of_others", "masks_of_mine"), redirect_stdout(said), redirect_stderr(said):
+        status = main(["check", str(folder / "recipe.m3i")])
+    return status, said.getvalue()
 
 
 def test_the_package_without_fault_checks(tmp_path: Path) -> None:
@@ -81,27 +88,63 @@ def test_the_package_without_fault_checks(tmp_path: Path) -> None:
 
 
 FAULTS = {
-    "cannot be imported": ("import numpy as np", "import no_such_thing", "", "M3I0132"),
-    "no doc": ('"""Hides every other token."""', "", "", "M3I0133"),
-    "no origin": ('argument("drop", doc="what becomes of hidden tokens")', '"drop"', "", "M3I0133"),
-    "wrong base": ("Checkered(Mask)", "Checkered", "", "M3I0133"),
-    "not frozen": ("frozen=True, ", "", "", "M3I0133"),
-    "a method is missing": ("def sample", "def draw", "", "M3I0133"),
-    "a method takes too little": ("def hidden(self, grid, stride)", "def hidden(self, grid)", "", "M3I0133"),
-    "another name": ('name = "checkered"', 'name = "chequered"', "", "M3I0133"),
-    "a type of no recipe": ('Literal["drop", "mask"]', "bytes", "", "M3I0133"),
-    "unknown kind": ("", "", "masks.checkered", "M3I0133"),
-    "raises": ("return grid.tokens // 2", "return {}[grid]", "", "M3I0902"),
+    "cannot be imported": ("import numpy as np", "import no_such_thing", "M3I0132", "cannot be imported"),
+    "no doc": ('"""Hides every other token."""', "", "M3I0133", "it has no docstring"),
+    "no argument": (
+        'argument("drop", doc="what becomes of hidden tokens")',
+        '"drop"',
+        "M3I0133",
+        "its argument `tokens` is not declared by `argument(doc=..., origin=...)`",
+    ),
+    "no doc of an argument": (
+        'doc="what becomes of hidden tokens"',
+        'doc=""',
+        "M3I0133",
+        "its argument `tokens` has no doc or no origin",
+    ),
+    "no origin": (
+        'doc="what becomes of hidden tokens"',
+        'doc="what becomes of hidden tokens", origin=""',
+        "M3I0133",
+        "its argument `tokens` has no doc or no origin",
+    ),
+    "wrong base": ("Checkered(Mask)", "Checkered", "M3I0133", "it does not derive from `Mask`"),
+    "not frozen": ("frozen=True, ", "", "M3I0133", "it is no frozen dataclass"),
+    "no dataclass": ("@dataclass(frozen=True, slots=True)\n", "", "M3I0133", "it is no frozen dataclass"),
+    "no slots": (", slots=True", "", "M3I0133", "its dataclass has no `slots=True`"),
+    "a method is missing": ("def sample", "def draw", "M3I0133", "it has no `sample`"),
+    "a method takes too little": (
+        "def hidden(self, grid, stride)",
+        "def hidden(self, grid)",
+        "M3I0133",
+        "its `hidden` does not take `(self, grid, stride)`",
+    ),
+    "a method takes too much": (
+        "def hidden(self, grid, stride)",
+        "def hidden(self, grid, stride, more)",
+        "M3I0133",
+        "its `hidden` does not take `(self, grid, stride)`",
+    ),
+    "another name": ('name = "checkered"', 'name = "chequered"', "M3I0133", "its `name` is not `checkered`"),
+    "a type of no recipe": (
+        'Literal["drop", "mask"]',
+        "bytes",
+        "M3I0133",
+        "its argument `tokens` has a type that no recipe could write",
+    ),
+    "raises": ("return grid.tokens // 2", "return {}[grid]", "M3I0902", "raised KeyError: Grid(rows=4, columns=4)"),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "unknown kind"])
 def test_the_package_is_named_and_other_recipes_check(fault: str, tmp_path: Path) -> None:
-    old, new, entry, code = FAULTS[fault]
-    folder = mask_package(tmp_path, old=old, new=new, entry=entry)
+    unknown = ("", "", "M3I0133", "enters `checkered` under `masks`, which is no kind of word")
+    old, new, code, said = FAULTS.get(fault, unknown)
+    folder = mask_package(tmp_path, old=old, new=new, entry="masks.checkered" if fault == "unknown kind" else "")
     status, shown = checked(folder, recipe("checkered"))
     assert status == 1
     assert f"error[{code}]" in shown
+    assert said in shown
     assert "masks-of-others 1.2" in shown
     assert "masked view1 by checkered" in shown, "at its place"
     assert checked(folder, recipe())[0] == 0

@@ -75,7 +75,6 @@ class Dataset:
     @abstractmethod
     def description(self) -> SourceDescription:
         """What it holds. Raises WordError."""
-        raise WordError("the source does not say what it holds", help="give its dataset a `description()`")
 
     def proven(self) -> NDArray[np.int64]:
         """int64: the samples that are decoded when a recipe is compiled and stand for the others: the first, the last
