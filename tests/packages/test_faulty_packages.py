@@ -78,7 +78,7 @@ def checked(folder: Path, text: str) -> tuple[int, str]:
     """The status of `m3ic check` and what it says, in this process."""
     (folder / "recipe.m3i").write_text(text, encoding="utf-8")
     said = io.StringIO()
-    with found_here(folder, "masks_of_others", "masks_of_mine"), redirect_stdout(said), redirect_stderr(said):
+    with found_here(folder, *(path.stem for path in folder.iterdir())), redirect_stdout(said), redirect_stderr(said):
         status = main(["check", str(folder / "recipe.m3i")])
     return status, said.getvalue()
 
