@@ -15,7 +15,10 @@ METHODS = (
     "simmim",
     "data2vec",
     "siamese_im",
+    "moco_v1",
+    "moco_v2",
     "moco_v3",
+    "simclr",
     "byol",
     "barlow_twins",
     "densecl",
@@ -97,7 +100,14 @@ ROWS: tuple[Row, ...] = (
         "The first step of the warmup moves already",
     ),
     Row("data2vec", "dropout of attention", None, "", "No attention dropout"),
-    *(Row(recipe, "backbone", None, "", "ViT in place of ResNet-50") for recipe in ("byol", "barlow_twins", "densecl")),
+    *(
+        Row(recipe, "backbone", None, "", "ViT in place of ResNet-50")
+        for recipe in ("simclr", "byol", "barlow_twins", "densecl")
+    ),
+    *(Row(recipe, "backbone", None, "", "ResNet-10-T in place of ResNet-50") for recipe in ("moco_v1", "moco_v2")),
+    Row("simclr", "scale of the last norm", None, "", "The last batch norm has no scale"),
+    Row("simclr", "where the rate is applied", None, "", "the rate is applied after the momentum"),
+    Row("simclr", "initial weights of the projector", None, "", "projector weights start as torch has them"),
     Row(
         "dino",
         "positions of small crops",
@@ -113,7 +123,10 @@ ROWS: tuple[Row, ...] = (
         "relative difference of their deviation",
         "Necks start xavier-uniform, theirs N(0, 0.01)",
     ),
-    Row("densecl", "shuffled batches", None, "", "batch norm over the global batch stands for their shuffled batches"),
+    *(
+        Row(recipe, "shuffled batches", None, "", "batch norm over the global batch stands for their shuffled batches")
+        for recipe in ("densecl", "moco_v1", "moco_v2")
+    ),
     Row("clip", "captions that repeat", None, "", "captions that repeat count once"),
     Row("clip", "tokens", None, "", "bytes as tokens"),
     Row(

@@ -21,4 +21,5 @@ def likelihood_shape(module: Module, graph: Graph) -> LikelihoodShape:
         queue=int(module.attribute("queue")),
         tokens=int(module.attribute("tokens")),
         standardized=bool(module.attribute("standardized")),
+        predictions=bool(module.get("predictions")),
     )

@@ -165,6 +165,7 @@ class TargetValues:
             queue=self.target.queue,
             tokens=self.target.candidate_tokens,
             standardized=any(placed.word.standardizes for placed in self.target.regularizations),
+            **({"predictions": True} if self.target.chooses_among_predictions else {}),
         )
         return self.trace.one(comparison, *arguments, module=self.name, **attributes)
 

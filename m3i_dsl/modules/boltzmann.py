@@ -154,7 +154,8 @@ class SampleBoltzmann(nn.Module):
     every image in the batch. With a `queue` its keys are the only negatives (MoCo v1, v2); it holds the targets or,
     when they are dense, the l2-normalised mean of each image's tokens (DenseCL), and in training mode takes those of
     the batch after the loss: of `keys`, all tokens as they came out of the projector, or of the targets. `symmetric`
-    adds the choice among predictions for a target, and takes the mean of both.
+    adds the choice among predictions for a target, and takes the mean of both. With `predictions` those of the other
+    images are candidates as well (SimCLR).
     """
 
     def __init__(
@@ -166,15 +167,17 @@ class SampleBoltzmann(nn.Module):
         label_smoothing: float = 0.0,
         tokens_per_image: int | None = None,
         queue: Queue | None = None,
+        predictions: bool = False,
     ) -> None:
         super().__init__()
-        if queue is not None and symmetric:
-            raise ValueError("a queue holds no predictions, so the loss cannot be symmetric")
+        if queue is not None and (symmetric or predictions):
+            raise ValueError("a queue holds no predictions, so nothing can choose among them")
         self.temperature = Temperature(temperature, learned)
         self.symmetric = symmetric
         self.label_smoothing = label_smoothing
         self.tokens_per_image = tokens_per_image
         self.queue = queue
+        self.predictions = predictions
 
     def forward(self, prediction: Tensor, target: Tensor, keys: Tensor | None = None) -> Tensor:
         """`prediction` and `target` both [B, E] or both [B, Q, d], `keys` [B, L, d] -> scalar."""
@@ -190,13 +193,16 @@ class SampleBoltzmann(nn.Module):
     def _one_way(self, prediction: Tensor, target: Tensor) -> Tensor:
         if prediction.dim() == 3:
             return self._dense(prediction, target)
-        columns = world().size * len(target) if self.queue is None else 1 + len(self.queue.keys)
+        columns = (
+            (1 + self.predictions) * world().size * len(target) if self.queue is None else 1 + len(self.queue.keys)
+        )
         if len(target) * columns > LARGEST_WHOLE:
             return self._chunked(prediction, target)
         rows_B = _own_rows(target)
         if self.queue is None:
-            logits_BG = self.temperature(prediction @ gather(target).T)
-            return cross_entropy(logits_BG, rows_B, None, self.label_smoothing)
+            logits_BA = self.temperature(prediction @ self._batch(prediction, target).T)
+            others = _others(rows_B, logits_BA.shape[1]) if self.predictions else None
+            return cross_entropy(logits_BA, rows_B, others, self.label_smoothing)
         own_B1 = (prediction * target).sum(dim=-1, keepdim=True)
         logits_BA = self.temperature(torch.cat([own_B1, prediction @ self._past(prediction).T], dim=1))
         return cross_entropy(logits_BA, torch.zeros_like(rows_B), None, self.label_smoothing)
@@ -204,10 +210,17 @@ class SampleBoltzmann(nn.Module):
     def _chunked(self, prediction: Tensor, target: Tensor) -> Tensor:
         inverse, smoothing, rows_B = self.temperature.inverse(), self.label_smoothing, _own_rows(target)
         if self.queue is None:
-            return chunked_cross_entropy(prediction, gather(target), rows_B, inverse, None, smoothing)
+            candidates_AE = self._batch(prediction, target)
+            count = len(candidates_AE)
+            others = (lambda rows: _others(rows_B[rows], count)) if self.predictions else None
+            return chunked_cross_entropy(prediction, candidates_AE, rows_B, inverse, others, smoothing)
         # No copy of the keys as in `_past`: gradients are made in the forward pass, before the queue changes.
         past, first_B = self.queue.keys.to(prediction.dtype), torch.zeros_like(rows_B)
         return chunked_cross_entropy(prediction, past, first_B, inverse, None, smoothing, own=target)
+
+    def _batch(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """[G, E] or [2G, E]: what a row chooses among, the targets and perhaps the predictions of the global batch."""
+        return torch.cat([gather(target), gather(prediction)]) if self.predictions else gather(target)
 
     def _dense(self, prediction_BQD: Tensor, target_BQD: Tensor) -> Tensor:
         batch, queries, width = target_BQD.shape
@@ -284,6 +297,11 @@ def cross_entropy(logits: Tensor, labels: Tensor, candidates: Tensor | None, lab
 def _own_rows(x: Tensor) -> Tensor:
     """i64 [B]: the places in the global batch of the rows of this process, of which `x` has one each."""
     return offset(len(x)) + torch.arange(len(x), device=x.device)
+
+
+def _others(rows_N: Tensor, columns: int) -> Tensor:
+    """bool [N, columns]: of all targets and then all predictions, every one but the prediction of row `rows_N`."""
+    return torch.arange(columns, device=rows_N.device) != (rows_N + columns // 2).unsqueeze(1)
 
 
 def _images_for(labels_G: Tensor, first_1: Tensor) -> Callable[[slice], Tensor]:

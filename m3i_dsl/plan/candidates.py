@@ -100,6 +100,8 @@ def _set_of(equation: Equation, module: Module, graph: Graph, categories: Mappin
         fixed, per_sample = 1 + queue, 0
     elif rows > 1:
         fixed, per_sample = 1, min(int(module.attribute("tokens")), rows)
+    elif module.get("predictions"):
+        per_sample = 2
     return CandidateSet(
         target=equation.place.role,
         candidates=candidates.name,

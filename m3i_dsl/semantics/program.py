@@ -346,6 +346,11 @@ class Target:
         return max((placed.word.queue_length() for placed in self.regularizations), default=0)
 
     @property
+    def chooses_among_predictions(self) -> bool:
+        """Whether the predictions of other samples are among its candidates."""
+        return any(placed.word.chooses_among_predictions() for placed in self.regularizations)
+
+    @property
     def candidate_tokens(self) -> int:
         """How many tokens of each image are candidates of a dense target."""
         named = (placed.word.candidate_tokens() for placed in self.regularizations)

@@ -228,3 +228,21 @@ def test_logits_stay_wide_under_autocast() -> None:
     assert got.dtype == torch.float32
     torch.testing.assert_close(got, expected)
     assert math.isfinite(got.item())
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_predictions_of_other_images_are_candidates_but_never_the_own(
+    chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NT-Xent of one direction: 2N - 1 candidates, with the gradient of each."""
+    if chunked:
+        monkeypatch.setattr(boltzmann, "LARGEST_WHOLE", 0)
+    prediction, target = normal(4, 3).requires_grad_(), normal(4, 3, seed=1).requires_grad_()
+    rows: list[Tensor] = []
+    for n in range(4):
+        candidates = [*target, *(other for m, other in enumerate(prediction) if m != n)]
+        rows.append(minus_log_softmax([prediction[n] @ one / 0.5 for one in candidates], n))
+    expected = torch.autograd.grad(torch.stack(rows).mean(), (prediction, target))
+    loss = SampleBoltzmann(0.5, predictions=True)(prediction, target)
+    torch.testing.assert_close(loss, torch.stack(rows).mean())
+    torch.testing.assert_close(torch.autograd.grad(loss, (prediction, target)), expected)

@@ -103,6 +103,22 @@ METHODS: Mapping[str, Method] = {
     "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, update=Update(lr=4e-3)),
     "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}),
     "mae": Method("mae", 1, update=Update(decayed="tensors", clip=None)),
+    "m3i_vitb_imagenet": Method("m3i", 3, cosine(0.995), {"temperature": 1.0}, update=Update(decayed="tensors")),
+    "m3i_vitb_yfcc": Method("m3i", 4, cosine(0.995), {"symmetric": False}, update=Update(decayed="tensors")),
+    "moco_v1": Method(
+        "moco",
+        2,
+        constant(0.99),
+        {"temperature": 0.07},
+        update=Update("sgd", 0.03, drop(0.6, 0.1), steady(1e-4), decayed="all", clip=None),
+    ),
+    "moco_v2": Method(
+        "moco",
+        2,
+        constant(0.99),
+        {"temperature": 0.2},
+        update=Update("sgd", 0.03, decay=steady(1e-4), decayed="all", clip=None),
+    ),
     "moco_v3": Method(
         "moco_v3",
         4,
@@ -112,6 +128,7 @@ METHODS: Mapping[str, Method] = {
         Update(decay=steady(0.1), decayed="all", betas=(0.9, 0.999), clip=None),
     ),
     "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}, update=Update(decayed="tensors")),
+    "simclr": Method("simclr", 2, None, {"temperature": 0.1}, update=Update("lars", 2, decay=steady(1e-4), clip=None)),
     "simmim": Method("simmim", 1, update=Update(shape=drop(0.873, 0.1), decayed="biases", betas=(0.9, 0.999), clip=5)),
     "supervised": Method(
         "supervised",

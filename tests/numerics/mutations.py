@@ -40,6 +40,7 @@ CHANGED: dict[str, Callable[[Any], Any]] = {
     "weights": lambda weights: tuple(1.1 * weight for weight in weights),
     "tokens_per_image": lambda count: count // 2 if count else 1,
     "symmetric": operator.not_,
+    "predictions": operator.not_,
     "momentum": lambda momentum: momentum - 0.05,  # of a running centre
 }
 """Settings of losses, penalties and weightings."""
@@ -255,10 +256,10 @@ def _attribute(path: str, name: str, value: object) -> Edit:
 
 
 def _unread(part: Any, name: str) -> bool:
-    """Whether a setting has no effect: the start value of a learned temperature, candidate tokens of global targets."""
+    """Whether a setting has no effect: the start value of a learned temperature, candidates of the batch of a queue."""
     if name == "value":
         return part.log_inverse is not None
-    return name == "tokens_per_image" and part.queue is not None
+    return name in ("tokens_per_image", "predictions") and part.queue is not None
 
 
 def _is_mask(node: fx.Node) -> bool:

@@ -25,7 +25,8 @@ from tests.numerics.test_training import agree_states, batches
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_fault_is_noticed(name: str) -> None:
-    executable, expected, batch = on_a_vit(name) if name == "m3i_digits" else case(name)
+    resnet = "resnet" in (ROOT / f"{name}.m3i").read_text(encoding="utf-8")
+    executable, expected, batch = on_a_vit(name) if resnet else case(name)
     survived, hopeless = survivors(executable, expected, batch, functools.partial(harmless, name))
     assert survived == hopeless
 
@@ -33,8 +34,8 @@ def test_every_fault_is_noticed(name: str) -> None:
 def on_a_vit(name: str) -> tuple[Executable, Result, dict[str, Tensor]]:
     """The recipe with a small ViT for its ResNet: the graph has the same nodes, and its mutants take seconds."""
     text = (ROOT / f"{name}.m3i").read_text(encoding="utf-8")
-    vit = 'timm("vit_tiny_patch16_224", image: size, patch: 8px, width: 36, depth: 2, heads: 3)'
-    text, replaced = re.subn(r'timm\("resnet10t"[^)]*\)', vit, text)
+    vit = 'timm("vit_tiny_patch16_224", image: size, patch: 8px, width: 36, depth: 2, heads: 3'
+    text, replaced = re.subn(r'timm\("resnet10t", image: size, stride: 8px', vit, text)
     assert replaced == 1
     executable = fresh(compile_text(text).executable)
     batch = batch_at(executable.program, executable)
@@ -64,6 +65,10 @@ def harmless(name: str, what: str) -> bool:
         return True  # the average runs without gradient anyway; the next test has an encoder that does not
     if "tokens_per_image" in what:
         return name != "table/10_dense_instance_discrimination"  # the targets are global
+    if name == "table/10_dense_instance_discrimination" and ".predictions" in what:
+        return True  # tokens choose among targets
+    if name == "simclr" and what.startswith("likelihoods") and ".symmetric" in what:
+        return True  # the objective is, and both views choose among all
     if what.startswith("geometry of"):
         return True  # the intra decoder has absolute positions; below is a recipe in which it does not
     # Decorrelation and UniGrad are even in the prediction, decorrelation in the correlation matrix too.

@@ -28,6 +28,11 @@ def test_samples_of_the_whole_batch() -> None:
         assert found.logits(256, 4096) == 256 * 4096 * 4
 
 
+def test_predictions_are_as_many_again() -> None:
+    for found in _sets("simclr"):
+        assert found.columns(4096) == 2 * 4096
+
+
 def test_texts_both_ways() -> None:
     (found,) = _sets("clip")
     assert (found.candidates, found.directions) == ("texts", 2)

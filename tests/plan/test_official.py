@@ -25,6 +25,11 @@ SCHEDULES = {
     "barlow_twins": (2048, 1000, 1.6),
     "densecl": (256, 200, 0.03),
     "siamese_im": (4096, 1600, 1e-3),
+    "moco_v1": (256, 200, 0.03),
+    "moco_v2": (256, 200, 0.03),
+    "simclr": (4096, 100, 4.8),
+    "m3i_vitb_imagenet": (4096, 400, 1e-3),
+    "m3i_vitb_yfcc": (4096, 25, 1e-3),
     "clip": (32768, 32, 5e-4),
 }
 """Batch, epochs and peak rate as published."""

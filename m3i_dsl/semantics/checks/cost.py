@@ -43,4 +43,5 @@ def logits(program: Program, objective: Objective, target: Target) -> tuple[int,
     tokens = word.shape().grid.tokens if representation.has_grid else 1
     if target.queue:
         return batch * tokens, target.queue + 1
-    return batch * tokens, batch * min(target.candidate_tokens, tokens)
+    views = 2 if target.chooses_among_predictions else 1
+    return batch * tokens, batch * views * min(target.candidate_tokens, tokens)

@@ -155,6 +155,7 @@ def _without_effect(target: Target) -> Iterator[Diagnostic]:
     placed: list[tuple[Placed[Word], str, str]] = []
     if target.representation.word.has_grid:
         placed.append((target.predictor, "pool", "a dense target keeps its tokens"))
+        placed.extend((p, "predictions", "tokens choose among targets") for p in target.regularizations)
     else:
         placed.append((target.distribution, "tokens", "the target is one vector, not one for each token"))
         placed.extend((p, "tokens", "the target is one vector for each image") for p in target.regularizations)

@@ -97,4 +97,5 @@ class Boltzmann(Distribution):
                     symmetric=self.symmetric,
                     tokens_per_image=shape.tokens,
                     queue=Queue(shape.queue, shape.width) if shape.queue else None,
+                    predictions=shape.predictions,
                 )

@@ -176,6 +176,10 @@ class Regularization(Word):
         """How many tokens of each image are candidates of a dense target; None if it does not say."""
         return None
 
+    def chooses_among_predictions(self) -> bool:
+        """Whether the predictions of the other samples are candidates beside their targets."""
+        return False
+
     def highest_temperature(self) -> float | None:
         """The largest temperature, over all of training, with which it sharpens shares; None if it has none."""
         return None

@@ -131,7 +131,7 @@ class LikelihoodShape:
 
     `comparison` is how it is called; `width` of the target; `queue` earlier targets kept as negatives (0: none);
     `tokens` candidate tokens of each image for a dense target; `standardized` when prediction and target are
-    standardised over the batch.
+    standardised over the batch; `predictions` when those of other samples are candidates, too.
     """
 
     comparison: Comparison
@@ -139,3 +139,4 @@ class LikelihoodShape:
     queue: int = 0
     tokens: int = CANDIDATE_TOKENS
     standardized: bool = False
+    predictions: bool = False
