@@ -24,6 +24,8 @@ METHODS = (
     "densecl",
     "dino",
     "clip",
+    "m3i_vitb_imagenet",
+    "m3i_vitb_yfcc",
 )
 
 

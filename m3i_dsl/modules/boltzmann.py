@@ -8,6 +8,7 @@ gathered from all processes, with gradient.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from m3i_dsl.collectives import gather, offset, own, world
+from m3i_dsl.collectives import gather, offset, own
 from m3i_dsl.modules.chunked import chunked_cross_entropy
 from m3i_dsl.modules.clamp import projected_clamp
 from m3i_dsl.modules.learned import LearnedScalars
@@ -182,45 +183,49 @@ class SampleBoltzmann(nn.Module):
     def forward(self, prediction: Tensor, target: Tensor, keys: Tensor | None = None) -> Tensor:
         """`prediction` and `target` both [B, E] or both [B, Q, d], `keys` [B, L, d] -> scalar."""
         with without_autocast(prediction):
-            loss = self._one_way(wide(prediction), wide(target))
-            if self.symmetric:
-                loss = (loss + self._one_way(wide(target), wide(prediction))) / 2
+            loss = self._loss(wide(prediction), wide(target))
         if self.queue is not None and self.training:
             keys = target if keys is None else keys
             self.queue.push(keys if keys.dim() == 2 else l2(keys.mean(dim=1)))
         return loss
 
-    def _one_way(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def _loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         if prediction.dim() == 3:
-            return self._dense(prediction, target)
-        columns = (
-            (1 + self.predictions) * world().size * len(target) if self.queue is None else 1 + len(self.queue.keys)
-        )
-        if len(target) * columns > LARGEST_WHOLE:
-            return self._chunked(prediction, target)
-        rows_B = _own_rows(target)
-        if self.queue is None:
-            logits_BA = self.temperature(prediction @ self._batch(prediction, target).T)
-            others = _others(rows_B, logits_BA.shape[1]) if self.predictions else None
-            return cross_entropy(logits_BA, rows_B, others, self.label_smoothing)
+            loss = self._dense(prediction, target)
+            return (loss + self._dense(target, prediction)) / 2 if self.symmetric else loss
+        if self.queue is not None:
+            return self._queued(prediction, target, self.queue)
+        targets_GE = gather(target)
+        predictions_GE = gather(prediction) if self.symmetric or self.predictions else None
+        loss = self._among(prediction, targets_GE, predictions_GE)
+        if not self.symmetric or predictions_GE is None:
+            return loss
+        return (loss + self._among(target, predictions_GE, targets_GE)) / 2
+
+    def _among(self, prediction: Tensor, targets_GE: Tensor, predictions_GE: Tensor | None) -> Tensor:
+        """Among all targets of the global batch and, if they count, all predictions but the own one."""
+        rows_B, smoothing = _own_rows(prediction), self.label_smoothing
+        if not self.predictions or predictions_GE is None:
+            candidates_AE, others = targets_GE, None
+        else:
+            candidates_AE = torch.cat([targets_GE, predictions_GE])
+            others = functools.partial(_others, rows_B, len(candidates_AE))
+        if len(rows_B) * len(candidates_AE) > LARGEST_WHOLE:
+            inverse = self.temperature.inverse()
+            return chunked_cross_entropy(prediction, candidates_AE, rows_B, inverse, others, smoothing)
+        logits_BA = self.temperature(prediction @ candidates_AE.T)
+        return cross_entropy(logits_BA, rows_B, others and others(slice(None)), smoothing)
+
+    def _queued(self, prediction: Tensor, target: Tensor, queue: Queue) -> Tensor:
+        """Among the own target and the keys of the queue."""
+        first_B, smoothing = torch.zeros_like(_own_rows(target)), self.label_smoothing
+        if len(target) * (1 + len(queue.keys)) > LARGEST_WHOLE:
+            # No copy of the keys as in `_past`: gradients are made in the forward pass, before the queue changes.
+            past, inverse = queue.keys.to(prediction.dtype), self.temperature.inverse()
+            return chunked_cross_entropy(prediction, past, first_B, inverse, None, smoothing, own=target)
         own_B1 = (prediction * target).sum(dim=-1, keepdim=True)
         logits_BA = self.temperature(torch.cat([own_B1, prediction @ self._past(prediction).T], dim=1))
-        return cross_entropy(logits_BA, torch.zeros_like(rows_B), None, self.label_smoothing)
-
-    def _chunked(self, prediction: Tensor, target: Tensor) -> Tensor:
-        inverse, smoothing, rows_B = self.temperature.inverse(), self.label_smoothing, _own_rows(target)
-        if self.queue is None:
-            candidates_AE = self._batch(prediction, target)
-            count = len(candidates_AE)
-            others = (lambda rows: _others(rows_B[rows], count)) if self.predictions else None
-            return chunked_cross_entropy(prediction, candidates_AE, rows_B, inverse, others, smoothing)
-        # No copy of the keys as in `_past`: gradients are made in the forward pass, before the queue changes.
-        past, first_B = self.queue.keys.to(prediction.dtype), torch.zeros_like(rows_B)
-        return chunked_cross_entropy(prediction, past, first_B, inverse, None, smoothing, own=target)
-
-    def _batch(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """[G, E] or [2G, E]: what a row chooses among, the targets and perhaps the predictions of the global batch."""
-        return torch.cat([gather(target), gather(prediction)]) if self.predictions else gather(target)
+        return cross_entropy(logits_BA, first_B, None, smoothing)
 
     def _dense(self, prediction_BQD: Tensor, target_BQD: Tensor) -> Tensor:
         batch, queries, width = target_BQD.shape
@@ -299,9 +304,9 @@ def _own_rows(x: Tensor) -> Tensor:
     return offset(len(x)) + torch.arange(len(x), device=x.device)
 
 
-def _others(rows_N: Tensor, columns: int) -> Tensor:
-    """bool [N, columns]: of all targets and then all predictions, every one but the prediction of row `rows_N`."""
-    return torch.arange(columns, device=rows_N.device) != (rows_N + columns // 2).unsqueeze(1)
+def _others(rows_B: Tensor, columns: int, some: slice) -> Tensor:
+    """bool [N, columns]: of all targets and then all predictions, every one but the own prediction of some rows."""
+    return torch.arange(columns, device=rows_B.device) != (rows_B[some] + columns // 2).unsqueeze(1)
 
 
 def _images_for(labels_G: Tensor, first_1: Tensor) -> Callable[[slice], Tensor]:

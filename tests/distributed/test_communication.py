@@ -63,6 +63,7 @@ def planned(recipe: str, sharding: Sharding, size: int) -> Sums:
         ("m3i", "none", {"gradients", "statistics"}),
         ("clip", "none", {"gradients", "candidates", "statistics"}),
         ("barlow_twins", "none", {"gradients", "statistics"}),
+        ("simclr", "none", {"gradients", "candidates", "statistics"}),
         ("m3i", "fsdp", {"parameters", "gradients", "statistics"}),
         ("moco_v3", "fsdp", {"parameters", "gradients", "candidates", "statistics"}),
     ],

@@ -128,7 +128,7 @@ METHODS: Mapping[str, Method] = {
         Update(decay=steady(0.1), decayed="all", betas=(0.9, 0.999), clip=None),
     ),
     "siamese_im": Method("siamese_im", 2, cosine(0.995), {"unigrad": 0.02}, update=Update(decayed="tensors")),
-    "simclr": Method("simclr", 2, None, {"temperature": 0.1}, update=Update("lars", 2, decay=steady(1e-4), clip=None)),
+    "simclr": Method("simclr", 2, None, {"temperature": 0.1}, 2, Update("lars", 2, decay=steady(1e-4), clip=None)),
     "simmim": Method("simmim", 1, update=Update(shape=drop(0.873, 0.1), decayed="biases", betas=(0.9, 0.999), clip=5)),
     "supervised": Method(
         "supervised",

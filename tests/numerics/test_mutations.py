@@ -67,8 +67,6 @@ def harmless(name: str, what: str) -> bool:
         return name != "table/10_dense_instance_discrimination"  # the targets are global
     if name == "table/10_dense_instance_discrimination" and ".predictions" in what:
         return True  # tokens choose among targets
-    if name == "simclr" and what.startswith("likelihoods") and ".symmetric" in what:
-        return True  # the objective is, and both views choose among all
     if what.startswith("geometry of"):
         return True  # the intra decoder has absolute positions; below is a recipe in which it does not
     # Decorrelation and UniGrad are even in the prediction, decorrelation in the correlation matrix too.

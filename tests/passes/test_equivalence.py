@@ -29,7 +29,15 @@ from tests.numerics.recipes import (
 from tests.passes.recipes import TWO_DEPTHS
 from tests.property.recipes import recipes
 
-CALLS_BEFORE_SHARING = {"m3i": 4 + 2, "m3i_no_mix": 3 + 2, "densecl": 2 + 2, "dino": 2 + 10, "m3i_digits": 1 + 2 + 2}
+CALLS_BEFORE_SHARING = {
+    "m3i": 4 + 2,
+    "m3i_no_mix": 3 + 2,
+    "m3i_vitb_imagenet": 4 + 2,
+    "m3i_vitb_yfcc": 4 + 2 + 2,
+    "densecl": 2 + 2,
+    "dino": 2 + 10,
+    "m3i_digits": 1 + 2 + 2,
+}
 """Encoder calls where each target starts from its views; recipes with one target and one direction share nothing, and
 an encoder with batch norm (m3i_digits) is one call from the start (its texts are not)."""
 

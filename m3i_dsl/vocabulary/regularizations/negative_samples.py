@@ -14,8 +14,8 @@ class NegativeSamples(Regularization):
 
     For a dense target the candidates of a token are its own target and, of every image of the batch, `tokens` evenly
     strided tokens (all B * L would be a (B L) x (B L) matrix); a queue holds the mean of each image's tokens (DenseCL).
-    With `predictions` what was predicted of the other images is a candidate as well: in a symmetric objective each view
-    chooses among 2 B - 1 views, the 2 B - 2 of other images being negatives (SimCLR, NT-Xent).
+    With `predictions` what was predicted of the other images is a candidate as well: with `boltzmann(symmetric: true)`
+    each of 2 B views chooses among the others, 2 B - 2 of which are negatives (SimCLR's NT-Xent).
     """
 
     name = "negative samples"
