@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import gpu
 from benchmarks.speed import timing
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.agreement import Disagreement, copy_weights, paired, same_loss, same_parameters
@@ -210,18 +209,3 @@ def test_an_unknown_case_is_an_error(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["--only", "nothing"]) == 2
     assert "there is no case 'nothing'" in capsys.readouterr().err
     assert set(HANDWRITTEN) < set(CASES)
-
-
-def test_the_gpu_cases_run_on_meta_tensors(capsys: pytest.CaptureFixture[str]) -> None:
-    assert gpu.main(["--dry-run", "--model", "base", "--only", "supervised", "--batch", "2"]) == 0
-    row = capsys.readouterr().out.splitlines()[-1]
-    counted = float(row.split("|")[4])
-    tokens, depth, width = 197, 12, 768
-    forward = 24 * tokens * depth * width**2 + 4 * tokens**2 * depth * width + 2 * 196 * 768 * width + 2 * width * 10
-    assert counted == pytest.approx(3 * forward / 1e9, rel=0.01)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_the_script_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert gpu.main([]) == 2
-    assert "--dry-run" in capsys.readouterr().err
