@@ -124,7 +124,7 @@ Chunk = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class DecodingFailed:
     """A source that cannot be read any more, told across processes; it is `exhausted` when no sample of it is left."""
 
     data: str
@@ -152,7 +152,7 @@ class SampleDecoder:
         """How many of the rows of this process are of one source."""
         return feed.own(self.rows.stop) - feed.own(self.rows.start)
 
-    def decoded(self, rows: Rows, into: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Chunk | Failed:
+    def decoded(self, rows: Rows, into: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Chunk | DecodingFailed:
         """The chunk, but for its images: these are put at their places in the batch, for each feed `into` the arrays of
         what is travelling, uint8 [own_rows, H, W, 3].
         """
@@ -161,14 +161,16 @@ class SampleDecoder:
             try:
                 parts.append(self._part(feed, rows, arrays))
             except Unusable as fault:
-                return Failed(feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}", True)
+                return DecodingFailed(
+                    feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}", True
+                )
             except WordError as fault:
-                return Failed(feed.data, fault.message, fault.help)
+                return DecodingFailed(feed.data, fault.message, fault.help)
             except Exception as fault:  # a data set of another package; its traceback does not reach the other process
                 blamed = blame(fault)
                 if blamed is None:
                     raise
-                return Failed(feed.data, f"{blamed.message} ({blamed.notes[0]})", blamed.help)
+                return DecodingFailed(feed.data, f"{blamed.message} ({blamed.notes[0]})", blamed.help)
         return tuple(parts)
 
     def _part(self, feed: Feed, rows: Rows, into: Mapping[str, NDArray[np.uint8]]) -> Part:

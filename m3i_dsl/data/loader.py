@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, dataloader
 
-from m3i_dsl.data.decoding import Chunk, Failed, SampleDecoder, joined
+from m3i_dsl.data.decoding import Chunk, DecodingFailed, SampleDecoder, joined
 from m3i_dsl.data.slots import Slots, Tasks
 from m3i_dsl.data.sources import Exhausted, SourceFault
 
@@ -99,7 +99,7 @@ def _started(loader: DataLoader[Any]) -> Any:
         raise WorkerDied(f"it could not be started: {error.strerror or error}") from error
 
 
-def _next(decoded: Any) -> Chunk | Failed:
+def _next(decoded: Any) -> Chunk | DecodingFailed:
     """The next chunk. Raises WorkerDied."""
     dead = [worker for worker in decoded._workers if not worker.is_alive()]
     # Workers that have delivered all their chunks end by themselves, with 0.
@@ -139,8 +139,8 @@ def _end_all_workers() -> None:
         _end_workers(decoded)
 
 
-def _whole(chunk: Chunk | Failed) -> Chunk:
-    if isinstance(chunk, Failed):
+def _whole(chunk: Chunk | DecodingFailed) -> Chunk:
+    if isinstance(chunk, DecodingFailed):
         kind = Exhausted if chunk.exhausted else SourceFault
         raise kind(chunk.data, chunk.message, help=chunk.help)
     return chunk

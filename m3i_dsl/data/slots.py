@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from m3i_dsl.data.decoding import Chunk, Failed, Feed, Rows, SampleDecoder
+from m3i_dsl.data.decoding import Chunk, DecodingFailed, Feed, Rows, SampleDecoder
 from m3i_dsl.data.sources import SourceFault
 
 
-class Slots(Dataset[Chunk | Failed]):
+class Slots(Dataset[Chunk | DecodingFailed]):
     """The chunks of `decoder`, whose images are put into one of `count` slots."""
 
     def __init__(self, decoder: SampleDecoder, count: int, *, shared: bool) -> None:
@@ -27,7 +27,7 @@ class Slots(Dataset[Chunk | Failed]):
         self.decoder, self.count, self.shared = decoder, count, shared
         self.slots = [self._allocated(feed) for feed in decoder.feeds]
 
-    def __getitem__(self, rows: Rows) -> Chunk | Failed:
+    def __getitem__(self, rows: Rows) -> Chunk | DecodingFailed:
         """In a worker."""
         return self.decoder.decoded(
             rows, [{name: images.numpy() for name, images in slots.items()} for slots in self.of(rows[0])]

@@ -35,7 +35,7 @@ class Assembled:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LoaderOptions:
     """How data are read: processes that decode, the share that may be broken, a file for the samples of each step."""
 
     workers: int
@@ -43,7 +43,9 @@ class Reading:
     sample_log: Path | None
 
 
-def assemble(folder: Path, run_path: Path, processes: Processes, reading: Reading, *, allow_stale: bool) -> Assembled:
+def assemble(
+    folder: Path, run_path: Path, processes: Processes, options: LoaderOptions, *, allow_stale: bool
+) -> Assembled:
     """From an artifact's folder to everything that a trainer needs; opens the data.
 
     Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
@@ -60,11 +62,11 @@ def assemble(folder: Path, run_path: Path, processes: Processes, reading: Readin
             executable.inputs,
             base=artifact.base,
             device=processes.device,
-            workers=reading.workers,
+            workers=options.workers,
             rank=processes.rank,
             world=processes.size,
-            max_broken=reading.max_broken,
-            sample_log=reading.sample_log,
+            max_broken=options.max_broken,
+            sample_log=options.sample_log,
         )
         if not executable.program.evaluations:
             return Assembled(artifact, executable, stream, [], ())

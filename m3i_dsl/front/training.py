@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.front.assembly import Assembled, Reading, assemble
+from m3i_dsl.front.assembly import Assembled, LoaderOptions, assemble
 from m3i_dsl.front.opening import say
 from m3i_dsl.front.reporting import reporting_of
 from m3i_dsl.front.request import RUNS, TrainRequest
@@ -174,7 +174,7 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
     source = by_first(processes, latest) if request.artifact is None else request.artifact
 
     def opened() -> Assembled:
-        parts = assemble(source, RUNS, processes, reading_of(request), allow_stale=request.allow_stale)
+        parts = assemble(source, RUNS, processes, loader_options_of(request), allow_stale=request.allow_stale)
         program = parts.executable.program
         # Before there is a folder.
         check_accumulation(program, request.accumulate, batch_coupled(program), processes.size)
@@ -230,7 +230,7 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
 
     folder = reopened(request, processes)
     try:
-        parts = together(processes, lambda: opened_run(folder, processes, reading_of(request)))
+        parts = together(processes, lambda: opened_run(folder, processes, loader_options_of(request)))
     except BaseException:
         folder.close()
         raise
@@ -239,9 +239,9 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
     return folder, parts
 
 
-def opened_run(folder: RunFolder, processes: Processes, reading: Reading) -> Assembled:
+def opened_run(folder: RunFolder, processes: Processes, options: LoaderOptions) -> Assembled:
     """What a run folder trains: its own copy of the artifact."""
-    return assemble(folder.artifact, folder.path, processes, reading, allow_stale=True)
+    return assemble(folder.artifact, folder.path, processes, options, allow_stale=True)
 
 
 def last_word(request: TrainRequest, processes: Processes, folder: RunFolder) -> LastWord:
@@ -262,9 +262,9 @@ def _finished(request: TrainRequest) -> Path | None:
     return path if same and is_finished(path) else None
 
 
-def reading_of(request: TrainRequest) -> Reading:
+def loader_options_of(request: TrainRequest) -> LoaderOptions:
     """How data are read, from the flags."""
-    return Reading(request.workers, request.max_broken, request.log_samples)
+    return LoaderOptions(request.workers, request.max_broken, request.log_samples)
 
 
 def fingerprint_named(request: TrainRequest) -> str | None:

@@ -114,6 +114,12 @@ FAULTS = {
     "bounds": ("late(decay: 50%)", "late(decay: 0%)", "M3I0203", "0%"),
     "modality": ("data           centre", "data           number", "M3I0210", "number"),
     "mix": ("ratio: 50%", "ratio: 1%", "M3I0213", "1%"),
+    "distribution": (
+        "view1 by spiral(50%, tokens: mask)",
+        "view1 by blocks(20%..50%, minimum: 1, tokens: mask)",
+        "M3I0217",
+        "hidden",
+    ),
     "name of a mix": ("swirl(", "swirll(", "M3I0122", "swirll"),
     "name": ("spiral(50%", "spirall(50%", "M3I0122", "spirall"),
 }
