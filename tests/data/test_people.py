@@ -358,6 +358,7 @@ def test_arguments_that_need_others_or_name_nothing(word: Folder | Tar, argument
 @pytest.mark.parametrize(
     "word",
     [
+        Folder("a"),
         Folder("a", caption=True, lines=True),
         Tar("a", caption="txt", lines=True),
         Tar("a", caption="json.a"),
