@@ -117,7 +117,6 @@ ROWS: tuple[Row, ...] = (
         "largest difference of a position over the deviation of positions, 14 x 14 to 6 x 6",
         "Positions are resampled at the edges, theirs with 0.1 added to the grid",
     ),
-    Row("dino", "the last layer in the first epoch", None, "", "all layers trained from the start"),
     Row(
         "densecl",
         "initial weights of the necks",

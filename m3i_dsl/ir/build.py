@@ -56,7 +56,7 @@ def _objective(objective: Objective, trace: Trace) -> Value:
 
 def _target(builder: TargetBuilder, target: Target) -> tuple[Value, list[tuple[InputReference, Value]]]:
     """The mean over the target's data (two captions of a mix) and the inputs that predict it, summed over both
-    directions if symmetric; and the z_x of each of these inputs.
+    directions if symmetric, with the terms of all of them; and the z_x of each of these inputs.
     """
     directions: list[Direction] = ["forward", "backward"] if builder.objective.symmetric else ["forward"]
     summed: list[Value] = []
@@ -69,4 +69,5 @@ def _target(builder: TargetBuilder, target: Target) -> tuple[Value, list[tuple[I
             losses.append(loss)
             inputs.append((shown, seen.whole))
         summed.append(losses[0] if len(losses) == 1 else builder.trace.one("mean", *losses))
+    summed += builder.joint()
     return (summed[0] if len(summed) == 1 else builder.trace.one("add", *summed)), inputs

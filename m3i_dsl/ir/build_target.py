@@ -7,6 +7,7 @@ the first two; target_parts.py, what a representation is made of.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,6 +17,7 @@ from m3i_dsl.ir.graph import Value
 from m3i_dsl.ir.target_parts import Scores, TargetValues
 from m3i_dsl.semantics.geometry import target_grid
 from m3i_dsl.semantics.program import InputReference, Objective, Target, TargetReference, View, Which
+from m3i_dsl.vocabulary.kinds import Regularization
 
 Direction = Literal["forward", "backward"]
 """`backward` swaps the input view and the target view of a symmetric objective."""
@@ -48,12 +50,15 @@ class TargetBuilder:
         self.name = f"{objective.name}_{target.name}"
         self.monitored = False
         self._shares: dict[tuple[str, Which | None], Value] = {}
+        self._picked_before = False
+        self._predictions: dict[str, Value] = {}
 
     # --- the columns --------------------------------------------------------------------------------------------------
 
     def loss(self, reference: TargetReference, shown: InputReference, direction: Direction) -> tuple[Value, Seen]:
         """The loss of this target on one of its data, predicted from the input `shown`, and what was seen of that."""
         pair = self.pair(reference, shown, direction)
+        self._predictions[pair.prediction.name] = pair.prediction
         loss = self._distribution(pair)
         if self.objective.several and self.monitored:
             return loss, pair.seen  # one pair stands for all
@@ -190,10 +195,23 @@ class TargetBuilder:
                     terms.append(self.trace.one("penalty", prediction, target, module=name))
         return terms[0] if len(terms) == 1 else self.trace.one("add", *terms)
 
+    def joint(self) -> list[Value]:
+        """The terms that regularizations add once, of all predictions together; after the losses are written."""
+        found: list[Value] = []
+        for index, placed in enumerate(self.target.regularizations):
+            if not placed.word.joint:
+                continue
+            name, temperature = f"{self.name}_{index}", self.target.distribution.word.softmax_temperature()
+            assert temperature is not None, "the checker has shares compared by a softmax"
+            with self.trace.at(placed.span):
+                self.trace.module("penalties", name, placed.word, placed.span, temperature=temperature.value)
+                found.append(self.trace.one("joint_penalty", *self._predictions.values(), module=name))
+        return found
+
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _shares_of(self, scores: Scores, of: TargetValues) -> Value:
-        """z_y over prototypes [B, K]. The regularization sees the scores of all views of this target at once."""
+        """z_y over prototypes, aligned. The regularization sees the scores of all views of this target at once."""
         if not self._shares:
             directions: tuple[Direction, ...] = ("forward", "backward") if self.objective.symmetric else ("forward",)
             compared: list[tuple[TargetReference, View | None]] = [
@@ -209,14 +227,52 @@ class TargetBuilder:
                 with self.trace.at(self.target.settings["regularization"]):
                     assigned = tuple(self.trace.one("stop_gradient", each) for each in assigned)
             assigning = [placed for placed in self.target.regularizations if placed.word.assigns]
-            for index, placed in enumerate(sorted(assigning, key=lambda placed: placed.word.makes_shares)):
+            order = sorted(assigning, key=lambda placed: (placed.word.takes_shares(), placed.word.makes_shares))
+            hidden = self._hidden_in(seen.values()) if order and order[-1].word.of_hidden else ()
+            for index, placed in enumerate(order):
                 name = f"{self.name}_{index}"
                 with self.trace.at(placed.span):
                     width = int(assigned[0].type.dimensions[-1])
                     self.trace.module("assignments", name, placed.word, placed.span, width=width)
-                    assigned = self.trace.call("assign", *assigned, module=name)
+                    if index == 0 and hidden:
+                        assigned = tuple(self._picked(each, of) for each, of in zip(assigned, hidden, strict=True))
+                    assigned = self._assigned(placed.word, name, assigned, hidden if placed.word.of_hidden else ())
+            self._picked_before = bool(hidden)
             self._shares = dict(zip(made, assigned, strict=True))
-        return self._shares[_place_of(of.reference, of.view)]
+        shares = self._shares[_place_of(of.reference, of.view)]
+        return shares if of.wanted is None or self._picked_before else self._picked(shares, of.wanted)
+
+    def _hidden_in(self, views: Iterable[tuple[TargetReference, View | None]]) -> tuple[Masked, ...]:
+        """What inputs hide of each view, where only that is compared."""
+        if not (self.target.representation.word.has_grid and self.target.distribution.word.hidden_only()):
+            return ()
+        found: list[Masked] = []
+        for reference, _ in views:
+            (shown,) = self.objective.predictors_of(self.target, reference)
+            masked = seen_input(self.parts, self.objective, shown, reference.which).masked
+            assert masked is not None, "the checker requires a mask for `tokens: hidden`"
+            found.append(masked)
+        return tuple(found)
+
+    def _picked(self, value: Value, of: Masked) -> Value:
+        return self.trace.one("gather", value, of.which, count=of.count, prefix=0)
+
+    def _assigned(
+        self, word: Regularization, name: str, scores: tuple[Value, ...], hidden: tuple[Masked, ...]
+    ) -> tuple[Value, ...]:
+        """What a word makes of the scores of all views: of each by itself, or of all as one batch."""
+        filled = tuple(self.trace.one("filled", of.which, count=of.count) for of in hidden if of.varies)
+        views = len(scores)
+        joined = word.joins_views() and views > 1
+        if joined:
+            scores = (self.trace.one("concat", *scores),)
+            filled = (self.trace.one("concat", *filled),) if filled else ()
+        if filled:
+            pairs = zip(scores, filled, strict=True)
+            made = tuple(self.trace.one("assign_filled", each, of, module=name) for each, of in pairs)
+        else:
+            made = self.trace.call("assign", *scores, module=name)
+        return self.trace.call("split", made[0], count=views) if joined else made
 
     def _projected(self, features: Value) -> Value:
         """Features through the encoder's projector, if it has one: when z_y is projected, so is z_x."""

@@ -189,6 +189,13 @@ def _assign(types: Types, attributes: Attributes, module: Module | None) -> tupl
     return views
 
 
+def _assign_filled(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    scores, filled = _present(types, 0), _present(types, 1)
+    if filled != Type("bool", scores.dimensions[:2]):
+        raise ShapeFault(f"`filled` is {filled}, the scores {scores}")
+    return _assign((scores,), attributes, module)
+
+
 def _predict(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
     features = _present(types, 0)
@@ -331,6 +338,7 @@ _ALL = (
     ),
     Operation("predict_pooled", ("features", "source"), ("module", "prefix"), _predict_pooled, "predictors"),
     Operation("assign", ("scores",), ("module",), _assign, "assignments"),
+    Operation("assign_filled", ("scores", "filled"), ("module",), _assign_filled, "assignments", keywords=("filled",)),
     Operation("stop_gradient", ("x",), (), _same),
     Operation("compare", (*_CORRELATED, "filled"), ("module",), _compare, "likelihoods", keywords=_COUNTED),
     Operation("contrast", ("prediction", "target", "keys"), ("module",), _contrast, "likelihoods"),
@@ -340,6 +348,7 @@ _ALL = (
         "cross_entropy", ("prediction", "shares", "filled"), ("module",), _compare, "likelihoods", keywords=("filled",)
     ),
     Operation("penalty", _CORRELATED, ("module",), _compare, "penalties", keywords=("correlation",)),
+    Operation("joint_penalty", ("predictions",), ("module",), _scalar, "penalties"),
     Operation("add", ("losses",), (), _scalar),
     Operation("mean", ("losses",), (), _scalar),
     Operation("weigh", ("losses", "shared"), ("module",), _weigh, "weightings", together=True),

@@ -39,7 +39,7 @@ class TargetValues:
         self.parts, self.trace = parts, parts.trace
         self.objective, self.target = objective, target
         self.reference, self.view = reference, view
-        self._seen, self._wanted, self._assigned = seen, wanted, assigned
+        self._seen, self.wanted, self._assigned = seen, wanted, assigned
         self._written: dict[tuple[object, ...], tuple[Value, ...]] = {}
 
     @property
@@ -98,9 +98,9 @@ class TargetValues:
 
     def aligned(self, value: Value) -> Value:
         value = self.parts.partnered(value, self.reference.which)
-        if self._wanted is None:
+        if self.wanted is None:
             return value
-        return self.trace.one("gather", value, self._wanted.which, count=self._wanted.count, prefix=0)
+        return self.trace.one("gather", value, self.wanted.which, count=self.wanted.count, prefix=0)
 
     def shares(self, scores: Scores) -> Value:
         return self._assigned(scores, self)
@@ -150,7 +150,7 @@ class TargetValues:
 
     def _filled(self) -> Value | None:
         """Which of the tokens that are compared count, where images differ in how many do."""
-        wanted = self._wanted
+        wanted = self.wanted
         return self.trace.one("filled", wanted.which, count=wanted.count) if wanted and wanted.varies else None
 
     def _compared(self, comparison: Comparison, *arguments: Value | None, **attributes: Attribute) -> Value:

@@ -6,6 +6,9 @@ are long; second moments are those of the global batch, with gradient where the 
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 from m3i_dsl.collectives import mean
@@ -62,6 +65,25 @@ class UniGradPenalty(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self.weight * unigrad(prediction, target)
+
+
+class MeanEntropyPenalty(nn.Module):
+    """weight * (log K - H(mean p)) for p = softmax(scores / temperature), MSN's mean entropy maximisation.
+
+    The mean is over the rows of all arguments and of the global batch, with gradient.
+    """
+
+    def __init__(self, weight: float, temperature: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.temperature = temperature
+
+    def forward(self, *scores: Tensor) -> Tensor:
+        """[B, K] each -> scalar."""
+        with without_autocast(scores[0]):
+            shares = [(wide(each) / self.temperature).softmax(dim=-1).mean(dim=0) for each in scores]
+            mean_K = mean(torch.stack(shares).mean(dim=0))
+            return self.weight * (math.log(len(mean_K)) + torch.xlogy(mean_K, mean_K).sum())
 
 
 class DecorrelationPenalty(nn.Module):

@@ -91,6 +91,7 @@ class TrainingStep:
         self._scalars.set(step)
         self._optimizer.zero_grad(set_to_none=True)
         output = self._forward_backward(step, batch)
+        self._scalars.hold(step)
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
         norms = whole(torch.stack(_norms(gradients)))
         norm = torch.linalg.vector_norm(norms)
@@ -122,12 +123,15 @@ class TrainingStep:
         """Clips gradients, whose norms are `norms` and together `norm`; each by itself where the recipe says so."""
         if self._clip is None:
             return
-        if not self._clip.per_tensor:
-            torch.nn.utils.clip_grads_with_norm_(self._trained, self._clip.norm, norm)
-            return
         moved = [parameter for parameter in self._trained if parameter.grad is not None]
-        for parameter, own in zip(moved, norms, strict=True):
-            torch.nn.utils.clip_grads_with_norm_([parameter], self._clip.norm, own)
+        clipped = [index for index, parameter in enumerate(moved) if id(parameter) not in self._scalars.unclipped]
+        if self._clip.per_tensor:
+            for index in clipped:
+                torch.nn.utils.clip_grads_with_norm_([moved[index]], self._clip.norm, norms[index])
+            return
+        if len(clipped) < len(moved):
+            norm = torch.linalg.vector_norm(torch.stack([norms[index] for index in clipped]))
+        torch.nn.utils.clip_grads_with_norm_([moved[index] for index in clipped], self._clip.norm, norm)
 
     def _move(self, step: int) -> None:
         factor = self._rate.factor(step)

@@ -13,7 +13,6 @@ from benchmarks.gpu.session import PIECE, SESSION, Found, Piece, in_a_process, r
 from benchmarks.gpu.throughput import build, compile_side
 from benchmarks.speed.size import SIZES
 
-
 DRY = [piece for piece in SESSION if "--compile" not in piece.command]
 """Without content there is nothing to compile: such a piece is the one without."""
 

@@ -100,3 +100,38 @@ def test_the_loss_is_torchs_cross_entropy_with_shares() -> None:
     torch.testing.assert_close(
         PrototypeBoltzmann(0.1)(scores, shares), nn.functional.cross_entropy(scores / 0.1, shares)
     )
+
+
+def test_the_centre_of_tokens_is_their_mean_over_images_and_views() -> None:
+    first, second = (torch.randn(4, 3, 5, dtype=torch.float64) for _ in range(2))
+    centring = CenteringAssignment(5, 0.9).double()
+    assert all(torch.equal(made, given) for made, given in zip(centring(first, second), (first, second), strict=True))
+    expected = 0.1 * torch.cat([first, second]).mean(dim=(0, 1))
+    torch.testing.assert_close(centring.center, expected)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_sinkhorn_of_sharpened_shares_is_msns_and_not_swavs(iterations: int) -> None:
+    """MSN: softmax at 0.1, p^(1/T) renormalised with T = 0.25, then scaled as the published code does."""
+    scores = nn.functional.normalize(_scores(1, batch=16, count=6)[0], dim=1)
+    shares = (scores / 0.1).softmax(dim=1) ** (1 / 0.25)
+    q_KB = (shares / shares.sum(dim=1, keepdim=True)).T
+    q_KB = q_KB / q_KB.sum()
+    for _ in range(iterations):
+        q_KB = q_KB / q_KB.sum(dim=1, keepdim=True) / 6
+        q_KB = q_KB / q_KB.sum(dim=0, keepdim=True) / 16
+    sharpened = SharpeningAssignment(Ramp.constant(0.025), None)(scores)
+    assert isinstance(sharpened, torch.Tensor)
+    made = SinkhornAssignment(None, iterations)(sharpened)
+    torch.testing.assert_close(made, 16 * q_KB.T)
+    assert (made - SinkhornAssignment(0.025, iterations)(scores)).abs().max() > 0.05
+
+
+def test_sinkhorn_of_some_tokens_is_that_of_those_alone() -> None:
+    scores = nn.functional.normalize(torch.randn(3, 4, 5, dtype=torch.float64), dim=-1)
+    filled = torch.arange(4) < torch.tensor([[4], [0], [2]])
+    sinkhorn = SinkhornAssignment(0.1, 3)
+    made = sinkhorn(scores, filled=filled)
+    assert isinstance(made, torch.Tensor)
+    torch.testing.assert_close(made[filled], sinkhorn(scores[filled]))
+    assert bool((made[~filled] == 0).all())

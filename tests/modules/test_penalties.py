@@ -54,3 +54,17 @@ def test_penalties_are_float32_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert penalties.unigrad(x, x).dtype == torch.float32
         assert penalties.decorrelation(x[:, 0], x[:, 1]).dtype == torch.float32
+
+
+def test_mean_entropy_is_of_all_predictions_together() -> None:
+    """log K - H(mean p), as facebookresearch/msn computes it; not the mean of that of each view."""
+    torch.manual_seed(0)
+    views = [9 * torch.randn(4, 6, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    probabilities = torch.cat([(view / 0.5).softmax(dim=1) for view in views])
+    mean_K = probabilities.mean(dim=0)
+    expected = -torch.log(mean_K ** (-mean_K)).sum() + torch.tensor(6.0, dtype=torch.float64).log()
+    term = penalties.MeanEntropyPenalty(0.7, 0.5)
+    torch.testing.assert_close(term(*views), 0.7 * expected)
+    assert torch.stack([term(view) for view in views]).mean() > 1.2 * term(*views)
+    same = torch.zeros(4, 6, dtype=torch.float64)
+    torch.testing.assert_close(term(same), torch.zeros((), dtype=torch.float64), atol=1e-12, rtol=0)

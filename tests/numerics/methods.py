@@ -39,7 +39,8 @@ def warmed(start: float, stop: float, share: float) -> Callable[[int, int], floa
 @dataclass(frozen=True)
 class Method:
     """`calls` is how often a step runs an encoder once equal calls are one; `weight` is that of a single target;
-    `sharpness` the temperature of a target over prototypes at a step of so many.
+    `sharpness` the temperature of a target over prototypes at a step of so many; `held` for how many steps prototypes
+    stay as they start.
     """
 
     reference: str
@@ -49,6 +50,7 @@ class Method:
     weight: float = 1.0
     update: Update = field(default_factory=Update)
     sharpness: Callable[[int, int], float] | None = None
+    held: int = 0
 
 
 _SHARED = cosine(0.996)
@@ -98,6 +100,7 @@ METHODS: Mapping[str, Method] = {
             per_tensor=True,
         ),
         sharpness=warmed(0.04, 0.07, 0.3),
+        held=2,
     ),
     "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}),
     "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, update=Update(lr=4e-3)),

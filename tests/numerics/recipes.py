@@ -33,6 +33,7 @@ SMALL = {
     "width": "36",
     "depth": "2",
     "heads": "3",
+    "frozen": "0.5 epochs",
     "augment": "crop(32px, scale: 40%..100%) | flip | jitter(p: 80%)",
 }
 """A 4 x 4 grid of 36 channels; with flips, so that relative positions mirror."""

@@ -83,6 +83,8 @@ def train_by_hand(executable: Executable, method: Method, batches: Batches) -> S
         loss.backward()
         losses.append(loss.item())
         gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
+        if number < method.held:
+            gradients = {name: gradient for name, gradient in gradients.items() if "prototypes." not in name}
         optimizer.step(number, trained, gradients)
         _follow(module, executable, method, number / TOTAL)
     return _state(module, losses)

@@ -63,6 +63,7 @@ class Optimizer:
         self.update, self.batch, self.warmup, self.total = update, batch, warmup, total
         self.first: dict[str, Tensor] = {}
         self.second: dict[str, Tensor] = {}
+        self.moved: dict[str, int] = {}
 
     @torch.no_grad()
     def step(self, number: int, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
@@ -79,7 +80,7 @@ class Optimizer:
             peak = update.lr if decays or update.bias_lr is None else update.bias_lr
             rate = peak * self.batch / 256 * factor
             if update.kind == "adamw":
-                self._adamw(number, name, parameter, gradient, rate, decay)
+                self._adamw(name, parameter, gradient, rate, decay)
                 continue
             direction = gradient + decay * parameter
             if update.kind == "lars" and decays:
@@ -87,9 +88,11 @@ class Optimizer:
             self.first[name] = update.momentum * self.first.get(name, torch.zeros_like(parameter)) + direction
             parameter.sub_(rate * self.first[name])
 
-    def _adamw(self, number: int, name: str, parameter: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
+    def _adamw(self, name: str, parameter: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
         one, two = self.update.betas
         zero = torch.zeros_like(parameter)
+        number = self.moved.get(name, 0)
+        self.moved[name] = number + 1
         self.first[name] = one * self.first.get(name, zero) + (1 - one) * gradient
         self.second[name] = two * self.second.get(name, zero) + (1 - two) * gradient.square()
         m = self.first[name] / (1 - one ** (number + 1))

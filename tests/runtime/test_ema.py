@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from m3i_dsl.modules.predictors.prototypes import PrototypesHead
 from m3i_dsl.runtime.ema import MovingAverages
 from m3i_dsl.vocabulary.values import Duration, Ramp
 from tests.runtime.tiny import Pair
@@ -75,3 +76,21 @@ def test_an_average_must_match_its_source_and_take_no_gradient() -> None:
         MovingAverages([Pair(encoder(0), nn.Linear(3, 4), Ramp.constant(0.9))], total=1, steps=no_steps)
     with pytest.raises(ValueError, match="no gradient"):
         MovingAverages([Pair(encoder(0), encoder(1), Ramp.constant(0.9))], total=1, steps=no_steps)
+
+
+def test_prototypes_that_are_not_averaged_are_the_trained_ones_after_each_step() -> None:
+    def head(seed: int) -> PrototypesHead:
+        torch.manual_seed(seed)
+        return PrototypesHead(
+            3, 5, layers=2, hidden=4, width=2, activation="gelu", norm_kind=None, average=False
+        ).double()
+
+    source, average = head(0), head(1).requires_grad_(False)
+    name = "mlp.layers.0.weight"
+    before = average.get_parameter(name).clone()
+    averages = MovingAverages([Pair(source, average, Ramp.constant(0.9))], total=10, steps=no_steps)
+    averages.update(0, skip=torch.zeros(()))
+    assert torch.equal(average.prototypes.weight, source.prototypes.weight)
+    assert averages.momenta(0) == [0.9]
+    expected = 0.9 * before + 0.1 * source.get_parameter(name)
+    torch.testing.assert_close(average.get_parameter(name), expected.detach())

@@ -21,13 +21,17 @@ def check_cost(program: Program) -> Iterator[Diagnostic]:
             rows, columns = logits(program, objective, target)
             gib = rows * columns * 4 / 2**30
             if gib > LIMIT_GIB:
+                assigned = target.representation.word.assigned
+                helps = "lower `negative samples(tokens: ...)`, the batch, or use a `queue`"
                 yield error(
                     "M3I0310",
                     f"the logits of target `{target.name}` take {gib:,.0f} GiB",
-                    target.settings["regularization"],
+                    target.settings["representation" if assigned else "regularization"],
                     f"{rows:,} x {columns:,} float32",
                     secondary=(Label(program.training.settings["batch"], "the global batch"),),
-                    helps=("lower `negative samples(tokens: ...)`, the batch, or use a `queue`",),
+                    helps=("lower the number of prototypes or the batch, or write `tokens: hidden`",)
+                    if assigned
+                    else (helps,),
                 )
 
 
@@ -38,10 +42,17 @@ def logits(program: Program, objective: Objective, target: Target) -> tuple[int,
         return 0, 0
     batch = program.training.batch
     word = objective.encoder.image
+    tokens = _compared_tokens(objective, target) if representation.has_grid else 1
     if representation.assigned:
-        return batch, target.predictor.word.output_width(input_width(word, target.projected), 0)
-    tokens = word.shape().grid.tokens if representation.has_grid else 1
+        return batch * tokens, target.predictor.word.output_width(input_width(word, target.projected), 0)
     if target.queue:
         return batch * tokens, target.queue + 1
     views = 2 if target.chooses_among_predictions else 1
     return batch * tokens, batch * views * min(target.candidate_tokens, tokens)
+
+
+def _compared_tokens(objective: Objective, target: Target) -> int:
+    """The tokens of an image whose predictions are compared: those that its mask hides, or all."""
+    shape = objective.encoder.image.shape()
+    hidden = (shown.mask.word.hidden(shape.grid, shape.stride) for shown in objective.inputs if shown.mask is not None)
+    return max(hidden, default=shape.grid.tokens) if target.distribution.word.hidden_only() else shape.grid.tokens

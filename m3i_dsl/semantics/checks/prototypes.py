@@ -2,7 +2,8 @@
 
 The loss is H(q, p) with shares q of the target and p of the prediction. It vanishes when q and p are the same one
 prototype for every image; and as far as it can fall while q says nothing of the image, when all shares are equal.
-Centring works against the first and sharpening against the second, Sinkhorn against both.
+Centring and a mean prediction of high entropy work against the first and sharpening against the second, Sinkhorn
+against both.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ def balance(target: Target) -> str | None:
     balancing = _alone(target)
     if balancing is not None:
         return balancing.word.certificate
-    encoder = target.encoder
-    follows = encoder is not None and encoder.momentum is not None
-    if not follows or constant_shares(target) is not None:
+    if constant_shares(target) is not None:
         return None
     return next(placed.word.certificate for placed in target.regularizations if placed.word.certificate)
 
@@ -60,6 +59,8 @@ def constant_shares(target: Target) -> tuple[str, str, str] | None:
         )
     encoder = target.encoder
     assert encoder is not None
+    if shifting.word.joint:
+        return None  # a term of the loss itself, which no motion outruns
     if encoder.momentum is None or (encoder.momentum.start, encoder.momentum.stop) == (0, 0):
         return (
             "the target moves as fast as the prediction, ahead of its running mean",
@@ -101,20 +102,34 @@ def _made(target: Target) -> Iterator[Diagnostic]:
 def _terms(target: Target) -> Iterator[Diagnostic]:
     whole = _alone(target)
     for second in target.regularizations:
-        if whole is not None and second is not whole and second.word.prevents:
+        if whole is not None and second is not whole and second.word.prevents and not _adds_to(second, whole):
             does = "has a temperature" if second.word.makes_shares else "balances the prototypes"
             message = f"`{second.word.name}` is added to `{whole.word.name}`, which {does} itself"
             secondary = (Label(whole.span, "this does both"),)
             yield error("M3I0319", message, second.span, secondary=secondary, helps=("leave it out",))
+    makes = any(p.word.makes_shares and not p.word.takes_shares() for p in target.regularizations)
     for placed in target.regularizations:
+        if placed.word.takes_shares() and not makes:
+            message = f"`{placed.word.name}` without a temperature balances shares, and nothing makes the scores shares"
+            helps = (f"write `{placed.word.name}(temperature: 0.05)`, or `sharpening + {placed.word.name}`",)
+            yield error("M3I0319", message, placed.span, helps=helps)
+        if placed.word.joint and target.representation.word.has_grid:
+            message = f"`{placed.word.name}` is of one prediction of each input, but the target has one for each token"
+            secondary = (Label(target.representation.span, "the target representation"),)
+            yield error("M3I0319", message, placed.span, secondary=secondary, helps=("leave it out",))
         if placed.word.penalizes and not placed.word.standardizes:
             message = f"`{placed.word.name}` is a term on features, but the target is a distribution"
             secondary = (Label(target.representation.span, "the target representation"),)
             yield error("M3I0319", message, placed.span, secondary=secondary, helps=("leave it out",))
 
 
+def _adds_to(second: Placed[Regularization], whole: Placed[Regularization]) -> bool:
+    """Whether `second` does what `whole` leaves to it, or adds a term of its own."""
+    return second.word.joint or (whole.word.takes_shares() and second.word.makes_shares)
+
+
 def _misplaced(target: Target) -> Iterator[Diagnostic]:
-    found: list[Placed[Regularization]] = [placed for placed in target.regularizations if placed.word.assigns]
+    found = [placed for placed in target.regularizations if placed.word.assigns or placed.word.joint]
     for placed in found:
         yield error(
             "M3I0319",

@@ -144,6 +144,10 @@ class Regularization(Word):
     """Whether it takes part in making scores of prototypes into z_y; then `build_assignment` returns its module."""
     makes_shares: ClassVar[bool] = False
     """Whether what it assigns sums to 1: such a word comes after those that only shift the scores."""
+    of_hidden: ClassVar[bool] = False
+    """Whether, where only hidden tokens are compared, it is given the scores of these alone."""
+    joint: ClassVar[bool] = False
+    """Whether it adds one term of all predictions of shares together; then `build_joint` returns its module."""
     prevents: ClassVar[frozenset[ConstantShares]] = frozenset()
     """The constant shares of prototypes that it works against."""
     needs_detached: ClassVar[bool] = False
@@ -180,6 +184,14 @@ class Regularization(Word):
         """Whether the predictions of the other samples are candidates beside their targets."""
         return False
 
+    def takes_shares(self) -> bool:
+        """Whether it is given shares, which another word makes of the scores before it."""
+        return False
+
+    def joins_views(self) -> bool:
+        """Whether it is given the scores of all views of the target as one batch."""
+        return False
+
     def highest_temperature(self) -> float | None:
         """The largest temperature, over all of training, with which it sharpens shares; None if it has none."""
         return None
@@ -188,7 +200,11 @@ class Regularization(Word):
         raise NotImplementedError(self.name)
 
     def build_assignment(self, width: int) -> nn.Module:
-        """Module: scores [B, width] of each view of the target -> as many tensors of that shape."""
+        """Module: scores [B, width] or [B, L, width] of each view of the target -> as many tensors of that shape."""
+        raise NotImplementedError(self.name)
+
+    def build_joint(self, temperature: float) -> nn.Module:
+        """Module: scores [B, K] of every prediction of the target, whose softmax has `temperature` -> scalar."""
         raise NotImplementedError(self.name)
 
 

@@ -68,8 +68,8 @@ class TargetParts(Protocol[V]):
         ...
 
     def shares(self, scores: Callable[[TargetParts[V]], V]) -> V:
-        """f32 [B, K]: `scores` [B, K] of every view of the target, made into shares by its regularizations; those of
-        this view.
+        """f32 [B, K], or [B, L, K] of a representation that has a grid: `scores` of that shape of every view of the
+        target, made into shares by its regularizations; those of this view, of the tokens that count.
         """
         ...
 
@@ -93,5 +93,5 @@ class TargetParts(Protocol[V]):
         ...
 
     def cross_entropy(self, prediction: V, shares: V) -> V:
-        """The loss H(shares, softmax(prediction)) over candidates [B, K]."""
+        """The loss H(shares, softmax(prediction)) over candidates [B, K] or [B, L, K]."""
         ...

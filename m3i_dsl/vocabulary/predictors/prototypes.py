@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from m3i_dsl.vocabulary.kinds import Pooling, Predictor, PredictorShape
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH
 from m3i_dsl.vocabulary.predictors.mlp import Mlp
-from m3i_dsl.vocabulary.values import Count, counted
+from m3i_dsl.vocabulary.values import Count, Duration, counted
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ class Prototypes(Predictor):
 
     s_k = l2(mlp(z)) . l2(w_k), k < count: DINO's head, whose last layer has weight norm with its norms held at 1. DINO
     has `prototypes(65536, layers: 3, hidden: 2048, width: 256)`, MSN `prototypes(1024, layers: 3, hidden: 2048, width:
-    256, norm: batch)`. As a projector it is averaged with its encoder, prototypes included. Prototypes start as torch
+    256, norm: batch, average: false)`. As a projector it is averaged with its encoder, prototypes included; with
+    `average: false` the average compares with the trained prototypes, which do not decay and are not clipped (MSN,
+    src/msn_train.py). `frozen: 1 epochs` holds the prototypes still for so long (DINO, iBOT). Prototypes start as torch
     makes the rows of a linear layer.
     """
 
@@ -47,6 +49,12 @@ class Prototypes(Predictor):
         "truncated N(0, 1 / inputs) (BYOL), or as torch makes a linear layer (MoCo v3)",
         origin="DINO",
     )
+    average: bool = argument(
+        True,
+        doc="whether an average of the encoder averages the prototypes, or compares with the trained ones",
+        origin="DINO",
+    )
+    frozen: Duration | None = argument(None, doc="how long the prototypes stay as they start")
 
     def details(self) -> tuple[str, ...]:
         return (counted(self.layers, "layer"),)
@@ -72,4 +80,6 @@ class Prototypes(Predictor):
             activation=self.activation,
             norm_kind=None if self.norm == "none" else self.norm,
             initial=self.init,
+            average=self.average,
+            frozen=self.frozen,
         )

@@ -3,6 +3,7 @@
 from m3i_dsl.vocabulary.kinds import Regularization
 from m3i_dsl.vocabulary.regularizations.centering import Centering
 from m3i_dsl.vocabulary.regularizations.decorrelation import Decorrelation
+from m3i_dsl.vocabulary.regularizations.mean_entropy import MeanEntropy
 from m3i_dsl.vocabulary.regularizations.negative_categories import NegativeCategories
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.regularizations.negative_texts import NegativeTexts
@@ -23,4 +24,5 @@ WORDS: tuple[type[Regularization], ...] = (
     Centering,
     Sharpening,
     Sinkhorn,
+    MeanEntropy,
 )

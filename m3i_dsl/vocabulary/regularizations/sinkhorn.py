@@ -1,7 +1,7 @@
 """`sinkhorn`: every prototype gets an equal share of the batch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds import PROTOTYPES, ConstantShares, Regularization
 from m3i_dsl.vocabulary.values import Count, Number
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Sinkhorn(Regularization):
     """q = exp(h / temperature) scaled so that prototypes share the global batch equally, without gradient (SwAV).
 
-    Each iteration divides by the sums over the batch, then by those over the prototypes (Sinkhorn and Knopp); each view
-    of the target by itself, as in SwAV. DINOv2 and MSN use it in the place of `centering + sharpening`.
+    Each iteration divides by the sums over the batch, then by those over the prototypes (Sinkhorn and Knopp). With
+    `tokens: hidden` the batch is that of the hidden tokens (DINOv2). `sharpening(T) + sinkhorn` balances the shares
+    softmax(h / T) instead (MSN), which after few iterations is another target. It stands in the place of `centering`.
     """
 
     name = "sinkhorn"
@@ -25,11 +26,23 @@ class Sinkhorn(Regularization):
     assigns = True
     candidates = PROTOTYPES
     makes_shares = True
+    of_hidden = True
     prevents: ClassVar[frozenset[ConstantShares]] = frozenset({"one for all", "equal"})
     certificate = "every prototype gets an equal share of the batch"
 
-    temperature: Number = argument(0.05, doc="of the scores", origin="SwAV", above=0)
+    temperature: Number | None = argument(
+        None, doc="of the scores (SwAV: 0.05); left out, it balances the shares that `sharpening` makes", above=0
+    )
     iterations: Count = argument(3, doc="rounds of scaling", origin="SwAV", minimum=1)
+    views: Literal["each", "together"] = argument(
+        "each", doc="each view of the target by itself (SwAV), or all as one batch (DINOv2)", origin="SwAV"
+    )
+
+    def takes_shares(self) -> bool:
+        return self.temperature is None
+
+    def joins_views(self) -> bool:
+        return self.views == "together"
 
     def build_assignment(self, width: int) -> "nn.Module":
         from m3i_dsl.modules.assignments import SinkhornAssignment

@@ -20,10 +20,11 @@ from m3i_dsl.vocabulary.word import argument
 
 @dataclass(frozen=True, slots=True)
 class PrototypeDistribution(Representation):
-    """Shares q of K prototypes, B x K: soft categories that nobody named (DINO, SwAV, MSN).
+    """Shares q of K prototypes, B x K: soft categories that nobody named (DINO, SwAV, MSN); or of each token.
 
     The encoder's projector is `prototypes(...)`; the regularization makes its scores into q, which sums to 1
-    (`centering + sharpening` or `sinkhorn`), and `boltzmann` compares: H(q, softmax(zh / temperature)).
+    (`centering + sharpening` or `sinkhorn`), and `boltzmann` compares: H(q, softmax(zh / temperature)). With `pool:
+    none` they are B x L x K, a dense target (iBOT).
     """
 
     name = "prototype distribution"
@@ -34,16 +35,22 @@ class PrototypeDistribution(Representation):
     chosen = True
     assigned = True
 
-    pool: Literal["mean", "class"] = argument("class", doc="mean over tokens (GAP) or the class token", origin="DINO")
+    pool: Literal["mean", "class", "none"] = argument(
+        "class", doc="mean over tokens (GAP), the class token, or none: each token has shares of its own", origin="DINO"
+    )
 
-    def pooling(self) -> Pooling:
-        return self.pool
+    @property
+    def has_grid(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # here an argument decides
+        return self.pool == "none"
+
+    def pooling(self) -> Pooling | None:
+        return None if self.pool == "none" else self.pool
 
     def projects(self) -> bool:
         return True
 
     def default_predictor(self, same_view: bool) -> Predictor:
-        return Identity(pool=self.pool)
+        return Identity() if self.pool == "none" else Identity(pool=self.pool)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
         return image_encoder(encoder).projected_width()
@@ -55,5 +62,7 @@ class PrototypeDistribution(Representation):
         return parts.cross_entropy(prediction, target)
 
     def _scores(self, parts: TargetParts[V]) -> V:
-        """[B, K]: the projected feature of a view against each prototype."""
+        """[B, K] or [B, L, K]: the projected feature of a view, or of each of its tokens, against each prototype."""
+        if self.pool == "none":
+            return parts.aligned(parts.patches(parts.project(parts.encode())))
         return parts.aligned(parts.project(parts.pool(parts.encode(), self.pool)))
