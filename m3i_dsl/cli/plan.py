@@ -111,10 +111,11 @@ def _accelerator(arguments: argparse.Namespace) -> Accelerator:
         raise CliError("--dry-run says what a recipe sends and --against what differs: give one of them")
     if arguments.categories is not None and arguments.categories < 1:
         raise CliError(f"--categories takes a number from 1, not {arguments.categories}")
-    if arguments.gpu not in ACCELERATORS:
+    accelerator = ACCELERATORS.get(arguments.gpu.lower())
+    if accelerator is None:
         raise CliError(f"there is no `{arguments.gpu}` in the tables of --gpu: {', '.join(ACCELERATORS)}")
     try:
-        return ACCELERATORS[arguments.gpu].replaced(dict(arguments.constants))
+        return accelerator.replaced(dict(arguments.constants))
     except ValueError as fault:
         raise CliError(f"--constant: {fault}") from None
 

@@ -38,6 +38,7 @@ _DECODE = Constant(
     561, "images/s a core", "measured on one x86 core: JPEG of 100 kB decoded, cropped to 224, normalised"
 )
 _CORES = _ours(16, "cores a device", "what hosted machines have for each device")
+_HOST = _ours(25e9, "bytes/s", "pinned memory over PCIe 4.0 of 16 lanes, four fifths of it")
 _IMAGE = _ours(100e3, "bytes an image", "a JPEG of ImageNet has about 110 kB on average")
 
 
@@ -61,6 +62,7 @@ class Accelerator:
     decode_rate: Constant = _DECODE
     cores: Constant = _CORES
     image_bytes: Constant = _IMAGE
+    host_bandwidth: Constant = _HOST
     peak_bf16: float | None = None
     """Dense FLOP/s of the datasheet, what an MFU is a share of; None where there is no datasheet."""
     peak_fp32: float | None = None
@@ -205,6 +207,7 @@ ACCELERATORS: Mapping[str, Accelerator] = {
             node_size=_ours(8, "devices", "processes on one machine"),
             efficiency=_ours(0.5, "of the matrix rate", "small layers"),
             cores=_ours(1, "cores a device", "the core that computes"),
+            host_bandwidth=_ours(10e9, "bytes/s", "one core's share: the host is the device"),
         ),
     )
 }

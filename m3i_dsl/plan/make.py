@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -25,7 +25,8 @@ from m3i_dsl.plan.communication import communication_of, observed_in
 from m3i_dsl.plan.declared import effect_faults, modules_of
 from m3i_dsl.plan.exchanges import Exchange
 from m3i_dsl.plan.fake_copy import fake_copy
-from m3i_dsl.plan.flops import CallFlops, count_flops
+from m3i_dsl.plan.flops import CallFlops, Role, count_flops
+from m3i_dsl.plan.images import augmented, transferred
 from m3i_dsl.plan.memory import StepMemory, measure_memory
 from m3i_dsl.plan.model import Load, Times, step_times
 from m3i_dsl.plan.schema import (
@@ -102,6 +103,8 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
             exchanges=exchanges,
             logits=sum(candidates.logits(local, whole) for candidates in sets),
             images=images * local,
+            transferred=transferred(program, executable.inputs) * local,
+            augmented=augmented(program, executable.inputs) * local,
         )
 
     mine = load(world.size, traffic.exchanges)
@@ -128,12 +131,18 @@ def plan_of(executable: Executable, plain: Graph, categories: Mapping[str, int],
         ),
         time=TimePlan(
             compute=times.compute,
+            encoders=times.compute * _share(flops, "encoder"),
+            heads=times.compute * _share(flops, "predictor"),
+            losses=times.compute * _share(flops, "loss"),
             exposed_communication=times.exposed,
             hidden_communication=times.sync - times.exposed,
             gather=times.gather,
             logits=times.logits,
+            augmentation=times.augmentation,
             update=times.update,
+            averages=times.averages,
             data=times.data,
+            transfer=times.transfer,
             step=times.step,
             samples_per_second=batch / times.step,
             scaling=alone.step / times.step,
@@ -236,6 +245,12 @@ def _encoders(executable: Executable, plain: Graph, flops: Iterable[CallFlops]) 
 
 def _moves(encoder: EncoderDeclaration) -> Literal["trained", "averaged", "frozen"]:
     return "averaged" if encoder.momentum is not None else "frozen" if encoder.frozen else "trained"
+
+
+def _share(flops: Sequence[CallFlops], role: Role) -> float:
+    """Of all FLOPs of a step, those of one role."""
+    all_ = sum(call.forward + call.backward for call in flops)
+    return sum(call.forward + call.backward for call in flops if call.role == role) / all_ if all_ else 0.0
 
 
 def _flops(flops: Iterable[CallFlops], batch: int) -> FlopPlan:

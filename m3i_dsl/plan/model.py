@@ -2,7 +2,7 @@
 
 Takes: what a step computes, holds and sends, and an accelerator. Gives: seconds, term by term. The formula:
 
-    T = F b / (eta P) + max(0, T_sync - rho T_compute) + T_gather + T_logits + T_update
+    T = F b / (eta P) + max(0, T_sync - rho T_compute) + T_gather + T_logits + T_augmentation + T_update
 
 Guarantees: plain arithmetic; no term depends on anything but its arguments. Optimistic: no stragglers, no stalls.
 """
@@ -24,7 +24,8 @@ class Load:
     """One device's part of a step.
 
     `flops` forward and backward; `trained` and `averaged` numbers of scalars; `optimizer_state` bytes; `exchanges` with
-    other devices; `logits` bytes of all logits; `images` that are decoded.
+    other devices; `logits` bytes of all logits; `images` that are decoded; `transferred` bytes from the host;
+    `augmented` bytes that transforms read and write on the device.
     """
 
     flops: float
@@ -35,13 +36,16 @@ class Load:
     exchanges: tuple[Exchange, ...] = ()
     logits: float = 0.0
     images: float = 0.0
+    transferred: float = 0.0
+    augmented: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
     """Seconds. `sync` is the reduction of gradients (and the gathering of sharded weights) as a whole, `exposed` what
-    compute does not hide of it; `gather` is candidates and statistics of the global batch; `data` is the time that the
-    host needs for the same step, beside the device.
+    compute does not hide of it; `gather` is candidates and statistics of the global batch; `averages` is a part of
+    `update`; `data` is the time that the host needs for the same step, and `transfer` that of the copy to the device,
+    both beside what it computes.
     """
 
     compute: float
@@ -49,26 +53,34 @@ class Times:
     exposed: float
     gather: float
     logits: float
+    augmentation: float
     update: float
+    averages: float
     data: float
+    transfer: float
 
     @property
     def device(self) -> float:
-        return self.compute + self.exposed + self.gather + self.logits + self.update
+        return self.compute + self.exposed + self.gather + self._traffic
+
+    @property
+    def _traffic(self) -> float:
+        """What memory bandwidth limits."""
+        return self.logits + self.augmentation + self.update
 
     @property
     def step(self) -> float:
-        """The device and the host work at the same time."""
-        return max(self.device, self.data)
+        """The device, the host and the copy between them work at the same time."""
+        return max(self.device, self.data, self.transfer)
 
     @property
     def limit(self) -> Literal["compute", "memory bandwidth", "communication", "data"]:
         """The largest part of the step."""
-        if self.data > self.device:
+        if max(self.data, self.transfer) > self.device:
             return "data"
-        if self.compute >= max(self.logits + self.update, self.exposed + self.gather):
+        if self.compute >= max(self._traffic, self.exposed + self.gather):
             return "compute"
-        return "memory bandwidth" if self.logits + self.update >= self.exposed + self.gather else "communication"
+        return "memory bandwidth" if self._traffic >= self.exposed + self.gather else "communication"
 
 
 def collective(volume: float, world: int, accelerator: Accelerator) -> float:
@@ -99,13 +111,17 @@ def step_times(load: Load, accelerator: Accelerator, shards: int = 1) -> Times:
     others = [exchange for exchange in load.exchanges if exchange.purpose in ("candidates", "statistics")]
     sync = sum(seconds_of(exchange, accelerator) for exchange in weights)
     # AdamW: weight read and written, gradient read, two moments read and written: 28 bytes; an average 12.
-    update = 3 * FULL * (load.trained + load.averaged) + 2 * load.optimizer_state
+    averages = 3 * FULL * load.averaged
+    update = 3 * FULL * load.trained + 2 * load.optimizer_state + averages
     return Times(
         compute=compute,
         sync=sync,
         exposed=max(0.0, sync - accelerator.value("overlap") * compute),
         gather=sum(seconds_of(exchange, accelerator) for exchange in others),
         logits=accelerator.value("logit_passes") * load.logits / bandwidth,
+        augmentation=load.augmented / bandwidth,
         update=update / shards / bandwidth,
+        averages=averages / shards / bandwidth,
         data=load.images / (accelerator.value("decode_rate") * accelerator.value("cores")),
+        transfer=load.transferred / accelerator.value("host_bandwidth"),
     )

@@ -222,6 +222,8 @@ def _time(page: _Page, plan: Plan, accelerator: Accelerator) -> None:
     rate = accelerator.value("matmul_bf16" if plan.precision == "bf16" else "matmul_fp32")
     efficiency = accelerator.value("efficiency")
     rows = [("compute", seconds(time.compute), f"at {efficiency:.0%} of {flops(rate)}/s ({plan.precision})")]
+    parts = (("  encoders", time.encoders), ("  heads", time.heads), ("  losses", time.losses))
+    rows += [(name, seconds(part), f"{part / time.compute:.0%} of the FLOPs") for name, part in parts if part >= _SHOWN]
     if plan.world > 1:
         hidden = f", {seconds(time.hidden_communication)} behind compute" if time.hidden_communication else ""
         what = "gradients" if sent.shard == "none" else "weights and gradients"
@@ -230,12 +232,18 @@ def _time(page: _Page, plan: Plan, accelerator: Accelerator) -> None:
         coupled = "candidates" if sent.received("candidates") else "statistics"
         if time.gather >= _SHOWN:
             rows.append((coupled, seconds(time.gather), f"{size(sent.received('candidates', 'statistics'))} a device"))
-    if time.logits:
+    if time.logits >= _SHOWN:
         rows.append(("logits", seconds(time.logits), "memory traffic"))
-    rows.append(("update", seconds(time.update), "optimizer and averages, memory traffic"))
-    if time.limit == "data":
+    if time.augmentation >= _SHOWN:
+        rows.append(("augmentation", seconds(time.augmentation), "memory traffic"))
+    rows.append(("optimizer", seconds(time.update - time.averages), "memory traffic"))
+    if time.averages:
+        rows.append(("averages", seconds(time.averages), "memory traffic"))
+    if time.data:
         cores = f"{accelerator.value('cores'):g} cores"
         rows.append(("data", seconds(time.data), f"decoding on {cores} a device, beside the device"))
+    if time.transfer >= _SHOWN:
+        rows.append(("transfer", seconds(time.transfer), "images to the device, beside what it computes"))
     scaling = f", {time.scaling:.0%} of linear" if plan.world > 1 else ""
     total = f"{time.samples_per_second:,.0f} samples/s{scaling}, {time.utilization:.0%} of the matrix rate"
     rows.append(("step", seconds(time.step), total))
@@ -284,7 +292,8 @@ def _verdict(page: _Page, plan: Plan) -> None:
     page.line(f"  [bold]{plan.time.limit}[/bold]")
     training = plan.training
     if training.steps is not None and training.hours is not None and training.device_hours is not None:
-        page.line(f"  {training.steps:,} steps: {_hours(training.hours)}, {training.device_hours:,.3g} device hours")
+        booked = f", {training.device_hours:,.3g} device hours" if training.device_hours >= 0.01 else ""
+        page.line(f"  {training.steps:,} steps: {_hours(training.hours)}{booked}")
     for note in plan.notes:
         page.line(f"  note: {escape(note)}")
 

@@ -153,12 +153,21 @@ class TimePlan(Model):
     """Seconds of a step."""
 
     compute: Modelled
+    encoders: Modelled
+    """Of `compute`, as `heads` (predictors) and `losses` are: by their FLOPs."""
+    heads: Modelled
+    losses: Modelled
     exposed_communication: Modelled
     hidden_communication: Modelled
     gather: Modelled
     logits: Modelled
+    augmentation: Modelled
     update: Modelled
+    averages: Modelled
+    """Of `update`."""
     data: Modelled
+    """Decoding, beside the device, as `transfer` is: the copy of images to it."""
+    transfer: Modelled
     step: Modelled
     samples_per_second: Modelled
     scaling: Modelled

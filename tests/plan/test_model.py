@@ -8,7 +8,9 @@ import pytest
 
 from m3i_dsl.plan import ACCELERATORS, UnknownConstant, WorldFault
 from m3i_dsl.plan.exchanges import Exchange
+from m3i_dsl.plan.images import augmented, transferred
 from m3i_dsl.plan.model import Load, collective, seconds_of, step_times
+from tests.numerics.recipes import compiled
 from tests.plan.programs import RECIPES, planned
 
 H200 = ACCELERATORS["h200"]
@@ -98,6 +100,25 @@ def test_data_limits_when_the_host_is_slower() -> None:
     load = Load(flops=1e9, bf16=True, trained=1000, averaged=0, optimizer_state=8000, images=561 * 16)
     times = step_times(load, H200)
     assert (times.data, times.step, times.limit) == (pytest.approx(1.0), pytest.approx(1.0), "data")
+
+
+def test_images_travel_beside_and_are_changed_in_the_step() -> None:
+    load = Load(flops=0, bf16=True, trained=100, averaged=50, optimizer_state=800, transferred=50e9, augmented=8e9)
+    times = step_times(load, H200)
+    bandwidth = H200.value("memory_bandwidth")
+    assert times.augmentation == pytest.approx(8e9 / bandwidth)
+    assert times.averages == pytest.approx(12 * 50 / bandwidth)
+    assert times.update == pytest.approx((28 * 100 + 12 * 50) / bandwidth)
+    assert times.device == pytest.approx(times.augmentation + times.update)
+    assert (times.transfer, times.step, times.limit) == (pytest.approx(2.0), pytest.approx(2.0), "data")
+
+
+def test_views_are_counted_as_they_travel_and_change() -> None:
+    """One view of 32 px that a flip and a crop fix before it travels; jitter and normalize are left to the device."""
+    of = compiled("mae").executable
+    pixels = 3 * 32 * 32
+    assert transferred(of.program, of.inputs) == pixels
+    assert augmented(of.program, of.inputs) == pixels * (1 + 4 + 2 * 8)
 
 
 @pytest.mark.parametrize("constant", ["efficiency", "matmul_bf16", "memory_bandwidth", "node_bandwidth", "overlap"])
