@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.fuzz.bounds import begin, bounded
+from benchmarks.fuzz.kept import keep, kept
 from benchmarks.fuzz.kinds import KINDS
 from benchmarks.fuzz.page import page
 from benchmarks.fuzz.process import Ended, once, run
@@ -26,6 +27,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, metavar="N", help="case N alone, in this process, with its traceback")
     parser.add_argument("--output", type=Path, help="write the page to this file")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep how each kind ended there; the page then shows what earlier commands kept as well",
+    )
     arguments = parser.parse_args(words)
     kinds: list[str] = arguments.kinds or list(KINDS)
     if unknown := [kind for kind in kinds if kind not in KINDS]:
@@ -39,11 +46,14 @@ def main(words: Sequence[str] | None = None) -> int:
         until = time.monotonic() + (math.inf if arguments.minutes is None else 60 * arguments.minutes)
         ended = run(KINDS[kind], arguments.seed, range(count), until)
         found.append(ended)
+        if arguments.keep is not None:
+            keep(ended, arguments.keep)
         told = ", ".join(f"{number} {way}" for way, number in ended.ways.most_common())
         print(f"{kind}: {ended.count} cases in {ended.seconds:.0f} s: {told}", file=sys.stderr, flush=True)
         for finding in ended.findings:
             print(f"  case {finding.number}: {finding.text}", file=sys.stderr, flush=True)
-    text = page(found, _command(words), arguments.seed)
+    shown = found if arguments.keep is None else kept(arguments.keep)
+    text = page(shown, _command(words), arguments.seed)
     print(text, end="")
     if arguments.output is not None:
         arguments.output.write_text(text, encoding="utf-8")
@@ -62,11 +72,14 @@ def _only(kinds: Sequence[str], seed: int, number: int) -> int:
 
 
 def _command(words: Sequence[str] | None) -> str:
-    """As it was given, without where the page goes."""
+    """As it was given, without where the page and the outcomes go; those of several commands are of no kind alone."""
     given = list(sys.argv[1:] if words is None else words)
-    if "--output" in given:
-        at = given.index("--output")
-        del given[at : at + 2]
+    if "--keep" in given:
+        given = [word for word in given if word not in KINDS]
+    for option in ("--output", "--keep"):
+        if option in given:
+            at = given.index(option)
+            del given[at : at + 2]
     return " ".join(["python -m benchmarks.fuzz", *given])
 
 

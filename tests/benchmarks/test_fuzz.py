@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from benchmarks.fuzz.kept import keep, kept
 from benchmarks.fuzz.kind import EQUAL, Finding, Kind
 from benchmarks.fuzz.kinds import KINDS
 from benchmarks.fuzz.page import page
-from benchmarks.fuzz.process import once, run
+from benchmarks.fuzz.process import Ended, Found, once, run
 
 CASES = 12
 
@@ -55,3 +57,12 @@ def test_every_bad_end_is_a_finding_and_the_next_case_follows() -> None:
     text = page([ended], "python -m benchmarks.fuzz bad", 0)
     assert f"**{len(ended.findings)}**" in text
     assert f"`python -m benchmarks.fuzz bad --seed 0 --only {ended.findings[0].number}`" in text
+
+
+def test_kinds_that_were_run_one_by_one_make_one_page(tmp_path: Path) -> None:
+    shards = Ended("shards", "tar", Counter({EQUAL: 3}), [Found(4, "silent")], 1.5)
+    images = Ended("images", "pixels", Counter({EQUAL: 5}))
+    keep(images, tmp_path)
+    keep(Ended("shards", "tar"), tmp_path)
+    keep(shards, tmp_path)
+    assert kept(tmp_path) == [shards, images]
