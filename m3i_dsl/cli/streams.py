@@ -115,10 +115,16 @@ def verbatim(text: str) -> None:
 
 
 def _reserve() -> None:
-    """No file that is opened later gets the number of a standard stream that was closed: libraries print to those."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
+    """No file that is opened later gets the number of a standard stream that was closed: libraries print to those.
+
+    Raises CannotPrint where not even this file can be opened.
+    """
+    try:
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE:
+            os.set_inheritable(descriptor, True)
+        os.close(descriptor)
+    except OSError as problem:
+        raise CannotPrint(f"`{os.devnull}` cannot be opened: {(problem.strerror or str(problem)).lower()}") from problem
 
 
 def _discard(stream: TextIO) -> None:

@@ -98,14 +98,16 @@ def _process(arguments: argparse.Namespace, where: ProcessPlace | None) -> int:
         return 0 if noted else code
     except (RecipeError, TrainingFault) as fault:
         # Others may wait in a collective for ever: this process ends without meeting them, and the agent ends those.
-        if isinstance(fault, RecipeError):
-            report(fault.diagnostics, arguments, sys.stderr)
-        elif not isinstance(fault, Elsewhere):
-            print(fault.text(), file=sys.stderr)
-        if not isinstance(fault, Elsewhere):
+        lost = isinstance(fault, TrainingFault) and fault.code == HUNG
+        told_elsewhere = isinstance(fault, Elsewhere) or (lost and outcome() is not None)  # by the one that was lost
+        if not told_elsewhere:
+            if isinstance(fault, RecipeError):
+                report(fault.diagnostics, arguments, sys.stderr)
+            else:
+                print(fault.text(), file=sys.stderr)
             say_notes(fault)
-        if not isinstance(fault, Elsewhere) and getattr(fault, "code", None) != HUNG:
-            note_outcome(1)
+            if not lost:
+                note_outcome(1)
         sys.stderr.flush()
         os._exit(1)
 

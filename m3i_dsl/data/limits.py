@@ -64,8 +64,8 @@ def worker_died(program: Program, death: Exception) -> RecipeError:
                 program.training.span,
                 notes=(str(death),),
                 helps=(
-                    "SIGKILL is mostly the system's answer to full memory, SIGBUS to a full /dev/shm: use fewer"
-                    " `--workers`, or give the container more of either",
+                    "SIGKILL is mostly the system's answer to full memory, SIGBUS and `No space left` to a full"
+                    " /dev/shm: use fewer `--workers` (0 needs none of it), or give the container more of either",
                     "too many open files: raise the limit with `ulimit -n`",
                 ),
             )

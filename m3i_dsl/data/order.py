@@ -10,6 +10,7 @@ samples each time.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,11 +78,16 @@ class Permuted:
     def substitutes(self, position: int, batch: int) -> Iterator[int]:
         """The positions to try, in order, when the sample at `position` cannot be read.
 
-        They start at the same row of the next batch, so that a substitute does not meet itself in its own batch, and
-        then go through the whole epoch.
+        They are at the same row of the batches that follow, so that a substitute meets neither itself in its own batch
+        nor that of a neighbour, and then go through the whole epoch.
         """
         epoch, place = divmod(position, self.samples)
-        return (epoch * self.samples + (place + batch + step) % self.samples for step in range(self.samples))
+        return (epoch * self.samples + (place + batch + other) % self.samples for other in rows(self.samples, batch))
+
+
+def rows(size: int, batch: int) -> Iterator[int]:
+    """All places 0 .. size - 1, row by row of the batches that they make: every `batch`-th first."""
+    return itertools.chain.from_iterable(range(row, size, batch) for row in range(min(batch, size)))
 
 
 def permuted(places: NDArray[np.int64], size: int, key: str) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m3i_dsl.data.order import Order, Permuted, permuted
+from m3i_dsl.data.order import Order, Permuted, permuted, rows
 from m3i_dsl.vocabulary.draws import key_of
 
 MOST_LANES = 64
@@ -91,9 +91,9 @@ class Sharded:
         """First the later samples of the lane, from the same row of the next batch on, then the rest of the epoch."""
         epoch, place = divmod(position, self.samples)
         first, size = self._lane_of(place)
-        start = place - first + batch // self.lanes
-        for step in range(size):
-            yield epoch * self.samples + first + (start + step) % size
+        own = batch // self.lanes  # rows of a batch
+        for later in rows(size, own):
+            yield epoch * self.samples + first + (place - first + own + later) % size
         for other in range(self.samples):
             if not first <= other < first + size:
                 yield epoch * self.samples + other

@@ -48,8 +48,8 @@ class Slots(Dataset[Chunk | DecodingFailed]):
             needed = sum(int(np.prod(shape)) for shape in shapes.values())
             raise SourceFault(
                 feed.data,
-                f"no {needed / 2**20:.1f} MiB of shared memory for {self.count} batches of decoded images",
-                help="use fewer `--workers`, or give the container more of /dev/shm, writable",
+                f"no {needed / 2**20:.2g} MiB of shared memory for {self.count} batches of decoded images",
+                help="use fewer `--workers` (0 needs none of it), or give the container more of /dev/shm, writable",
             ) from error
 
 

@@ -7,6 +7,7 @@ a place in the recipe are `RecipeError`s instead.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,12 +91,30 @@ def not_finite(step: int, name: str, newest: Path | None) -> TrainingFault:
     )
 
 
+def lacks_descriptors(problem: Exception) -> bool:
+    """Whether the process, or the system, may open no more files: it says nothing of the file."""
+    return isinstance(problem, OSError) and problem.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def no_descriptors(path: Path) -> TrainingFault:
+    """The fault for a checkpoint that may be whole, and cannot be looked at."""
+    return TrainingFault(
+        DAMAGED_CHECKPOINT,
+        f"checkpoint `{path}` cannot be read: too many open files",
+        notes=("nothing is known to be wrong with it",),
+        helps=("raise the limit of open files with `ulimit -n`, and try again",),
+    )
+
+
 def cannot_write(what: str, problem: Exception) -> TrainingFault:
     """The fault for a disk that is full, a folder without permission, and the like."""
     reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+    way_out = "free some space or choose another folder with `--run`"
+    if lacks_descriptors(problem):
+        way_out = "raise the limit of open files with `ulimit -n`"
     return TrainingFault(
         CANNOT_WRITE,
         f"{what} cannot be written: {reason}",
         notes=("checkpoints that were complete before are untouched",),
-        helps=("free some space or choose another folder with `--run`, then continue with `m3ic train --resume`",),
+        helps=(f"{way_out}, then continue with `m3ic train --resume`",),
     )

@@ -73,3 +73,14 @@ def test_substitutes_go_through_the_whole_epoch_and_start_a_batch_later(
     epoch = position // samples
     assert sorted(tried) == list(range(epoch * samples, (epoch + 1) * samples))
     assert tried[0] == epoch * samples + (position % samples + batch) % samples
+
+
+def test_neighbours_with_many_broken_samples_do_not_take_the_same_substitute() -> None:
+    order, broken = Permuted(0, 320), set(range(0, 320, 3)) | set(range(1, 320, 3))
+    for step in range(4):
+        positions = order.batch_positions(step, 8).tolist()
+        readable = [
+            next(place for place in (position, *order.substitutes(position, 8)) if place not in broken)
+            for position in positions
+        ]
+        assert len(set(readable)) == 8

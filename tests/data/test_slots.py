@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -60,3 +63,54 @@ def test_too_little_shared_memory_is_a_fault_of_the_source(monkeypatch: pytest.M
     monkeypatch.setattr(torch.Tensor, "share_memory_", full)
     with pytest.raises(RecipeError, match=r"M3I0501: no 0\.5 MiB of shared memory for 3 batches"):
         next(Stream(digits(1000), ALL_INPUTS, base=HERE, workers=1).batches(0, 20))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (b"ro", r"M3I0501: no 0\.052 MiB of shared memory for 3 batches"),
+        (b"size=32k", r"M3I0501: no 0\.052 MiB of shared memory for 3 batches"),
+        (b"size=56k", r"M3I0522.*could not be started: No space left on device"),
+    ],
+    ids=["read-only", "full", "full but for the images"],
+)
+def test_a_dev_shm_that_gives_nothing_is_a_fault_with_a_code(options: bytes, expected: str) -> None:
+    """In a child that has a /dev/shm of its own, where the system allows that."""
+    next(Stream(digits(BATCH), ALL_INPUTS, base=HERE).batches(0, 1))  # libraries that look for /dev/shm are imported
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            told = _read_with_a_dev_shm_of(options)
+        except BaseException as problem:
+            told = repr(problem)
+        os.write(theirs, told.encode())
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    if told == NOT_ALLOWED:
+        pytest.skip("a file system cannot be mounted here")
+    assert re.search(expected, told), told
+
+
+NOT_ALLOWED = "not allowed"
+
+
+def _read_with_a_dev_shm_of(options: bytes) -> str:
+    """What is said when a batch is read in this process, which keeps the /dev/shm."""
+    system = ctypes.CDLL(None)
+    new_mounts, private, recursive = 0x20000, 1 << 18, 1 << 14
+    if system.unshare(new_mounts) or system.mount(b"none", b"/", None, private | recursive, None):
+        return NOT_ALLOWED
+    read_only = options == b"ro"
+    if system.mount(b"tmpfs", b"/dev/shm", b"tmpfs", int(read_only), None if read_only else options):
+        return NOT_ALLOWED
+    stream = Stream(digits(BATCH), ALL_INPUTS, base=HERE, workers=2)
+    try:
+        next(stream.batches(0, 20))
+    except RecipeError as fault:
+        (found,) = fault.diagnostics
+        return f"{found.code}: {found.message} {found.notes}"
+    return "read"

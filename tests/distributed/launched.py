@@ -126,11 +126,11 @@ class Run:
         whole = [json.loads(line) for line in lines if line.endswith("\n")]
         return [line for line in whole if line["event"] == event]
 
-    def ranks(self) -> list[int]:
-        """The processes that compute, oldest first."""
+    def ranks(self, of: int | None = None) -> list[int]:
+        """The processes that compute, oldest first; or the workers `of` one of them."""
         found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
         pairs = [tuple(map(int, line.split())) for line in found.splitlines()[1:]]
-        return sorted(pid for pid, parent in pairs if parent == self._process.pid)
+        return sorted(pid for pid, parent in pairs if parent == (of or self._process.pid))
 
     @property
     def process(self) -> int:

@@ -59,12 +59,21 @@ def evaluated(run: Run) -> list[int]:
     return [line["step"] for line in run.record("evaluation")]
 
 
-def test_two_processes_go_on_when_the_one_that_evaluates_is_killed(folder: Path) -> None:
-    run, place = started(folder, "killed", "--nproc-per-node", "2", "--max-restarts", "1")
+@pytest.mark.parametrize(
+    "rank",
+    [
+        pytest.param(0, id="the one that evaluates"),
+        pytest.param(1, id="the one that waits", marks=pytest.mark.slow),
+    ],
+)
+def test_two_processes_go_on_when_one_is_killed_in_an_evaluation(folder: Path, rank: int) -> None:
+    run, place = started(folder, f"killed-{rank}", "--nproc-per-node", "2", "--max-restarts", "1")
     run.until(place.exists)
-    os.kill(run.ranks()[0], signal.SIGKILL)
+    os.kill(run.ranks()[rank], signal.SIGKILL)
     assert run.ended()[0] == 0, run.told()
-    assert "error[M3I0732]" in run.told() and "restarted once" in run.told()
+    assert f"error[M3I0732]: rank {1 - rank} has lost another process while evaluating after step 2" in run.told()
+    assert "it has ended or was killed" in run.told() and "restarted once" in run.told()
+    assert "gloo" not in run.told(), "what torch says is said in words of ours"
     assert "Traceback" not in run.told() and "M3I09" not in run.told()
     assert evaluated(run) == [2, 4]
 

@@ -114,3 +114,15 @@ def test_memory_that_one_rank_lacks_is_a_fault_of_the_run_that_names_the_setting
     assert told.count("error[M3I0714]: step 4 does not fit the memory") == 1, told
     assert "Tried to allocate 2.00 GiB" in told and "`--accumulate 2`" in told and "`batch`" in told
     assert "restarted" not in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_killed_worker_of_one_rank_ends_the_run_with_one_message(folder: Path, rank: int) -> None:
+    run = Run(folder, f"worker-{rank}", "--nproc-per-node", "2", "--workers", "1")
+    run.until_step(3)
+    (worker,) = run.ranks(of=run.ranks()[rank])
+    os.kill(worker, signal.SIGKILL)
+    assert run.ended() == (1, ""), run.told()
+    assert run.told().count("error[") == 1 and "error[M3I0522]" in run.told(), run.told()
+    assert f"process {worker}: killed by SIGKILL" in run.told() and "Traceback" not in run.told()
+    assert "restarted" not in run.told() and "go on with `m3ic train --resume" in run.told()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,12 @@ import torch
 from torch import nn
 
 from m3i_dsl.evaluation.errors import EvaluationError
-from m3i_dsl.evaluation.export import Backbone, export_timm
+from m3i_dsl.evaluation.export import FILES, Backbone, export_timm
 from m3i_dsl.modules.encoders.timm import model_arguments
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model
 from m3i_dsl.vocabulary.encoders.timm import Timm
 from m3i_dsl.vocabulary.kinds import EncoderContext
+from tests.runtime.crash import in_child, killed_at
 
 VIT = "vit_tiny_patch16_224"
 WORDS = {
@@ -140,6 +143,38 @@ def test_an_export_is_overwritten_only_by_force(tmp_path: Path) -> None:
     export_timm(exported, folder, force=True)
     assert (folder / "model.safetensors").read_bytes() != before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+
+
+def test_an_export_that_is_killed_at_any_moment_leaves_the_one_before_or_the_new_one(tmp_path: Path) -> None:
+    exported = backbone(WORDS["class token"], trained(WORDS["class token"]))
+    folder = tmp_path / "export"
+
+    def export(fatal: int) -> None:
+        torch.set_num_threads(1)  # those of the parent are not here
+        killed_at(tmp_path, fatal)
+        export_timm(exported, folder, force=True)
+
+    def lying_there() -> str | None:
+        """What `folder` is; a mixture of both is an error."""
+        if not folder.exists():
+            return None
+        assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+        timm.create_model(f"local-dir:{folder}", pretrained=True)
+        return json.loads((folder / "config.json").read_text())["m3ic"]["fingerprint"]
+
+    seen: list[str | None] = []
+    for fingerprint in ("first", "second"):
+        exported = dataclasses.replace(exported, metadata={"fingerprint": fingerprint})
+        for fatal in range(1, 100):
+            killed = in_child(partial(export, fatal))
+            seen.append(lying_there())
+            if seen[-1] == fingerprint or not killed:
+                break  # it has been swapped in: what is left to do is to remove the one before
+        assert fatal > 10
+        export_timm(exported, folder, force=True)  # nothing that was left is in the way
+        assert lying_there() == fingerprint
+        assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert list(dict.fromkeys(seen)) == [None, "first", "second"]
 
 
 def test_other_files_are_never_replaced(tmp_path: Path) -> None:

@@ -75,8 +75,10 @@ def content(step: int) -> Content:
     )
 
 
-def save(folder: Path, step: int, fatal: int | None = None) -> None:
-    """Saves; the process is killed before the `fatal`-th time that it changes or opens something in `folder`."""
+def killed_at(folder: Path, fatal: int) -> None:
+    """Kills this process before the `fatal`-th time that it changes or opens something in `folder`. For good: hooks of
+    Python cannot be taken back.
+    """
     done = 0
     changes = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
 
@@ -89,13 +91,18 @@ def save(folder: Path, step: int, fatal: int | None = None) -> None:
                 os.write(1, f"{event} {Path(str(arguments[0])).name} ".encode())
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    sys.addaudithook(watch)
+
+
+def save(folder: Path, step: int, fatal: int | None = None) -> None:
+    """Saves; the process is killed before the `fatal`-th time that it changes or opens something in `folder`."""
     if fatal is not None:
-        sys.addaudithook(watch)
+        killed_at(folder, fatal)
     with CheckpointStore(folder, 2) as store:
         store.save(step, content(step))
 
 
-def in_child(action: Callable[[], None]) -> bool:
+def in_child(action: Callable[[], object]) -> bool:
     """Whether a child that acts was killed."""
     child = os.fork()
     if child == 0:

@@ -3,6 +3,7 @@ used.
 """
 
 import json
+import os
 import resource
 import shutil
 import threading
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.distributed.checkpoint import filesystem
 
 from m3i_dsl.runtime.checkpoints.content import Content
-from m3i_dsl.runtime.checkpoints.folder import manifest_of, verify
+from m3i_dsl.runtime.checkpoints.folder import manifest_of, published, verify
 from m3i_dsl.runtime.checkpoints.reading import Checkpoint
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.distributed.group import Processes
@@ -207,6 +208,43 @@ def test_a_save_that_fails_is_a_fault_at_the_next_boundary(tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.code == "M3I0706" and "step 7" in caught.value.message
     assert max(stream.asked) < 14, "long before the next save"
+
+
+def test_descriptors_that_run_out_while_training_end_it_with_the_limit_to_raise(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def exhaust(step: int) -> None:
+        if step == 9:  # the save of step 8 has waited for that of step 4
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+
+    try:
+        with create(tmp_path / "run") as run, pytest.raises(TrainingFault) as caught:
+            trainer(run, stream=TinyStream(before=exhaust), checkpoint_every=Duration(4, "steps")).run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.code == "M3I0706" and caught.value.message.endswith("Too many open files")
+    assert "`ulimit -n`" in caught.value.helps[0]
+    resumed = tiny_graph()
+    with RunFolder.open(tmp_path / "run") as run:
+        assert 4 in [step for step, _ in published(run.checkpoints)]
+        assert trainer(run, resumed).run(resume=True).status == "finished"
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    """One file can be opened at a time: safetensors needs two."""
+    store, newest = filled(tmp_path, 10, 20), Checkpoint(20, tmp_path / "step-000020")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + 1, hard))
+    try:
+        with pytest.raises(TrainingFault, match="cannot be read: too many open files") as caught:
+            weight(newest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.code == "M3I0702" and "`ulimit -n`" in caught.value.helps[0]
+    checkpoint, damaged = store.newest()
+    assert checkpoint is not None and (checkpoint.step, damaged) == (20, [])
 
 
 def test_training_waits_for_the_copy_only_and_host_memory_stays_flat(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from m3i_dsl.runtime.run_folder import RunFolder
+from m3i_dsl.vocabulary.kinds import Measure, Score
+from m3i_dsl.vocabulary.values import Duration
+from tests.runtime.crash import in_child
+from tests.runtime.tiny import TinyGraph, create, tiny_graph, trainer
 
 
 def crash(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,3 +73,35 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: 
     for state in states:
         del state["plain"]["metrics_bytes"]  # a start is a line of its own
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("fatal", [8, 20], ids=["between checkpoints", "behind the last step"])
+def test_an_evaluation_that_is_killed_is_made_on_resuming(tmp_path: Path, fatal: int) -> None:
+    def measure(step: int) -> dict[str, Score]:
+        if step == fatal and "killed" in doing:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"steps": Score(float(step), Measure("steps"))}
+
+    def train(name: str, *, resume: bool = False) -> TinyGraph:
+        doing[:] = [name]
+        graph, every = tiny_graph(), Duration(3, "steps")
+        with RunFolder.open(tmp_path / name) if resume else create(tmp_path / name) as run:
+            callbacks = [(Duration(4, "steps"), measure)]
+            trainer(run, graph, checkpoint_every=every, callbacks=callbacks).run(resume=resume)
+        return graph
+
+    def evaluated(name: str) -> list[int]:
+        with (tmp_path / name / "metrics.jsonl").open() as file:
+            return [line["step"] for line in map(json.loads, file) if line["event"] == "evaluation"]
+
+    doing: list[str] = []
+    whole = train("whole")
+    assert in_child(lambda: train("killed"))
+    assert evaluated("killed") == [step for step in evaluated("whole") if step < fatal]
+    os.rename(tmp_path / "killed", tmp_path / "again")
+    again = train("again", resume=True)
+    assert evaluated("again") == evaluated("whole") == [4, 8, 12, 16, 20]
+    expected, found = whole.module.state_dict(), again.module.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("again", "whole")]
+    assert summaries[0] == summaries[1]

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from m3i_dsl.runtime.faults import lacks_descriptors, no_descriptors
+
 MANIFEST = "manifest.json"
 STATE = "state.json"
 SUFFIX = ".safetensors"
@@ -63,7 +65,7 @@ def manifest_text(step: int, files: Files) -> str:
 
 
 def manifest_of(path: Path, step: int) -> Files | str:
-    """The files of a checkpoint, or what is wrong with its manifest, in words."""
+    """The files of a checkpoint, or what is wrong with its manifest, in words. Raises TrainingFault as `verify`."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if manifest["schema"] != SCHEMA:
@@ -82,11 +84,15 @@ def manifest_of(path: Path, step: int) -> Files | str:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"`{MANIFEST}` cannot be read"
     except OSError as problem:
+        if lacks_descriptors(problem):
+            raise no_descriptors(path) from problem
         return f"it cannot be read: {problem.strerror}"
 
 
 def files_problem(path: Path, files: Files, share: int = 0, shares: int = 1) -> str | None:
-    """What is wrong with the files, in words, or None. Of `shares` processes, each looks at every `shares`-th file."""
+    """What is wrong with the files, in words, or None. Of `shares` processes, each looks at every `shares`-th file.
+    Raises TrainingFault as `verify`.
+    """
     try:
         for name in sorted(files)[share::shares]:
             file, entry = path / name, files[name]
@@ -97,12 +103,14 @@ def files_problem(path: Path, files: Files, share: int = 0, shares: int = 1) -> 
             if _sha256(file) != entry["sha256"]:
                 return f"the content of `{name}` does not match its sha256"
     except OSError as problem:
+        if lacks_descriptors(problem):
+            raise no_descriptors(path) from problem
         return f"it cannot be read: {problem.strerror}"
     return None
 
 
 def verify(path: Path, step: int) -> str | None:
-    """What is wrong with a checkpoint, in words, or None."""
+    """What is wrong with a checkpoint, in words, or None. Raises TrainingFault (M3I0702) when no file can be opened."""
     files = manifest_of(path, step)
     return files if isinstance(files, str) else files_problem(path, files)
 

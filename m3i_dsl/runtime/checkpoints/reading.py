@@ -22,9 +22,9 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.state_dict_loader import load
 
 from m3i_dsl.runtime.checkpoints.content import Json
-from m3i_dsl.runtime.checkpoints.folder import STATE
+from m3i_dsl.runtime.checkpoints.folder import STATE, SUFFIX
 from m3i_dsl.runtime.checkpoints.named import WEIGHTS, module_tensors, require_same
-from m3i_dsl.runtime.faults import DAMAGED_CHECKPOINT, TrainingFault
+from m3i_dsl.runtime.faults import DAMAGED_CHECKPOINT, TrainingFault, lacks_descriptors, no_descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,12 @@ class Checkpoint:
         """Fills `places` with the tensors of their names, in place.
 
         Every process reads by itself, without communication. Raises ValueError when one is not in the checkpoint or is
-        of another dtype or shape.
+        of another dtype or shape, TrainingFault (M3I0702) when no file can be opened.
         """
         saved = self.table()
         require_same(places, {name: saved[name] for name in places if name in saved})
         alone_is_meant()
+        self._openable()
         try:
             with torch.no_grad():
                 load(
@@ -76,6 +77,17 @@ class Checkpoint:
             self.read(places)
         except ValueError as problem:
             raise self.does_not_fit(problem) from problem
+
+    def _openable(self) -> None:
+        """DCP would print a traceback, and call what it cannot open unfit."""
+        for file in self.path.glob(f"*{SUFFIX}"):
+            try:
+                with file.open("rb"), file.open("rb"):  # as safetensors does
+                    pass
+            except OSError as problem:
+                if lacks_descriptors(problem):
+                    raise no_descriptors(self.path) from problem
+                raise ValueError(f"`{file.name}` cannot be read: {problem.strerror}") from problem
 
     def does_not_fit(self, problem: Exception) -> TrainingFault:
         return TrainingFault(

@@ -29,6 +29,7 @@ from m3i_dsl.runtime.checkpoints.staging import Staging
 from m3i_dsl.runtime.checkpoints.writing import Writer
 from m3i_dsl.runtime.distributed.agreement import Vote, by_first, gathered
 from m3i_dsl.runtime.distributed.group import Processes
+from m3i_dsl.runtime.distributed.lost import how
 from m3i_dsl.runtime.faults import CHECKPOINT_EXISTS, DAMAGED_CHECKPOINT, Notice, TrainingFault, cannot_write
 
 LONGEST_WRITE = timedelta(hours=1)
@@ -115,12 +116,13 @@ class CheckpointStore(AbstractContextManager["CheckpointStore"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        step = None if self._pending is None else self._pending[0]
         try:
             self.close()
         except Exception as problem:
             if error is None:
                 raise
-            error.add_note(f"the checkpoint that was being written: {problem}")
+            error.add_note(f"the checkpoint of step {step} was not finished: {how(problem)}")
 
     def has(self, step: int) -> bool:
         """Whether a step is published or about to be."""

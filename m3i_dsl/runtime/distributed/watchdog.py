@@ -71,15 +71,15 @@ class Watchdog(contextlib.AbstractContextManager["Watchdog"]):
 
     @contextlib.contextmanager
     def long(self, where: str) -> Generator[None]:
-        """Something that may take LONG times longer than a step: an evaluation, or a checkpoint."""
+        """Something that may take LONG times longer than a step: an evaluation, or a checkpoint. It stays the place of
+        a process that did not come through it.
+        """
         before, times = self.where, self._times
         self._times = LONG
         self.at(where)
-        try:
-            yield
-        finally:
-            self._times = times
-            self.at(before)
+        yield
+        self._times = times
+        self.at(before)
 
     def _watch(self) -> None:
         while not self._closed.wait(min(1.0, self._seconds / 4)):

@@ -7,6 +7,7 @@ a guess.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -62,9 +63,9 @@ def name_of(device: torch.device) -> str:
 
 def _resident() -> int:
     """Bytes of this process in main memory; where the system does not tell, the most that it ever had."""
-    statistics = Path("/proc/self/statm")
-    if statistics.is_file():
-        return int(statistics.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError):  # another system, or no descriptor is left: the next save will say so
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
