@@ -271,12 +271,15 @@ def _contents(compiled: Compiled, recipe: str, checked: Checked, settings: Mappi
     )
 
 
-def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool = True) -> tuple[Artifact, Executable]:
+def load_artifact(
+    folder: Path, *, allow_stale: bool = False, allow_other_data: bool | None = None, load_weights: bool = True
+) -> tuple[Artifact, Executable]:
     """Reads an artifact and rebuilds what it stands for from its canonical recipe and its IR.
 
     The IR in the folder keeps the recipe lines as their author wrote them, so it is what runs, after a comparison with
     the one that the canonical recipe gives now. Raises RecipeError when the artifact is damaged, or stale and not
     `allow_stale`: the recipe, the versions or the data changed, or the recipe compiled now gives another program.
+    `allow_other_data` is about the data alone, and as `allow_stale` if it is not given.
     """
     from m3i_dsl.artifact.load import load
     from m3i_dsl.artifact.manifest import IR, RECIPE
@@ -291,7 +294,7 @@ def load_artifact(folder: Path, *, allow_stale: bool = False, load_weights: bool
     _, rebuilt = graphs(program, [name for name in artifact.manifest.passes if name in NAMES])
     with calling_words(program):
         lock = describe_data(program, rebuilt, artifact.base)
-    artifact = artifact.verify_data(lock, allow_stale=allow_stale)
+    artifact = artifact.verify_data(lock, allow_stale=allow_stale if allow_other_data is None else allow_other_data)
     graph = read(artifact.ir, str(folder / IR))
     executable = lower_graph(program, graph, lock, artifact.base, load_weights=load_weights)
     records = parameter_records(executable)

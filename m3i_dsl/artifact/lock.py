@@ -45,15 +45,17 @@ class DataLock(BaseModel):
 
 
 class Lock(BaseModel):
-    """Everything outside the recipe that the trained weights depend on.
+    """Everything outside the recipe that the trained weights, and what is measured of them, depend on.
 
-    `data` is keyed by the name that the recipe gives the source; `files` maps each weights or tokenizer file, as the
-    recipe names it, to the sha256 of its content.
+    `data` is keyed by the name that the recipe gives the source, and so is `held_out`, which has the held-out samples
+    of those that the recipe evaluates on; `files` maps each weights or tokenizer file, as the recipe names it, to the
+    sha256 of its content.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     data: dict[str, DataLock]
+    held_out: dict[str, DataLock] = {}
     files: dict[str, str]
 
     def text(self) -> str:
@@ -64,6 +66,7 @@ class Lock(BaseModel):
         """What `current` has otherwise than this lock, one for each data source and file; empty if nothing."""
         return (
             *_compare("data", self.data, current.data, _describe_data_change),
+            *_compare("the held-out samples of data", self.held_out, current.held_out, _describe_data_change),
             *_compare("file", self.files, current.files, lambda _old, _new: "its content changed"),
         )
 

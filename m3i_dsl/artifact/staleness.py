@@ -17,6 +17,7 @@ from m3i_dsl.artifact.manifest import IR, LOCK, MANIFEST, PARAMETERS, Manifest
 from m3i_dsl.diagnostics import Diagnostic, Severity
 from m3i_dsl.ir.text import without_places
 
+OTHER_DATA = "M3I0605"
 _HELP = f"{COMPILE_AGAIN}, or train it as it is with `--allow-stale`"
 
 
@@ -99,13 +100,13 @@ def compare_lock(folder: Path, locked: Lock, current: Lock) -> list[Diagnostic]:
     """M3I0605 for each data source and file that is not what the artifact was compiled against."""
     return [
         fault(
-            "M3I0605",
+            OTHER_DATA,
             f"artifact `{called(folder)}` is stale: {difference.text}",
             str(folder / LOCK),
             text=locked.text(),
             at=f'"{difference.name}"',
             label="as recorded here",
-            helps=(_HELP,),
+            helps=(f"bring the data back, {_HELP}",),
         )
         for difference in locked.differences(current)
     ]

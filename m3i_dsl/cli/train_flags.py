@@ -65,7 +65,7 @@ _WITHOUT_VALUE = (
     "--cudnn-benchmark",
     "--no-cudnn-benchmark",
 )
-_OF_ONE_START = ("--resume", "--requeue", "--allow-stale", "--run", "--from", "--until", "--max-steps")
+_OF_ONE_START = ("--resume", "--requeue", "--run", "--from", "--until", "--max-steps")
 """What is not said again: a run that goes on has its folder, its artifact and its stages, and goes to the end."""
 
 
@@ -87,7 +87,11 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="take the first stages from this run, as far as they are complete and the same",
     )
-    parser.add_argument("--allow-stale", action="store_true", help="train an artifact whose recipe or data changed")
+    parser.add_argument(
+        "--allow-stale",
+        action="store_true",
+        help="train an artifact whose recipe or data changed, or go on with a run whose data changed",
+    )
     parser.add_argument(
         "--max-steps", type=_count(1), metavar="N", help="stop after N steps (of a stage); schedules stay"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from m3i_dsl.artifact.lock import DataLock, Lock, file_sha256
-from m3i_dsl.data.proof import distinct, proven, source_fault
+from m3i_dsl.data.proof import distinct, is_evaluated, proven, source_fault
 from m3i_dsl.data.reading import fields_needed, readings_of
 from m3i_dsl.data.sources import opening
 from m3i_dsl.diagnostics import Diagnostics, Label, error
@@ -31,17 +31,17 @@ def describe_data(program: Program, graph: Graph, base: Path, remarks: Diagnosti
     M3I0505 a queue holds all of its data, M3I0203 the warmup is longer than training.
     """
     diagnostics = Diagnostics() if remarks is None else remarks
-    data = _sources(program, graph, base, diagnostics, proving=remarks is not None)
+    data, held_out = _sources(program, graph, base, diagnostics, proving=remarks is not None)
     files = _files(program, graph, base, diagnostics)
     if not diagnostics.has_errors:
         _lengths(program, data, diagnostics)
     diagnostics.raise_errors()
-    return Lock(data=data, files=files)
+    return Lock(data=data, held_out=held_out, files=files)
 
 
 def _sources(
     program: Program, graph: Graph, base: Path, diagnostics: Diagnostics, *, proving: bool
-) -> dict[str, DataLock]:
+) -> tuple[dict[str, DataLock], dict[str, DataLock]]:
     inputs = [input_.source for input_ in graph.inputs]
     needed: dict[str, frozenset[str]] = {}
     for reading in readings_of(program, inputs):
@@ -49,12 +49,15 @@ def _sources(
     read = [program.views[i.source.view].data for i in graph.inputs if isinstance(i.source, ViewInput)]
     parts = {source.name: rows for data in read for source, rows in parts_of(data, program.training.batch)}
     locks: dict[str, DataLock] = {}
+    held_out: dict[str, DataLock] = {}
     for name in sorted(parts):
         source = program.data[name].source
         try:
             with opening(name):
                 dataset = source.word.open(base)
                 found = dataset.description()
+                if source.word.has_held_out() and is_evaluated(program, program.data[name]):
+                    held_out[name] = DataLock.of(dataset.evaluation().description())
         except WordError as fault:
             diagnostics.add(source_fault(program.data[name], fault))
             continue
@@ -71,7 +74,7 @@ def _sources(
     if proving:
         categories = {name: lock.categories for name, lock in locks.items()}
         diagnostics.extend(distinct(program, fields_needed(program, inputs), categories))
-    return locks
+    return locks, held_out
 
 
 def _lengths(program: Program, data: Mapping[str, DataLock], diagnostics: Diagnostics) -> None:

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from m3i_dsl.artifact.load import Artifact
+from m3i_dsl.artifact.staleness import OTHER_DATA
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.trained_run import TrainedRun
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
+from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.options import device_named
 from m3i_dsl.runtime.run_folder import read_identity
+
+_OTHER_DATA_MEANS = "what is measured now does not compare with what was measured before"
 
 
 def open_run(
@@ -42,6 +46,9 @@ def open_run(
             help="let it train until its first checkpoint, or continue it with `m3ic train --resume`",
         )
     artifact, executable = load()
+    for found in artifact.diagnostics:
+        if found.code == OTHER_DATA:
+            say(Notice(found.code, found.message, notes=(_OTHER_DATA_MEANS,)).text())
     checkpoint.read_weights(executable.module)
     chosen = device_named(device)
     executable.module.to(chosen)

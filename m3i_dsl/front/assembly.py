@@ -44,9 +44,16 @@ class LoaderOptions:
 
 
 def assemble(
-    folder: Path, run_path: Path, processes: Processes, options: LoaderOptions, *, allow_stale: bool
+    folder: Path,
+    run_path: Path,
+    processes: Processes,
+    options: LoaderOptions,
+    *,
+    allow_stale: bool,
+    allow_other_data: bool | None = None,
 ) -> Assembled:
-    """From an artifact's folder to everything that a trainer needs; opens the data.
+    """From an artifact's folder to everything that a trainer needs; opens the data. What is allowed is as in
+    `driver.load_artifact`.
 
     Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
     evaluation that cannot be made).
@@ -55,7 +62,7 @@ def assemble(
     from m3i_dsl.data.sources import SourceFault
     from m3i_dsl.data.stream import Stream
 
-    artifact, executable = driver.load_artifact(folder, allow_stale=allow_stale)
+    artifact, executable = driver.load_artifact(folder, allow_stale=allow_stale, allow_other_data=allow_other_data)
     try:
         stream = Stream(
             executable.program,

@@ -230,7 +230,7 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
 
     folder = reopened(request, processes)
     try:
-        parts = together(processes, lambda: opened_run(folder, processes, loader_options_of(request)))
+        parts = together(processes, lambda: opened_run(folder, processes, request))
     except BaseException:
         folder.close()
         raise
@@ -239,9 +239,10 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
     return folder, parts
 
 
-def opened_run(folder: RunFolder, processes: Processes, options: LoaderOptions) -> Assembled:
-    """What a run folder trains: its own copy of the artifact."""
-    return assemble(folder.artifact, folder.path, processes, options, allow_stale=True)
+def opened_run(folder: RunFolder, processes: Processes, request: TrainRequest) -> Assembled:
+    """What a run folder trains: its own copy of the artifact, on the data that it was compiled against."""
+    options, other_data = loader_options_of(request), request.allow_stale
+    return assemble(folder.artifact, folder.path, processes, options, allow_stale=True, allow_other_data=other_data)
 
 
 def last_word(request: TrainRequest, processes: Processes, folder: RunFolder) -> LastWord:

@@ -62,7 +62,7 @@ def _train_stage(
     path: Path,
 ) -> Outcome:
     from m3i_dsl.artifact.pipeline import PipelineArtifact
-    from m3i_dsl.front.training import loader_options_of, opened_run, trained
+    from m3i_dsl.front.training import opened_run, trained
     from m3i_dsl.runtime.distributed.agreement import by_first, together
     from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity, holds_run
 
@@ -79,7 +79,7 @@ def _train_stage(
     own = made[0] if made else RunFolder(path, identity)
 
     def assembled() -> Assembled:
-        parts = opened_run(own, processes, loader_options_of(request))
+        parts = opened_run(own, processes, request)
         _receive(parts, manifest, stage, folder.path)
         return parts
 

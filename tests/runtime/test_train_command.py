@@ -19,6 +19,7 @@ from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.faults import CANNOT_WRITE, TrainingFault
 from m3i_dsl.runtime.options import often_enough
 from m3i_dsl.source import read_file
+from tests.data.programs import encoded, picture
 from tests.distributed.launched import small
 
 WEIGHED = ("    distribution gaussian\n  }\n", "    distribution gaussian\n  }\n  weighting likelihood\n")
@@ -129,6 +130,48 @@ def test_a_stale_artifact_is_refused_unless_allowed(folder: Path, capsys: pytest
     assert "M3I0603" in capsys.readouterr().err and not (folder / "runs").exists()
     assert train("--allow-stale", "--max-steps", "1") == 0
     assert "M3I0603" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("train", "data `digits`: the same number of samples, but other content"),
+        ("test", "the held-out samples of data `digits`: the same number of samples, but other content"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_data_only_unless_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], split: str, said: str
+) -> None:
+    """The files of two samples change places: names, sizes and labels stay."""
+    monkeypatch.chdir(tmp_path)
+    for name, first in (("train", 0), ("test", 100)):
+        for number in range(16):
+            place = tmp_path / name / "ab"[number % 2] / f"{number}.bmp"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(encoded(picture(first + number, (24, 24)), "BMP"))
+    source = 'folder("train", test: "test")'
+    recipe = small(batch=8, length="epochs 4").replace('embedded("digits")', source)
+    (tmp_path / "small.m3i").write_text(recipe + "evaluate {\n  knn(k: 1) at end\n}\n")
+    assert main(["compile", "small.m3i"]) == 0 and train("--max-steps", "2") == 0
+    one, other = tmp_path / split / "a" / "0.bmp", tmp_path / split / "b" / "1.bmp"
+    ours, theirs = one.read_bytes(), other.read_bytes()
+    one.write_bytes(theirs)
+    other.write_bytes(ours)
+    capsys.readouterr()
+    for command in (["train", "--resume", "--device", "cpu"], ["train", "--device", "cpu"]):
+        assert main(command) == 1
+        err = capsys.readouterr().err
+        assert f"error[M3I0605]: artifact `{'small' if len(command) == 3 else 'artifact'}` is stale: {said}" in err
+        assert "bring the data back" in err and "`--allow-stale`" in err
+    assert main(["eval", "--device", "cpu"]) == 0
+    assert f"warning[M3I0605]: artifact `artifact` is stale: {said}" in capsys.readouterr().err
+    assert train("--resume", "--allow-stale", "--max-steps", "3") == 0
+    err = capsys.readouterr().err
+    assert "warning[M3I0605]" in err and "--allow-stale" in err.splitlines()[-1], "it is needed to go on"
+    one.write_bytes(ours)
+    other.write_bytes(theirs)
+    assert train("--resume") == 0
+    assert "M3I0605" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", [("--accumulate", "0"), ("--checkpoint-every", "5 parsecs"), ("--max-steps", "x")])
