@@ -92,7 +92,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_assignment,
         metavar="NAME=VALUE",
-        help="the value of a parameter, or of a setting: `train.batch=64`, `data.images.canvas=64px`",
+        help="the value of a parameter, or of a setting: `train.batch=64`, `data.images.canvas=64px`, "
+        "`stage.NAME.train.batch=64`",
     )
 
 

@@ -1,4 +1,5 @@
-"""`--set train.batch=64`, `--set data.images.canvas=64px`: settings and arguments without a `param` of their own.
+"""`--set train.batch=64`, `--set data.images.canvas=64px`, `--set stage.NAME.train.batch=64`: settings and arguments
+without a `param` of their own.
 
 Takes: the merged tree and the values of `--set` whose names have a point. Gives: the tree with these values in place of
 what was written, or beside it. Guarantees: the result is elaborated like one that was written so, and a fault of a
@@ -7,7 +8,7 @@ value is shown in its own text; a path that leads nowhere is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,15 +18,17 @@ from m3i_dsl.semantics.suggest import help_for
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.registry import KINDS, words
 
+Declared = TypeVar("Declared", bound=ast.Declaration)
 Item = TypeVar("Item", bound=ast.Setting | ast.Target)
 
 _EXAMPLE = "write `train.SETTING`, `data.NAME.ARGUMENT`, `encoder.NAME.ARGUMENT` or `objective.NAME.TARGET.SETTING`"
+_EXAMPLE_OF_STAGES = "write `stage.NAME.` before `train` and `objective`: a stage has its own"
 
 
 class _Lost(Exception):
-    """A path that leads nowhere: the word that is not there, and those that are."""
+    """A path that leads nowhere: the word that is not there, and those that are; none for a path that ends too soon."""
 
-    def __init__(self, word: str, known: Iterable[str]) -> None:
+    def __init__(self, word: str | None = None, known: Iterable[str] = ()) -> None:
         super().__init__(word)
         self.word, self.known = word, tuple(known)
 
@@ -42,31 +45,43 @@ def overridden(recipe: ast.Recipe, settings: Mapping[str, Given], diagnostics: D
             declarations[place] = _Change(value, params, diagnostics).declaration(declarations[place], rest)
         except _Lost as lost:
             message = f"the recipe has no `{name}`: there is no `{lost.word}`"
-            helps = help_for(lost.word, lost.known) or (_EXAMPLE,)
+            if lost.word is None:
+                message = f"`{name}` is no setting and no argument, but what has some"
+            staged = lost.word in _OF_A_STAGE and any(isinstance(d, ast.Stage) for d in declarations)
+            example = _EXAMPLE_OF_STAGES if staged else _EXAMPLE
+            helps = (() if lost.word is None else help_for(lost.word, lost.known)) or (example,)
             diagnostics.add(error("M3I0129", message, value.span, helps=helps))
     return replace(recipe, declarations=tuple(declarations))
 
 
-_NAMED: Mapping[str, type[ast.Data | ast.Encoder | ast.Objective]] = {
+_NAMED: Mapping[str, type[ast.Data | ast.Encoder | ast.Objective | ast.Stage]] = {
     "data": ast.Data,
     "encoder": ast.Encoder,
     "objective": ast.Objective,
+    "stage": ast.Stage,
 }
+_OF_A_STAGE = ("train", "objective")
 
 
-def _declaration(declarations: list[ast.Declaration], path: list[str]) -> tuple[int, list[str]]:
+def _declaration(declarations: Sequence[ast.Declaration], path: list[str]) -> tuple[int, list[str]]:
     """The place of the declaration that a path starts with, and the rest of the path."""
     first, *rest = path
     if first == "train":
         found = [place for place, d in enumerate(declarations) if isinstance(d, ast.Train)]
-        if not found or not rest:
-            raise _Lost(first, ())
+        if not found:
+            raise _Lost(first)
+        if not rest:
+            raise _Lost
         return found[0], rest
     if first not in _NAMED:
         raise _Lost(first, (*_NAMED, "train"))
     named = {d.name.text: place for place, d in enumerate(declarations) if isinstance(d, _NAMED[first])}
-    if len(rest) < 2 or rest[0] not in named:
-        raise _Lost(rest[0] if rest else first, named)
+    if first in _OF_A_STAGE and not named:
+        raise _Lost(first)
+    if rest and rest[0] not in named:
+        raise _Lost(rest[0], named)
+    if len(rest) < 2:
+        raise _Lost
     return named[rest[0]], rest[1:]
 
 
@@ -76,7 +91,7 @@ class _Change:
     def __init__(self, value: Given, params: Mapping[str, ast.Value], diagnostics: Diagnostics) -> None:
         self._value, self._params, self._diagnostics = value, params, diagnostics
 
-    def declaration(self, declaration: ast.Declaration, path: list[str]) -> ast.Declaration:
+    def declaration(self, declaration: Declared, path: list[str]) -> Declared:
         match declaration:
             case ast.Data() | ast.Encoder():
                 return replace(declaration, value=self._term(declaration.value, path))
@@ -87,10 +102,14 @@ class _Change:
                 if path[0] not in targets:
                     return replace(declaration, items=self._settings(declaration.items, path))
                 if len(path) < 2:
-                    raise _Lost(path[0], ())
+                    raise _Lost
                 target = targets[path[0]]
                 new = replace(target, settings=self._settings(target.settings, path[1:]))
                 return replace(declaration, items=tuple(new if i is target else i for i in declaration.items))
+            case ast.Stage():
+                place, rest = _declaration(declaration.items, path)
+                item = self.declaration(declaration.items[place], rest)
+                return replace(declaration, items=(*declaration.items[:place], item, *declaration.items[place + 1 :]))
             case _:
                 raise _Lost(path[0], ())
 

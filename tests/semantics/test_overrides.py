@@ -101,3 +101,41 @@ def test_a_string_is_the_text_itself(text: str) -> None:
 
 def test_a_string_for_a_number_stays_a_mistake() -> None:
     assert _set(train__batch="/data")[0][0].startswith("M3I00")
+
+
+STAGED = RECIPE[: RECIPE.index("objective")] + "".join(
+    f"stage {name} {{\n{RECIPE[RECIPE.index('objective') :]}}}\n".replace("objective o", f"objective {name}_o")
+    for name in ("first", "second")
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("stage.second.train.batch", "128", "batch 128"),
+        ("stage.second.train.optimizer.lr", "1e-2", "sgd(lr: 0.01"),
+        ("stage.second.objective.second_o.t.predictor.hidden", "64", "hidden: 64"),
+    ],
+)
+def test_a_path_into_a_stage_changes_that_stage_alone(path: str, value: str, line: str) -> None:
+    checked = check_file(SourceFile("r.m3i", STAGED), {path: given(path, value)})
+    assert [d.code for d in checked.diagnostics if d.severity.value == "error"] == []
+    assert checked.pipeline is not None
+    first, second = (" ".join(resolve(program).split()) for program in checked.pipeline.stages)
+    assert line not in first and line in second
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("train.batch", "write `stage.NAME.` before"),
+        ("objective.o.weighting", "write `stage.NAME.` before"),
+        ("stage.secnd.train.batch", "did you mean `second`?"),
+        ("stage.second", "write `train.SETTING`"),
+        ("stage.second.trian.batch", "did you mean `train`?"),
+    ],
+)
+def test_a_path_that_leads_to_no_stage_is_said(path: str, said: str) -> None:
+    checked = check_file(SourceFile("r.m3i", STAGED), {path: given(path, "64")})
+    (found,) = (d for d in checked.diagnostics if d.severity.value == "error")
+    assert found.code == "M3I0129" and said in found.helps[0]
