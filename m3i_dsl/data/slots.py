@@ -48,7 +48,7 @@ class Slots(Dataset[Chunk | DecodingFailed]):
             needed = sum(int(np.prod(shape)) for shape in shapes.values())
             raise SourceFault(
                 feed.data,
-                f"no {needed / 2**20:.2g} MiB of shared memory for {self.count} batches of decoded images",
+                f"no {needed / 2**20:,.2f} MiB of shared memory for {self.count} batches of decoded images",
                 help="use fewer `--workers` (0 needs none of it), or give the container more of /dev/shm, writable",
             ) from error
 

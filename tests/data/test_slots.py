@@ -61,15 +61,15 @@ def test_too_little_shared_memory_is_a_fault_of_the_source(monkeypatch: pytest.M
         raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
 
     monkeypatch.setattr(torch.Tensor, "share_memory_", full)
-    with pytest.raises(RecipeError, match=r"M3I0501: no 0\.5 MiB of shared memory for 3 batches"):
+    with pytest.raises(RecipeError, match=r"M3I0501: no 0\.55 MiB of shared memory for 3 batches"):
         next(Stream(digits(1000), ALL_INPUTS, base=HERE, workers=1).batches(0, 20))
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (b"ro", r"M3I0501: no 0\.052 MiB of shared memory for 3 batches"),
-        (b"size=32k", r"M3I0501: no 0\.052 MiB of shared memory for 3 batches"),
+        (b"ro", r"M3I0501: no 0\.05 MiB of shared memory for 3 batches"),
+        (b"size=32k", r"M3I0501: no 0\.05 MiB of shared memory for 3 batches"),
         (b"size=56k", r"M3I0522.*could not be started: No space left on device"),
     ],
     ids=["read-only", "full", "full but for the images"],

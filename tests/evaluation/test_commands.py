@@ -162,6 +162,7 @@ def test_a_run_is_loaded_with_the_weights_of_its_newest_checkpoint(
     class Artifact:
         base = tmp_path
         lock = done.lock
+        diagnostics = ()
 
     monkeypatch.setattr(driver, "load_artifact", lambda *_, **__: (Artifact(), compiled().executable))
     loaded = opened(folder, "cpu")
