@@ -6,10 +6,8 @@ import gzip
 import io
 import json
 import os
-import shutil
 import struct
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -467,30 +465,6 @@ def test_data_that_goes_away_ends_training_with_its_code(tmp_path: Path) -> None
         stream.batch_at(0)
     assert [found.code for found in caught.value.diagnostics] == ["M3I0521"]
     assert "00.png" in caught.value.diagnostics[0].notes[0] or ".png" in caught.value.diagnostics[0].notes[0]
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_data_that_is_deleted_in_the_middle_ends_training_with_its_code(
-    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Some of it is left out and named, all of it is the end; no sample comes twice in a batch in its place."""
-    monkeypatch.setattr("m3i_dsl.data.stream.MEMORY", 0)
-    root = image_folder(tmp_path / "a", {"cat": 120, "dog": 120})
-    inputs = (ViewInput("x", "view1"), FieldInput("c", "images", "category", Category()))
-    stream = Stream(program({"images": Folder("a")}, 8), inputs, base=tmp_path, workers=workers)
-    with closing(stream.batches(0, 1000)) as batches:
-        next(batches)
-        shutil.rmtree(root / "cat")
-        for step in range(1, 60):
-            batch = next(batches)
-            assert len(set(batch.samples.tolist())) == 8, step
-        assert set(batch["c"].tolist()) == {1} and stream.broken.count > 0
-        assert all(broken.name.startswith("cat/") for broken in stream.broken.first)
-        shutil.rmtree(root)
-        with pytest.raises(RecipeError) as caught:
-            list(batches)
-    assert [found.code for found in caught.value.diagnostics] == ["M3I0521"]
-    assert "no sample of data `images` can be read" in caught.value.diagnostics[0].message
 
 
 def test_what_the_cache_keeps_is_made_again_on_any_fault(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import resource
+import shutil
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -152,6 +153,30 @@ def test_too_many_broken_samples_end_the_stream_with_the_first_ones_named(tmp_pa
     assert stream.broken.count > 20, "a few are always allowed"
     tolerant = Stream(data, INPUTS[:1], base=tmp_path, max_broken=0.6)
     assert len(list(tolerant.batches(0, 10))) == 10
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_data_that_is_deleted_in_the_middle_ends_training_with_its_code(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of it is left out and named, all of it is the end; no sample comes twice in a batch in its place."""
+    monkeypatch.setattr("m3i_dsl.data.stream.MEMORY", 0)
+    root = image_folder(tmp_path / "a", {"cat": 120, "dog": 120})
+    inputs = (ViewInput("x", "view1"), FieldInput("c", "images", "category", Category()))
+    stream = Stream(program({"images": Folder("a")}, 8), inputs, base=tmp_path, workers=workers)
+    with closing(stream.batches(0, 1000)) as batches:
+        next(batches)
+        shutil.rmtree(root / "cat")
+        for step in range(1, 60):
+            batch = next(batches)
+            assert len(set(batch.samples.tolist())) == 8, step
+        assert set(batch["c"].tolist()) == {1} and stream.broken.count > 0
+        assert all(broken.name.startswith("cat/") for broken in stream.broken.first)
+        shutil.rmtree(root)
+        with pytest.raises(RecipeError) as caught:
+            list(batches)
+    assert [found.code for found in caught.value.diagnostics] == ["M3I0521"]
+    assert "no sample of data `images` can be read" in caught.value.diagnostics[0].message
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

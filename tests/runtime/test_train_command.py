@@ -161,10 +161,13 @@ def test_a_run_goes_on_with_its_own_data_only_unless_allowed(
     for command in (["train", "--resume", "--device", "cpu"], ["train", "--device", "cpu"]):
         assert main(command) == 1
         err = capsys.readouterr().err
-        assert f"error[M3I0605]: artifact `{'small' if len(command) == 3 else 'artifact'}` is stale: {said}" in err
+        assert (
+            f"error[M3I0605]: artifact `{'small' if len(command) == 3 else 'runs/small-1/artifact'}` is stale: {said}"
+            in err
+        )
         assert "bring the data back" in err and "`--allow-stale`" in err
     assert main(["eval", "--device", "cpu"]) == 0
-    assert f"warning[M3I0605]: artifact `artifact` is stale: {said}" in capsys.readouterr().err
+    assert f"warning[M3I0605]: artifact `runs/small-1/artifact` is stale: {said}" in capsys.readouterr().err
     assert train("--resume", "--allow-stale", "--max-steps", "3") == 0
     err = capsys.readouterr().err
     assert "warning[M3I0605]" in err and "--allow-stale" in err.splitlines()[-1], "it is needed to go on"
