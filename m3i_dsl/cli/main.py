@@ -40,6 +40,7 @@ COMMANDS = (
     "runs",
     "eval",
     "export",
+    "import",
     "lsp",
 )
 

@@ -114,11 +114,20 @@ def _files(program: Program, graph: Graph, base: Path, diagnostics: Diagnostics)
     for module in (module for module in graph.modules if module.section == "encoders"):
         encoder = program.encoders[module.name]
         own = {} if encoder.weights is None else {"weights": encoder.weights}
-        for argument, path in {**cast(Encoder, module.word).files(), **own}.items():
+        word = cast(Encoder, module.word)
+        for argument, path in {**word.files(), **own}.items():
+            span = encoder.word.argument(argument)
             if (base / path).is_file():
                 hashes[path] = file_sha256(base / path)
+            elif (base / path).is_dir():
+                try:
+                    hashes[path] = word.folder_sha256(base / path)
+                except WordError as fault:
+                    helps = (fault.help,) if fault.help else ()
+                    diagnostics.add(
+                        error("M3I0504", f"nothing starts from `{path}`: {fault.message}", span, helps=helps)
+                    )
             else:
-                span = encoder.word.argument(argument)
                 helps = ("paths start at the recipe's folder",)
                 diagnostics.add(error("M3I0504", f"there is no file `{path}`", span, helps=helps))
     return hashes

@@ -12,12 +12,14 @@ knn.py linear.py zero_shot.py   what the evaluators of these names compute
 measure.py      all measurements of a recipe, every one beside its baselines
 comparison.py   a result beside its baselines, as a table and as JSON
 trained_run.py  from a compiled program to what is measured, shown and exported
+weights.py      what an encoder starts from: a file, an export, a run
 open_run.py     a run's folder, opened to be measured or exported
 history.py      the record of a run as panels
 pictures.py     embeddings, feature maps and reconstructions as arrays
 charts.py       lines, bars and points as SVG
 report.py report_page.py report_template.html   the page
 run_report.py   the page of a run
+importing.py    a published checkpoint under timm's names
 export.py       a folder that timm loads
 
 An evaluator is a word: what it measures, with which unit and beside which baselines, stands in

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -95,12 +95,19 @@ def subject_of(executable: Executable, name: str, base: Path) -> EncoderSubject:
 
 
 def view_of(program: Program, encoder: str) -> View:
-    """The view that the encoder sees in training: its size and normalisation are those of evaluation."""
-    trained = program.encoders[encoder].of or encoder
-    for objective in program.objectives:
-        if objective.encoder.name == trained:
-            return objective.inputs[0].view
-    return program.objectives[0].inputs[0].view
+    """The view that the encoder sees in training: its size and normalisation are those of evaluation.
+
+    Of a teacher with a size or statistics of its own, as it is given the view.
+    """
+    declaration = program.encoders[encoder]
+    trained = declaration.of or encoder
+    seen = (objective for objective in program.objectives if objective.encoder.name == trained)
+    view = next(seen, program.objectives[0]).inputs[0].view
+    wanted, given = declaration.image.statistics(), normalization(view)
+    *steps, last = view.transforms
+    word = replace(given, mean=wanted.mean or given.mean, std=wanted.std or given.std)
+    size = declaration.image.shape().image if declaration.image.resizes() else view.size
+    return replace(view, transforms=(*steps, replace(last, word=word)), size=size)
 
 
 def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) -> Evaluation:

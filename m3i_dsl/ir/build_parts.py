@@ -16,6 +16,7 @@ from m3i_dsl.ir.inputs import FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
 from m3i_dsl.vocabulary.kinds import Encoder, FeatureShape, Mask, PlainModality
+from m3i_dsl.vocabulary.transforms.pipeline import normalization
 from m3i_dsl.vocabulary.values import ramp_text
 
 
@@ -101,6 +102,21 @@ class PartsBuilder:
         return self.trace.one("partner", value) if which == "second" else value
 
     # --- encoders -----------------------------------------------------------------------------------------------------
+
+    def shown(self, view: View, encoder: EncoderDeclaration) -> Value:
+        """f32 [B, 3, H, W]: a view as a teacher wants it, of the teacher's size and normalised by its statistics."""
+        image, word = self.view(view), encoder.image
+        height, width = word.shape().image
+        if word.resizes() and view.size != (height, width):
+            image = self.trace.call("resize", image, height=height, width=width)[0]
+        given, wanted = normalization([placed.word for placed in view.transforms]), word.statistics()
+        mean, std = wanted.mean or given.mean, wanted.std or given.std
+        if (mean, std) == (given.mean, given.std):
+            return image
+        scale = " ".join(repr(before / after) for before, after in zip(given.std, std, strict=True))
+        moved = zip(given.mean, mean, std, strict=True)
+        shift = " ".join(repr((before - after) / deviation) for before, after, deviation in moved)
+        return self.trace.call("renormalize", image, scale=scale, shift=shift)[0]
 
     def encode(
         self,

@@ -132,8 +132,12 @@ class TargetBuilder:
         word, shape = self.target.predictor.word, seen.shape
         features = self._projected(seen.features)
         self._declare(features, width)
+        prefixed = self.target.representation.word.keeps_prefix()
         if not word.queries:
-            tokens = self.trace.one("patches", self._once("predict", features), prefix=shape.prefix)
+            tokens = self._once("predict", features)
+            if prefixed:
+                return tokens
+            tokens = self.trace.one("patches", tokens, prefix=shape.prefix)
             if wanted is None:
                 return tokens
             return self.trace.one("gather", tokens, wanted.which, count=wanted.count, prefix=0)
@@ -157,6 +161,7 @@ class TargetBuilder:
             count=grid.tokens if wanted is None else wanted.count,
             needed=False,
             shared=False,
+            prefixed=prefixed,
         )
 
     def _once(self, operation: str, *arguments: Value | None, **attributes: int | bool) -> Value:

@@ -157,6 +157,11 @@ def _table(types: Types, attributes: Attributes, module: Module | None) -> tuple
     return (Type("f32", (rows, _integer(module.attribute("width")))), Type("f32", (rows,)))
 
 
+def _resize(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    batch, channels, *_ = _present(types, 0).dimensions
+    return (Type("f32", (batch, channels, _integer(attributes["height"]), _integer(attributes["width"]))),)
+
+
 def _represent(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
     batch, tokens = _present(types, 0).dimensions[0], _integer(attributes["tokens"])
@@ -213,7 +218,8 @@ def _predict_at(types: Types, attributes: Attributes, module: Module | None) -> 
         tokens = _integer(attributes[f"{side}rows"]) * _integer(attributes[f"{side}columns"])
         if mask is not None and mask != Type("bool", (batch, tokens)):
             raise ShapeFault(f"`{name}` is of {tokens} tokens, found {mask}")
-    return (Type("f32", (batch, _integer(attributes["count"]), width)),)
+    first = _integer(attributes["prefix"]) if attributes["prefixed"] else 0
+    return (Type("f32", (batch, first + _integer(attributes["count"]), width)),)
 
 
 def _predict_pooled(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -303,6 +309,8 @@ _COUNTED = ("correlation", "filled")
 _ALL = (
     Operation("partner", ("x",), (), _same, effects=frozenset({Effect.BATCH_COUPLED})),
     Operation("blend", ("first", "second", "hidden"), ("rows", "columns"), _blend),
+    Operation("resize", ("image",), ("height", "width"), _resize),
+    Operation("renormalize", ("image",), ("scale", "shift"), _same),
     Operation("rows", ("x",), ("period", "which"), _rows),
     Operation("invert", ("mask",), (), _same),
     Operation(
@@ -331,10 +339,21 @@ _ALL = (
     Operation(
         "predict_at",
         ("features", "hidden", "wanted", "source", "geometry_x", "geometry_y"),
-        ("module", "prefix", "rows", "columns", "target_rows", "target_columns", "count", "needed", "shared"),
+        (
+            "module",
+            "prefix",
+            "rows",
+            "columns",
+            "target_rows",
+            "target_columns",
+            "count",
+            "needed",
+            "shared",
+            "prefixed",
+        ),
         _predict_at,
         "predictors",
-        omitted={"needed": False, "shared": False},
+        omitted={"needed": False, "shared": False, "prefixed": False},
     ),
     Operation("predict_pooled", ("features", "source"), ("module", "prefix"), _predict_pooled, "predictors"),
     Operation("assign", ("scores",), ("module",), _assign, "assignments"),

@@ -65,7 +65,9 @@ class TargetValues:
     def encode(self, blocks: int = 1) -> Value:
         def write() -> tuple[Value, ...]:
             taps = blocks if blocks > 1 else 0
-            features = self.parts.encode(self._encoder, self.image(), taps=taps)
+            assert self.view is not None, "the checker knows that the representation reads images"
+            image = self.parts.shown(self.view, self._encoder)
+            features = self.parts.encode(self._encoder, image, taps=taps)
             return (self.trace.one("average_layers", features, last=blocks) if taps else features,)
 
         return self._once(("encode", blocks), write)[0]

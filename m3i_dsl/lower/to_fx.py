@@ -28,6 +28,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "patches": tokens.patches,
     "pool": tokens.pool,
     "patchify": pixels.patchify,
+    "resize": pixels.resize,
+    "renormalize": pixels.renormalize,
     "average_layers": features.average_layers,
     "match": features.match,
     "stop_gradient": features.stop_gradient,

@@ -1,8 +1,9 @@
 """Writes the catalogue of timm models that yield a dense grid of features: `python -m m3i_dsl.modules.timm_catalogue`.
 
 Takes: the installed timm. Gives: `vocabulary/encoders/timm_catalogue.json`, from which `check` knows every shape
-without torch. Each model is made and run on the meta device, so nothing is computed or downloaded: what is written is
-what its `forward_features` returns. Run it after an upgrade of timm; it takes some minutes.
+without torch, and `timm_weights.json` beside it, what each of timm's weights was trained on. Each model is made and run
+on the meta device, so nothing is computed or downloaded: what is written is what its `forward_features` returns. Run it
+after an upgrade of timm; it takes some minutes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from torch import Tensor, nn
 import m3i_dsl.vocabulary.encoders as package
 
 CATALOGUE = Path(package.__file__).with_name("timm_catalogue.json")
+WEIGHTS = CATALOGUE.with_name("timm_weights.json")
 
 FAMILIES: tuple[tuple[type[nn.Module], str], ...] = (
     (VisionTransformer, "vit"),
@@ -232,8 +235,39 @@ def _draws(part: nn.Module) -> bool:
     return isinstance(part, DropPath) and (part.drop_prob or 0) > 0
 
 
+def pretrained(models: Iterable[str]) -> dict[str, Any]:
+    """`statistics`, pairs of mean and std, and for each model with weights `tag: [which statistics, rows of the head]`.
+
+    The tag that timm takes when none is named comes first.
+    """
+    statistics: list[list[list[float]]] = []
+    found: dict[str, dict[str, list[int]]] = {}
+    for name in models:
+        default = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        tags = [tag.partition(".")[2] for tag in timm.list_pretrained(f"{name}.*") if tag.split(".")[0] == name]
+        for tag in sorted(tags, key=lambda tag: (default is None or tag != default.tag, tag)):
+            config: Any = timm.get_pretrained_cfg(f"{name}.{tag}")
+            pair = [list(config.mean), list(config.std)]
+            if pair not in statistics:
+                statistics.append(pair)
+            found.setdefault(name, {})[tag] = [statistics.index(pair), config.num_classes]
+    return {"statistics": statistics, "models": found}
+
+
+def write_weights(models: Iterable[str]) -> None:
+    """Writes `timm_weights.json`."""
+    described = pretrained(models)
+    rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(tags)}" for name, tags in described["models"].items())
+    statistics = ",\n".join(f"    {json.dumps(pair)}" for pair in described["statistics"])
+    text = (
+        f'{{\n  "timm": {json.dumps(timm.__version__)},\n  "statistics": [\n{statistics}\n  ],\n'
+        f'  "models": {{\n{rows}\n  }}\n}}\n'
+    )
+    WEIGHTS.write_text(text, encoding="ascii")
+
+
 def main() -> None:
-    """Writes the catalogue; models without a grid are named on stderr, with the reason."""
+    """Writes both; models without a grid are named on stderr, with the reason."""
     warnings.simplefilter("ignore")
     models: dict[str, dict[str, Any]] = {}
     without: list[str] = []
@@ -249,6 +283,7 @@ def main() -> None:
         f'  "without_grid": {json.dumps(sorted(without))}\n}}\n'
     )
     CATALOGUE.write_text(text, encoding="ascii")
+    write_weights(sorted(models))
     print(f"{len(models)} models with a dense grid, {len(without)} without: {CATALOGUE}")
 
 

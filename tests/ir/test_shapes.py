@@ -12,7 +12,7 @@ from m3i_dsl.ir.operations import OPERATIONS, ShapeFault
 from m3i_dsl.vocabulary.predictors.linear import Linear
 
 PLACE = Place("r.m3i", 1, 1)
-AT = {"prefix": 1, "rows": 4, "columns": 4, "target_rows": 2, "target_columns": 2, "count": 4}
+AT = {"prefix": 1, "rows": 4, "columns": 4, "target_rows": 2, "target_columns": 2, "count": 4, "prefixed": False}
 
 
 def of(text: str) -> Type | None:
@@ -47,6 +47,8 @@ FITTING = [
     ("concat", ("B, 5", "B, 5"), {}, {}, ("2B, 5",)),
     ("split", ("2B, 5",), {"count": 2}, {}, ("B, 5", "B, 5")),
     ("patchify", ("B, 3, 8, 16",), {"rows": 2, "columns": 4}, {}, ("B, 8, 48",)),
+    ("resize", ("B, 3, 8, 16",), {"height": 4, "width": 6}, {}, ("B, 3, 4, 6",)),
+    ("renormalize", ("B, 3, 8, 16",), {"scale": "1 1 1", "shift": "0 0 0"}, {}, ("B, 3, 8, 16",)),
     ("gather", ("B, 17, 36", "bool B, 16"), {"count": 8, "prefix": 1}, {}, ("B, 9, 36",)),
     ("match", ("B, 16, 8", "B, 4, 36", "B, 16, 36"), {}, {}, ("B, 4, 8",)),
     ("table", (), {}, {"rows": "C", "width": 8}, ("C, 8", "C")),
@@ -56,6 +58,7 @@ FITTING = [
     ("project", ("B, 5, 36",), {}, WIDTHS, ("B, 5, 8",)),
     ("predict", ("2B, 36",), {}, WIDTHS, ("2B, 8",)),
     ("predict_at", ("B, 9, 36", "bool B, 16", "bool B, 4"), AT, WIDTHS, ("B, 4, 8",)),
+    ("predict_at", ("B, 9, 36", "bool B, 16"), AT | {"prefixed": True}, WIDTHS, ("B, 5, 8",)),
     ("predict_pooled", ("B, 17, 36", "-"), {}, WIDTHS, ("B, 8",)),
     ("assign", ("B, 8", "B, 8"), {}, {"width": 8}, ("B, 8", "B, 8")),
     ("compare", ("B, 8", "B, 8"), {}, {}, ("",)),

@@ -8,12 +8,10 @@ own.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import timm
-from safetensors import SafetensorError
-from safetensors.torch import load_file as read_safetensors
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 from torch import Tensor, nn
@@ -31,6 +29,10 @@ if TYPE_CHECKING:
     from m3i_dsl.vocabulary.encoders.timm import Timm
 
 
+HEADS = ("head", "fc", "classifier", "attn_pool", "fc_norm")
+"""How the parameters begin that make a class of features."""
+
+
 def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool) -> nn.Module:
     """The adapter with random weights, drawn from torch's generator; with a mask token if `masks`."""
     model = over_all_processes(_create(word, entry, pretrained=False))
@@ -43,7 +45,7 @@ def build_encoder(word: Timm, entry: TimmModel, shape: FeatureShape, masks: bool
         model.patch_embed.requires_grad_(False)
     match entry.family:
         case "vit":
-            return VitEncoder(model, shape, masks=masks, sincos=word.positions == "sincos")
+            return VitEncoder(model, shape, masks=masks, sincos=word.positions == "sincos", head=word.head)
         case "beit":
             return BeitEncoder(model, shape, masks=masks)
         case "swin" | "swinv2":
@@ -64,29 +66,25 @@ def load_pretrained(word: Timm, entry: TimmModel, module: nn.Module) -> None:
     _timm_model(module).load_state_dict(source.state_dict())
 
 
-def load_file(module: nn.Module, path: Path, argument: str) -> None:
-    """Loads a safetensors file with timm's parameter names into `module`; a head in the file is left out.
+def load_state(
+    module: nn.Module, state: Mapping[str, Tensor], source: str, argument: str, optional: tuple[str, ...] = HEADS
+) -> None:
+    """Copies tensors with timm's parameter names, read from `source`, into `module`; a head that it lacks is left out.
 
-    Learned positions of another grid are resampled. Raises WordError at `argument`.
+    Parameters that begin as one of `optional` may be missing in the source. Learned positions of another grid are
+    resampled. Raises WordError at `argument`.
     """
-    if not path.is_file():
-        raise WordError(f"there is no file `{path}`", argument=argument)
-    try:
-        state = read_safetensors(path)
-    except SafetensorError as error:
-        raise WordError(f"`{path.name}` is not a safetensors file: {error}", argument=argument) from error
     model = _timm_model(module)
     own = model.state_dict()
-    heads = ("head", "fc", "classifier", "attn_pool", "fc_norm")
-    state = {name: value for name, value in state.items() if name in own or not name.startswith(heads)}
+    state = {name: value for name, value in state.items() if name in own or not name.startswith(HEADS)}
     state = {name: _fit(module, name, value, own.get(name)) for name, value in state.items()}
     unknown = sorted(state.keys() - own.keys())
-    missing = sorted(name for name in own.keys() - state.keys() if not name.startswith(heads))
+    missing = sorted(name for name in own.keys() - state.keys() if not name.startswith(optional))
     differing = sorted(name for name in state.keys() & own.keys() if state[name].shape != own[name].shape)
     for names, what in ((unknown, "has unknown"), (missing, "lacks"), (differing, "has other shapes of")):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise WordError(f"`{path.name}` {what} parameters: `{names[0]}`{more}", argument=argument)
+            raise WordError(f"`{source}` {what} parameters: `{names[0]}`{more}", argument=argument)
     model.load_state_dict(state, strict=False)
 
 
@@ -125,7 +123,7 @@ def _fit(module: nn.Module, name: str, value: Tensor, own: Tensor | None) -> Ten
 
 def model_arguments(word: Timm, entry: TimmModel) -> dict[str, Any]:
     """What `timm.create_model` is given besides the name; with it, anyone builds the same model without m3ic."""
-    arguments: dict[str, Any] = {"num_classes": 0}
+    arguments: dict[str, Any] = {"num_classes": word.head_rows() if word.head else 0}
     if entry.drop_path:
         arguments["drop_path_rate"] = word.drop_path
     if entry.size == "argument" and (word.image != entry.image or word.patch is not None):

@@ -26,13 +26,18 @@ Embed = Literal["all", "visible"]
 
 
 class VitEncoder(nn.Module):
-    """`positions` "sincos" replaces the position embedding by the fixed table, zero for prefix tokens."""
+    """`positions` "sincos" replaces the position embedding by the fixed table, zero for prefix tokens. With `head` the
+    features are what the model's own linear head makes of each token.
+    """
 
-    def __init__(self, model: VisionTransformer, shape: FeatureShape, *, masks: bool, sincos: bool) -> None:
+    def __init__(
+        self, model: VisionTransformer, shape: FeatureShape, *, masks: bool, sincos: bool, head: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.shape = shape
-        self.mask_token = mask_token(shape.width, masks)
+        self.head = head
+        self.mask_token = mask_token(int(model.embed_dim), masks)
         if isinstance(model.patch_embed, PatchEmbed):
             model.patch_embed.strict_img_size = False  # the checker knows which sizes a recipe may ask for
         make_packable(model)
@@ -75,7 +80,7 @@ class VitEncoder(nn.Module):
         x = cast(Tensor, model.norm_pre(x))
         for block in model.blocks:
             x = cast(Tensor, block(x, shapes=shapes))
-        return unpack(cast(Tensor, model.norm(x)), shapes)
+        return unpack(self._features(x), shapes)
 
     def positioned(self, image: Tensor) -> Tensor:
         """[B, P + L, D]: all patches of an image of any size, with positions and prefix tokens."""
@@ -95,8 +100,14 @@ class VitEncoder(nn.Module):
             x = cast(Tensor, block(x, attn_mask=mask))
             if index >= len(model.blocks) - taps:
                 outputs.append(x)
-        features = cast(Tensor, model.norm(x))
+        features = self._features(x)
         return (features, torch.stack(outputs, dim=1)) if taps else features
+
+    def _features(self, x: Tensor) -> Tensor:
+        """What the last block's tokens [..., D] become."""
+        model: Any = self.model
+        features = model.norm(x)
+        return model.head(model.fc_norm(features)) if self.head else features
 
     def _embed_visible(self, image: Tensor, which: Tensor, count: int) -> Tensor:
         """[B, P + count, D]: what the first block is given, from the patches at which `which` bool [B, L] is True.
@@ -157,7 +168,7 @@ def _fix_positions(model: VisionTransformer, shape: FeatureShape) -> None:
     embedding = model.pos_embed
     if embedding is None:
         raise ValueError("this ViT adds no position embedding that could be fixed")
-    table = sincos_2d(shape.grid, shape.width, torch.float64)
+    table = sincos_2d(shape.grid, int(model.embed_dim), torch.float64)
     with torch.no_grad():
         embedding.zero_()
         embedding[0, -shape.grid.tokens :] = table.to(embedding.dtype)

@@ -181,8 +181,10 @@ class PromptingDecoderHead(nn.Module):
         rows: int,
         columns: int,
         count: int,
+        prefixed: bool = False,
         **__: int,
     ) -> Tensor:
+        """With `prefixed` class and register tokens come first, as the encoder made them."""
         grid = Grid(rows, columns)
         context = self.context(features, hidden, source, grid, prefix)
         x = context[:, prefix:]
@@ -198,4 +200,6 @@ class PromptingDecoderHead(nn.Module):
             x = torch.gather(torch.cat([x, queries], dim=1), 1, place)
         if wanted is not None:
             x = gather_tokens(x, wanted, count)
+        if prefixed:
+            x = torch.cat([context[:, :prefix], x], dim=1)
         return self.out(self.norm(x))

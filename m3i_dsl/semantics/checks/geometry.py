@@ -21,6 +21,7 @@ from m3i_dsl.semantics.program import (
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.source import Span
 from m3i_dsl.vocabulary.kinds import FeatureShape, Mask, WordError
+from m3i_dsl.vocabulary.values import counted
 
 
 def check_geometry(program: Program) -> Iterator[Diagnostic]:
@@ -42,6 +43,7 @@ def shape_of(encoder: EncoderDeclaration) -> FeatureShape:
 
 def _inputs(objective: Objective) -> Iterator[Diagnostic]:
     encoder = objective.encoder
+    yield from _sees_its_views(encoder)
     for reference in objective.inputs:
         yield from _input_fits(reference.view, encoder, reference.span, objective)
     if objective.symmetric and not objective.several:
@@ -65,6 +67,24 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
             message = f"`{encoder.name}` cannot keep attention within each image of a mix"
             help_ = "write `attention: joint`" if "attention" in names else "use another mix, or another encoder"
             yield _about_encoder("M3I0216", message, mix.argument("attention"), encoder, help_)
+
+
+def _sees_its_views(encoder: EncoderDeclaration) -> Iterator[Diagnostic]:
+    """Views are made for the encoder that they train: only a teacher has pixels of its own."""
+    word = encoder.image
+    wanted = word.statistics()
+    for argument, given in (("mean", wanted.mean), ("std", wanted.std), ("fit", word.resizes() or None)):
+        if given is not None:
+            yield error(
+                "M3I0207",
+                f"`{argument}` is of teachers, and `{encoder.name}` is trained on its views as they are",
+                encoder.word.argument(argument),
+                helps=(
+                    "give the view the size of the encoder"
+                    if argument == "fit"
+                    else "end the view with `normalize(mean: ..., std: ...)`",
+                ),
+            )
 
 
 def _input_fits(view: View, encoder: EncoderDeclaration, span: Span, objective: Objective) -> Iterator[Diagnostic]:
@@ -91,7 +111,7 @@ def _input_fits(view: View, encoder: EncoderDeclaration, span: Span, objective: 
 
 def _view_fits(view: View, encoder: EncoderDeclaration, span: Span) -> Iterator[Diagnostic]:
     height, width = shape_of(encoder).image
-    if view.size == (height, width):
+    if view.size == (height, width) or encoder.image.resizes():
         return
     sized = next((t for t in reversed(view.transforms) if "size" in t.arguments), None)
     place = (encoder.word.argument("image"), f"`{encoder.name}` takes {height}x{width}")
@@ -231,6 +251,33 @@ def _varying(target: Target, mask: Placed[Mask]) -> Iterator[Diagnostic]:
         yield error("M3I0214", message, predictor.span, secondary=secondary, helps=helps)
 
 
+def _prefix(objective: Objective, target: Target) -> Iterator[Diagnostic]:
+    """Class and register tokens of a target need their counterpart among those of the prediction."""
+    word, predictor, teacher = target.representation.word, target.predictor, target.encoder
+    if not word.keeps_prefix() or teacher is None:
+        return
+    place = target.representation.argument("prefix")
+    given, wanted = shape_of(objective.encoder).prefix, shape_of(teacher).prefix
+    if given != wanted:
+        yield error(
+            "M3I0215",
+            f"`{objective.encoder.name}` has {counted(given, 'class or register token')}, but the target has {wanted}",
+            place,
+            secondary=(Label(objective.encoder.word.span, "predicts"), Label(teacher.word.span, "is predicted")),
+            helps=("leave `prefix` out, or choose models with as many",),
+        )
+    elif word.matches() or target.distribution.word.hidden_only():
+        other = "match: feature" if word.matches() else "tokens: hidden"
+        message = f"`prefix: true` is of all tokens, and `{other}` of those of the grid"
+        span = target.representation.argument("match") if word.matches() else target.distribution.argument("tokens")
+        helps = (f"leave `prefix` out, or `{other}`",)
+        yield error("M3I0217", message, span, secondary=(Label(place, "of all tokens"),), helps=helps)
+    elif predictor.word.queries and not predictor.word.keeps_prefix:
+        message = f"`{predictor.word.name}` is asked for positions, and class tokens have none"
+        helps = ("use `linear`, `mlp`, `blocks` or `prompting decoder`", "or leave `prefix` out")
+        yield error("M3I0214", message, predictor.span, secondary=(Label(place, "class tokens too"),), helps=helps)
+
+
 def _placed(
     objective: Objective, target: Target, reference: TargetReference, shown: InputReference
 ) -> Iterator[Diagnostic]:
@@ -263,6 +310,7 @@ def _placed(
         )
     elif target.distribution.word.hidden_only() and shown.mask is not None and shown.mask.word.varies():
         yield from _varying(target, shown.mask)
+    yield from _prefix(objective, target)
     if matches or predictor.word.pools:  # one vector for a dense target is reported in checks/shapes.py
         return
     if not predictor.word.queries and dropped:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, Severity, error
-from m3i_dsl.semantics.program import Objective, Placed, Program, Target, TargetReference
+from m3i_dsl.semantics.program import EncoderDeclaration, Objective, Placed, Program, Target, TargetReference, View
 from m3i_dsl.semantics.table import is_known, row_of
-from m3i_dsl.vocabulary.kinds import SAMPLES, Regularization
+from m3i_dsl.vocabulary.kinds import SAMPLES, Regularization, Statistics
+from m3i_dsl.vocabulary.transforms.pipeline import normalization
 
 _DOMINATES = 100.0
 
@@ -20,6 +21,7 @@ def check_lints(program: Program) -> Iterator[Diagnostic]:
         yield from _unpredicted_mask(objective)
         yield from _hard_bernoulli(objective)
     yield from _still_average(program)
+    yield from _other_pixels(program)
 
 
 def _unexplored(objective: Objective) -> Iterator[Diagnostic]:
@@ -113,3 +115,37 @@ def _still_average(program: Program) -> Iterator[Diagnostic]:
                 helps=(f"write `frozen of {encoder.of}`, or a momentum below 1",),
                 severity=Severity.WARNING,
             )
+
+
+def _other_pixels(program: Program) -> Iterator[Diagnostic]:
+    """Weights of timm on pixels that are not normalised as those that they were trained on."""
+    told: set[str] = set()
+    for encoder, view in _encoded(program):
+        trained = encoder.image.trained_on() if encoder.weights is None else None
+        if trained is None or encoder.name in told:
+            continue
+        given, wanted = normalization([placed.word for placed in view.transforms]), encoder.image.statistics()
+        if trained.close_to(Statistics(wanted.mean or given.mean, wanted.std or given.std)):
+            continue
+        told.add(encoder.name)
+        mean, std = (", ".join(f"{number:.4g}" for number in numbers or ()) for numbers in (trained.mean, trained.std))
+        statistics = f"mean: ({mean}), std: ({std})"
+        help_ = f"end the view with `normalize({statistics})`" if encoder.trained else f"give it `{statistics}`"
+        yield error(
+            "M3I0809",
+            f"the weights of `{encoder.name}` were trained on pixels normalised otherwise than those of `{view.name}`",
+            encoder.word.argument("pretrained"),
+            secondary=(Label(view.span, "the view"),),
+            helps=(help_,),
+            severity=Severity.WARNING,
+        )
+
+
+def _encoded(program: Program) -> Iterator[tuple[EncoderDeclaration, View]]:
+    """The image encoders, each with the views that it is given."""
+    for objective in program.objectives:
+        for shown in objective.inputs:
+            yield objective.encoder, shown.view
+        for target in objective.targets:
+            if target.encoder is not None and target.encoder.word.word.as_image() is not None:
+                yield from ((target.encoder, each.view) for each in target.data if each.view is not None)

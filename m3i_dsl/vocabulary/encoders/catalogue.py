@@ -1,7 +1,8 @@
 """What `check` knows of timm's models, without importing timm.
 
-Takes: `timm_catalogue.json`, written by `python -m m3i_dsl.modules.timm_catalogue`. Gives: the entry of a model by
-name, or a WordError with near names. Guarantees: read once, at the first look-up.
+Takes: `timm_catalogue.json` and `timm_weights.json`, written by `python -m m3i_dsl.modules.timm_catalogue`. Gives: the
+entry of a model by name, or a WordError with near names; what its weights were trained on. Guarantees: each file is
+read once, at the first look-up.
 """
 
 import difflib
@@ -17,6 +18,7 @@ Family = Literal["vit", "beit", "swin", "swinv2", "convnext", "resnet", "generic
 Layout = Literal["tokens", "NHWC", "NCHW"]
 
 CATALOGUE = Path(__file__).with_name("timm_catalogue.json")
+WEIGHTS = CATALOGUE.with_name("timm_weights.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,29 @@ def timm_model(name: str) -> TimmModel:
         argument="model",
         help="did you mean " + " or ".join(f'"{candidate}"' for candidate in near) if near else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TimmWeights:
+    """Weights of timm: `mean` and `std` of the pixels that they were trained on, and the rows of their linear head."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: int
+
+
+@functools.cache
+def _weights() -> dict[str, Any]:
+    """The file: `timm` (version), `statistics`, and for each model its tags, the default one first."""
+    return json.loads(WEIGHTS.read_text(encoding="ascii"))
+
+
+def timm_weights(name: str) -> TimmWeights | None:
+    """The weights that `name` has with its tag, or without one by default; None when timm has no such weights."""
+    bare, _, tag = name.partition(".")
+    tags: dict[str, tuple[int, int]] = _weights()["models"].get(bare, {})
+    found = tags.get(tag) if tag else next(iter(tags.values()), None)
+    if found is None:
+        return None
+    mean, std = _weights()["statistics"][found[0]]
+    return TimmWeights(tuple(mean), tuple(std), found[1])

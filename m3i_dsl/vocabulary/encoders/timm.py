@@ -5,18 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.encoders.catalogue import TimmModel, timm_model
+from m3i_dsl.vocabulary.encoders.catalogue import TimmModel, timm_model, timm_weights
 from m3i_dsl.vocabulary.kinds import (
     EncoderContext,
     FeatureShape,
     Grid,
     ImageEncoder,
     Predictor,
+    Statistics,
     TimmBackbone,
     WordError,
 )
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH, Limits
-from m3i_dsl.vocabulary.values import Count, Fraction, Number, Pixels
+from m3i_dsl.vocabulary.values import Count, Fraction, Number, Numbers, Pixels
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -81,7 +82,19 @@ class Timm(ImageEncoder):
         "timm", doc="whose initial weights it has (ViT; `beit` also BEiT)", origin="timm"
     )
     pretrained: bool = argument(False, doc="whether it starts from timm's own weights")
-    weights: str | None = argument(None, doc="safetensors file with timm's parameter names to start from")
+    weights: str | None = argument(
+        None,
+        doc="what to start from: a safetensors file with timm's parameter names, a folder of `m3ic export`, or the "
+        "folder of a run, whose first encoder it takes at the newest checkpoint",
+    )
+    head: bool = argument(
+        False, doc="whether the model's own linear head follows, token by token (ViT): MILAN's and VQ-KD's CLIP"
+    )
+    mean: Numbers | None = argument(None, doc="of the pixels that a teacher takes; the view's when left out")
+    std: Numbers | None = argument(None, doc="of the pixels that a teacher takes; the view's when left out")
+    fit: Literal["exact", "resize"] = argument(
+        "exact", doc="what a teacher does with a view of another size: refuse it, or resize it, bicubic", origin="BEiT"
+    )
     projector: Predictor | None = argument(None, doc="what the features go through before they are compared")
 
     def shape(self) -> FeatureShape:
@@ -101,10 +114,10 @@ class Timm(ImageEncoder):
             )
         side = self.image // stride
         return FeatureShape(
-            width=width,
+            width=self.head_rows() if self.head else width,
             grid=Grid(side, side),
             prefix=entry.prefix + self._wants_class_token(entry) - entry.class_token,
-            depth=self.depth or entry.depth,
+            depth=1 if self.head else self.depth or entry.depth,
             stride=stride,
             image=(self.image, self.image),
         )
@@ -185,9 +198,19 @@ class Timm(ImageEncoder):
             self.load_file(module, base / self.weights)
 
     def load_file(self, module: "nn.Module", path: Path) -> None:
-        from m3i_dsl.modules.encoders.timm import load_file
+        from m3i_dsl.evaluation.weights import read_weights
+        from m3i_dsl.modules.encoders.timm import HEADS, load_state
 
-        load_file(module, path, argument="weights")
+        try:
+            state = read_weights(path)
+        except WordError as fault:
+            raise WordError(fault.message, argument="weights", help=fault.help) from fault
+        load_state(module, state, path.name, argument="weights", optional=() if self.head else HEADS)
+
+    def folder_sha256(self, path: Path) -> str:
+        from m3i_dsl.evaluation.weights import weights_sha256
+
+        return weights_sha256(path)
 
     def tiny_image(self, side: int) -> int:
         shape, entry = self.shape(), timm_model(self.model)
@@ -202,7 +225,7 @@ class Timm(ImageEncoder):
         """A plain ViT of as many tokens as fit, the smallest ResNet or ConvNeXt. No weights to start from."""
         entry = timm_model(self.model)
         image = limits.image(self.image)
-        small = replace(self.with_tiny_arguments(limits), image=image, pretrained=False, weights=None)
+        small = replace(self.with_tiny_arguments(limits), image=image, pretrained=False, weights=None, head=False)
         if entry.plain:
             patch = image // min(limits.side, self.shape().grid.rows)
             width, depth = min(self.width or entry.width, TINY_WIDTH), min(self.depth or entry.depth, 2)
@@ -216,6 +239,21 @@ class Timm(ImageEncoder):
 
     def starts_from_weights(self) -> bool:
         return self.pretrained or self.weights is not None
+
+    def trained_on(self) -> Statistics | None:
+        found = timm_weights(self.model) if self.pretrained else None
+        return None if found is None else Statistics(found.mean, found.std)
+
+    def statistics(self) -> Statistics:
+        return Statistics(self.mean, self.std)
+
+    def resizes(self) -> bool:
+        return self.fit == "resize"
+
+    def head_rows(self) -> int:
+        """The channels that the model's own head yields; 0 when it has none."""
+        found = timm_weights(self.model)
+        return 0 if found is None else found.classes
 
     def fitted(self, module: "nn.Module", name: str, value: "Tensor") -> "Tensor":
         """Positions of another grid are resampled."""
@@ -241,6 +279,7 @@ class Timm(ImageEncoder):
             ("final_norm", self.final_norm is not None, True),
             ("layer_scale", self.layer_scale is not None, True),
             ("init", self.init != "timm", self.init == "beit"),
+            ("head", self.head, False),
         ):
             if given and entry.family != "vit" and not (of_beit and entry.plain):
                 raise WordError(
@@ -274,6 +313,21 @@ class Timm(ImageEncoder):
             raise WordError(f"`{self.model}` has no stochastic depth", argument="drop_path")
         if self.positions == "sincos" and (self.width or entry.width) % 4:
             raise WordError("sincos positions need a width that is a multiple of 4", argument="positions")
+        if self.head and not self.head_rows():
+            raise WordError(
+                f"timm's `{self.model}` has no linear head",
+                argument="head",
+                help='leave it out, or choose weights that have one, such as "vit_base_patch16_clip_224.openai"',
+            )
+        for argument_name, numbers in (("mean", self.mean), ("std", self.std)):
+            if numbers is not None and len(numbers) != 3:
+                raise WordError(
+                    f"`{argument_name}` has {len(numbers)} numbers",
+                    argument=argument_name,
+                    help="write one number for each of red, green and blue",
+                )
+        if self.std is not None and min(self.std) <= 0:
+            raise WordError("`std` must be above 0", argument="std")
         if self.pretrained and self.weights is not None:
             raise WordError("it cannot start from two sets of weights", argument="weights")
         if self.pretrained and (self.width, self.depth, self.heads) != (None, None, None):

@@ -44,6 +44,22 @@ class TimmBackbone:
     arguments: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """By which pixels are normalised: (x - mean) / std of red, green and blue in [0, 1]. None: as the view does."""
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+    def close_to(self, other: Statistics) -> bool:
+        """Whether both normalise alike, to three digits."""
+        return all(
+            abs(a - b) < 1e-3
+            for own, its in ((self.mean, other.mean), (self.std, other.std))
+            for a, b in zip(own or (), its or (), strict=True)
+        )
+
+
 class Encoder(Word):
     """f_theta or f_phi."""
 
@@ -72,6 +88,10 @@ class Encoder(Word):
     def load_file(self, module: nn.Module, path: Path) -> None:
         """Replaces the weights of a built `module` by those of a file of a copy's own. Raises WordError."""
         raise WordError(f"`{self.name}` reads no files of weights", argument="weights")
+
+    def folder_sha256(self, path: Path) -> str:
+        """The sha256 of what it reads of a folder that one of its files is. Raises WordError."""
+        raise WordError(f"it is a folder, and `{self.name}` reads a file")
 
     def label(self) -> str:
         """What a reader knows it by: the name of its model, where it is one of many."""
@@ -102,6 +122,10 @@ class Encoder(Word):
     def starts_from_weights(self) -> bool:
         """Whether it starts from weights that were trained elsewhere."""
         return False
+
+    def trained_on(self) -> Statistics | None:
+        """Of the pixels that its weights were trained on, where that is known."""
+        return None
 
     def fitted(self, module: nn.Module, name: str, value: Tensor) -> Tensor:
         """`value`, which another encoder calls `name`, for a built `module` of this one: itself, or resampled."""
@@ -163,6 +187,14 @@ class ImageEncoder(Encoder):
         It can be made for every multiple as well. Without a smaller form it is its own size.
         """
         return self.shape().image[0]
+
+    def statistics(self) -> Statistics:
+        """What it wants its pixels normalised by."""
+        return Statistics(None, None)
+
+    def resizes(self) -> bool:
+        """Whether a view of another size is resized to its own."""
+        return False
 
     @abstractmethod
     def drops_tokens(self) -> bool:

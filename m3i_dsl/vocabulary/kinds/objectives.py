@@ -100,6 +100,10 @@ class Representation(Word):
         """How many of the encoder's last blocks it reads."""
         return 1
 
+    def keeps_prefix(self) -> bool:
+        """Whether class and register tokens come before those of its grid, and are compared as well."""
+        return False
+
     def matches(self) -> bool:
         """Whether the target token of a prediction is found by the encoders' features, and not by its position."""
         return False

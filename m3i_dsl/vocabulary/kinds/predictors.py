@@ -29,6 +29,8 @@ class Predictor(Word):
     """True: the module takes tokens and returns one vector (attention pool)."""
     per_token: ClassVar[bool] = False
     """True: each token is mapped by itself, so that tokens nobody compares may be left out before (heads)."""
+    keeps_prefix: ClassVar[bool] = False
+    """True: asked for positions, it can begin with what it makes of class and register tokens (`prefixed=True`)."""
     changes: ClassVar[bool] = True
     """False: the prediction is z_x itself, so that nothing stands between it and the target."""
     scores_prototypes: ClassVar[bool] = False

@@ -23,6 +23,7 @@ class PromptingDecoder(Predictor):
 
     name = "prompting decoder"
     queries = True
+    keeps_prefix = True
 
     layers: Count = argument(8, doc="blocks", origin="MILAN", minimum=1, maximum=MOST_LAYERS, tiny=2)
     heads: Count = argument(16, doc="attention heads", origin="MILAN", minimum=1, tiny=2)

@@ -30,6 +30,9 @@ class DenseFeature(Representation):
         "layer", doc="normalisation of a target; an input representation has none", origin="SiameseIM"
     )
     projected: bool = argument(True, doc="whether the encoder's projector, if it has one, comes after the features")
+    prefix: bool = argument(
+        False, doc="whether class and register tokens are tokens of a target (Feature Distillation, MILAN)"
+    )
     match: Literal["position", "feature"] = argument(
         "position",
         doc="which target token belongs to a prediction: the one at its position, or the most similar by the encoders' "
@@ -48,6 +51,13 @@ class DenseFeature(Representation):
 
     def blocks(self) -> int:
         return self.layers
+
+    def keeps_prefix(self) -> bool:
+        return self.prefix
+
+    def details(self) -> tuple[str, ...]:
+        own = super(DenseFeature, self).details()
+        return (*own, "class token too") if self.prefix else own
 
     def matches(self) -> bool:
         return self.match == "feature"
@@ -69,4 +79,5 @@ class DenseFeature(Representation):
     def _tokens(self, parts: TargetParts[V]) -> V:
         """All tokens of the view, before they are matched."""
         features = parts.encode(self.layers)
-        return parts.patches(parts.project(features) if self.projected else features)
+        tokens = parts.project(features) if self.projected else features
+        return tokens if self.prefix else parts.patches(tokens)
