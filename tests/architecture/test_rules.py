@@ -37,10 +37,23 @@ def test_code_is_ascii() -> None:
     assert wrong == []
 
 
+def _restricted_loads(path: Path) -> list[ast.expr]:
+    """`torch.load(..., weights_only=True)` of `m3ic import`, which makes nothing but tensors and plain containers."""
+    if path.name != "importing.py":
+        return []
+    calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+    return [
+        call.func
+        for call in calls
+        if any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in call.keywords)
+    ]
+
+
 def _dangers(path: Path) -> Iterator[str]:
     """What turns data into code: these would make loading an artifact or a checkpoint run whatever it says."""
     modules_of_danger = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
     calls = {"eval", "exec", "compile", "__import__"}
+    restricted = _restricted_loads(path)
     attributes = {("torch", "load"), ("torch", "save"), ("joblib", "load"), ("numpy", "load"), ("np", "load")}
     for node in ast.walk(tree(path)):
         line = getattr(node, "lineno", 0)
@@ -51,7 +64,7 @@ def _dangers(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in calls:
             yield f"{line} calls {node.func.id}"
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if (node.value.id, node.attr) in attributes:
+            if (node.value.id, node.attr) in attributes and node not in restricted:
                 yield f"{line} uses {node.value.id}.{node.attr}"
 
 

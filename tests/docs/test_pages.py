@@ -96,6 +96,9 @@ def _check_program(page: str, program: str, words: list[str]) -> None:
             raise AssertionError(f"{page}: `{program}` is not known to this test")
 
 
+IMPORT = ["x.pth", "--as", "vit", "-o", "x.safetensors"]
+
+
 def _check_m3ic(words: list[str]) -> None:
     """The command takes these arguments, and files that it names are there."""
     assert words[0] in COMMANDS
@@ -103,7 +106,7 @@ def _check_m3ic(words: list[str]) -> None:
     for word in words:
         expanded += sorted(glob.glob(word, root_dir=ROOT)) if "*" in word and "(" not in word else [word]
     # A command in a sentence may leave out its path, or the value of a flag that it is about.
-    assert any(_accepted([*expanded, *more]) for more in ([], ["a.m3i"], ["2"])), f"m3ic {shlex.join(words)}"
+    assert any(_accepted([*expanded, *more]) for more in ([], ["a.m3i"], ["2"], IMPORT)), f"m3ic {shlex.join(words)}"
     for word in expanded:
         if word.endswith(".m3i") and not word.isupper() and "/" in word:
             assert (ROOT / word).is_file(), word
