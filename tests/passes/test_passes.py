@@ -44,7 +44,10 @@ input %g: f32[B, 6] = geometry(view: a)
 input %h: f32[B, 6] = geometry(view: b)
 input %m: bool[B, 16] = mask(view: a, mask: random(50%), rows: 4, columns: 4, stride: 8, slot: "s", objectives: r)
 """
-AT = "prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, count: 16, needed: false, shared: false"
+AT = (
+    "prefix: 1, rows: 4, columns: 4, target_rows: 4, target_columns: 4, count: 16, "
+    "needed: false, shared: false, prefixed: false"
+)
 ENCODE = "{module: image, tokens: all, visible: 16, taps: 0, embed: all}"
 
 
@@ -155,7 +158,7 @@ def test_decoders_end_with_the_wanted_positions() -> None:
         0: B, 17, 36 = encode(%a, none, none) {module: image, tokens: all, visible: 16, taps: 0, embed: all}
         1: B, 16, 36 = predict_at(%0, none, none, none, none, none) \
 {module: deep, prefix: 1, rows: 4, columns: 4, target_rows: 4, \
-target_columns: 4, count: 16, needed: false, shared: false}
+target_columns: 4, count: 16, needed: false, shared: false, prefixed: false}
         loss = %1""")
     )
     assert made.equations[1].attribute("needed") is True
