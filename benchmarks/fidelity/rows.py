@@ -24,6 +24,7 @@ METHODS = (
     "densecl",
     "dino",
     "clip",
+    "deit_iii",
     "m3i_vitb_imagenet",
     "m3i_vitb_yfcc",
 )
@@ -128,6 +129,9 @@ ROWS: tuple[Row, ...] = (
         Row(recipe, "shuffled batches", None, "", "batch norm over the global batch stands for their shuffled batches")
         for recipe in ("densecl", "moco_v1", "moco_v2")
     ),
+    Row("deit_iii", "lambda", None, "", "lambda is drawn for each image, theirs for each batch"),
+    Row("deit_iii", "stochastic depth", None, "", "stochastic depth grows with the block"),
+    Row("deit_iii", "repeated augmentation", None, "", "no repeated augmentation"),
     Row("clip", "captions that repeat", None, "", "captions that repeat count once"),
     Row("clip", "tokens", None, "", "bytes as tokens"),
     Row(

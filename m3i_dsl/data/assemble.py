@@ -20,7 +20,7 @@ from m3i_dsl.data.decoding import Part
 from m3i_dsl.data.reading import Reading
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render, steps_of, until_sized
-from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import AnyData, Data, Mixture, Program, View
 from m3i_dsl.vocabulary.draws import Draws
@@ -88,6 +88,9 @@ class Assembler:
             case MaskInput(view=name):
                 view = self.program.views[name]
                 return self._rows(view.data, view.field, lambda source: self._mask(input_, source, parts[source]))
+            case BlendInput(view=name):
+                view = self.program.views[name]
+                return self._rows(view.data, view.field, lambda source: self._blend(input_, source, parts[source]))
             case FieldInput(data=data, field=field):
                 return self._rows(self._data(data), field, lambda source: self._values(input_, source, parts[source]))
 
@@ -102,6 +105,10 @@ class Assembler:
     def _mask(self, input_: MaskInput, source: Source, part: Part) -> Tensor:
         hidden = input_.mask.sample(self._draws(source, part, input_.slot), input_.grid, input_.stride)
         return on_device(hidden, self.device)
+
+    def _blend(self, input_: BlendInput, source: Source, part: Part) -> Tensor:
+        size = self.program.views[input_.view].size
+        return on_device(input_.blend.sample(self._draws(source, part, input_.slot), size), self.device)
 
     def _values(self, input_: FieldInput, source: Source, part: Part) -> Tensor:
         values, labels = on_device(part.values[input_.name], self.device), self._labels.get(source)

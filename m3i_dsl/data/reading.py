@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.data.sources import SourceFault
-from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.semantics.categories import labels_in
 from m3i_dsl.semantics.pattern import Pattern
 from m3i_dsl.semantics.program import Program
@@ -55,7 +55,7 @@ def fields_needed(program: Program, inputs: Sequence[BatchInput]) -> dict[str, f
         match input_:
             case FieldInput(data=data, field=field):
                 needs.setdefault(data, set()).add(field)
-            case ViewInput(view=name) | GeometryInput(view=name) | MaskInput(view=name):
+            case ViewInput(view=name) | GeometryInput(view=name) | MaskInput(view=name) | BlendInput(view=name):
                 view = program.views[name]
                 needs.setdefault(view.data.name, set()).add(view.field)
     return {name: frozenset(fields) for name, fields in needs.items()}

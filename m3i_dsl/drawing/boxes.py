@@ -117,15 +117,15 @@ class Boxes:
             return self.view(self.program.views[origin.view])
         if isinstance(origin, FieldInput):
             return self.field(origin)
-        if origin.operation == "blend":
+        if origin.operation in ("blend", "mixed"):
             return self.mix(objective, origin)
         if OPERATIONS[origin.operation].section == "projectors":
             return self.projector(objective, origin, side)
         return self.features[objective.name] if side == "x" else self.call(objective, origin, side)
 
     def mix(self, objective: Objective, blend: Equation) -> str:
-        assert objective.mix is not None, "the graph has no mix of its own"
-        word, span = objective.mix.word, objective.settings["input"]
+        assert objective.pairs_images is not None, "the graph has no mix of its own"
+        word, span = objective.pairs_images.word, objective.settings["input"]
         id_ = self.node(
             f"mix {objective.name}", "mix", "data", "", word.name, word.details(), about=word.text(), span=span
         )

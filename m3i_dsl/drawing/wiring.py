@@ -118,7 +118,7 @@ class Wiring:
 
 def _has_box(equation: Equation) -> bool:
     sections = ("encoders", "projectors", "predictors")
-    return equation.operation == "blend" or OPERATIONS[equation.operation].section in sections
+    return equation.operation in ("blend", "mixed") or OPERATIONS[equation.operation].section in sections
 
 
 def _followed(equation: Equation, value: Value) -> tuple[Value, ...]:

@@ -55,6 +55,9 @@ def seen_input(parts: PartsBuilder, objective: Objective, input_: InputReference
 
 def _single(parts: PartsBuilder, objective: Objective, input_: InputReference) -> Seen:
     image, shape = parts.view(input_.view), input_shape(objective, input_)
+    if input_.blend is not None:
+        drawn = parts.drawn(input_.blend.word, input_.view, objective.name)
+        image = parts.trace.one("mixed", image, parts.trace.one("partner", image), drawn)
     if input_.mask is None:
         features = parts.encode(objective.encoder, image)
         return Seen(features, features, shape)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from m3i_dsl.ir.dimensions import batch_dimension, ranges_text
 from m3i_dsl.ir.effects import OBSERVABLE
 from m3i_dsl.ir.graph import Attribute, Input, Section, Type, Value
-from m3i_dsl.ir.inputs import FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.trace import Trace
 from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
-from m3i_dsl.vocabulary.kinds import Encoder, FeatureShape, Mask, PlainModality
+from m3i_dsl.vocabulary.kinds import Blend, Encoder, FeatureShape, Mask, PlainModality
 from m3i_dsl.vocabulary.transforms.pipeline import normalization
 from m3i_dsl.vocabulary.values import ramp_text
 
@@ -66,6 +66,11 @@ class PartsBuilder:
         value = self.trace.input(known, Type("bool", ("B", shape.grid.tokens)))
         self.trace.inputs[known.name] = Input(known, value)  # of one objective more than before
         return value
+
+    def drawn(self, blend: Blend, view: View, objective: str) -> Value:
+        """f32 [B, 5]: how the images of a view are blended; each objective draws its own."""
+        name, slot = f"{view.identifier}_blend_{objective}", f"{view.name}/blend {objective}"
+        return self.trace.input(BlendInput(name, view.name, blend, slot), Type("f32", ("B", 5)))
 
     def field(self, data: AnyData, field: str, by: EncoderDeclaration | None = None) -> Value:
         """The values of a field as its modality collates them, of the samples that have it.

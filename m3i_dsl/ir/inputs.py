@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m3i_dsl.vocabulary.kinds import Grid, Mask, PlainModality
+from m3i_dsl.vocabulary.kinds import Blend, Grid, Mask, PlainModality
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,16 @@ class MaskInput:
 
 
 @dataclass(frozen=True, slots=True)
+class BlendInput:
+    """f32 [B, 5]: how each image of a view is blended with its partner, as `Blend.sample` says."""
+
+    name: str
+    view: str
+    blend: Blend
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
 class FieldInput:
     """The values of a field that is no picture, as its `modality` collates them: its `dtype` [B, *dimensions].
 
@@ -62,4 +72,4 @@ class FieldInput:
     by: str | None = None
 
 
-BatchInput = ViewInput | GeometryInput | MaskInput | FieldInput
+BatchInput = ViewInput | GeometryInput | MaskInput | BlendInput | FieldInput

@@ -91,6 +91,10 @@ def _blend(types: Types, attributes: Attributes, module: Module | None) -> tuple
     return (first,)
 
 
+def _own_share(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    return (Type("f32", _present(types, 0).dimensions[:1]),)
+
+
 def _encode(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
     prefix, width = _integer(module.attribute("prefix")), _integer(module.attribute("width"))
@@ -251,7 +255,7 @@ def _classify(types: Types, attributes: Attributes, module: Module | None) -> tu
         raise ShapeFault(f"the prediction is {prediction}, the table {table}")
     if bias.dimensions != table.dimensions[:1]:
         raise ShapeFault(f"the bias is {bias}, the table {table}")
-    if labels != Type("i64", prediction.dimensions[:-1]):
+    if any(given != Type("i64", prediction.dimensions[:-1]) for given in (labels, *types[4:5])):
         raise ShapeFault(f"the labels are {labels}, the prediction {prediction}")
     return (Type("f32", ()),)
 
@@ -311,6 +315,8 @@ _ALL = (
     Operation("blend", ("first", "second", "hidden"), ("rows", "columns"), _blend),
     Operation("resize", ("image",), ("height", "width"), _resize),
     Operation("renormalize", ("image",), ("scale", "shift"), _same),
+    Operation("mixed", ("image", "other", "drawn"), (), _blend),
+    Operation("own_share", ("drawn",), (), _own_share),
     Operation("rows", ("x",), ("period", "which"), _rows),
     Operation("invert", ("mask",), (), _same),
     Operation(
@@ -361,7 +367,14 @@ _ALL = (
     Operation("stop_gradient", ("x",), (), _same),
     Operation("compare", (*_CORRELATED, "filled"), ("module",), _compare, "likelihoods", keywords=_COUNTED),
     Operation("contrast", ("prediction", "target", "keys"), ("module",), _contrast, "likelihoods"),
-    Operation("classify", ("prediction", "table", "bias", "labels"), ("module",), _classify, "likelihoods"),
+    Operation(
+        "classify",
+        ("prediction", "table", "bias", "labels", "others", "share"),
+        ("module",),
+        _classify,
+        "likelihoods",
+        keywords=("others", "share"),
+    ),
     Operation("retrieve", ("prediction", "texts", "tokens"), ("module", "partnered"), _retrieve, "likelihoods"),
     Operation(
         "cross_entropy", ("prediction", "shares", "filled"), ("module",), _compare, "likelihoods", keywords=("filled",)

@@ -140,7 +140,12 @@ class TargetValues:
         return self._compared("contrast", prediction, target, keys if self.target.queue else None)
 
     def classify(self, prediction: Value, table: Value, bias: Value, labels: Value) -> Value:
-        return self._compared("classify", prediction, table, bias, labels)
+        shown = self.objective.inputs[0]
+        if shown.blend is None:
+            return self._compared("classify", prediction, table, bias, labels)
+        share = self.trace.one("own_share", self.parts.drawn(shown.blend.word, shown.view, self.objective.name))
+        share = self.parts.having(share, self.data, self.reference.field)
+        return self._compared("classify", prediction, table, bias, labels, self.trace.one("partner", labels), share)
 
     def retrieve(self, prediction: Value, texts: Value, tokens: Value) -> Value:
         partnered = self.reference.which == "second"

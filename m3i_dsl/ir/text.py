@@ -13,13 +13,13 @@ from typing import NoReturn, cast
 
 from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
 from m3i_dsl.ir.graph import Attribute, Dimension, DType, Equation, Graph, Input, Module, Place, Section, Type, Value
-from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.semantics.bind import Binder, Unbound
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.parser import parse_value
-from m3i_dsl.vocabulary.kinds import Grid, Mask, PlainModality
+from m3i_dsl.vocabulary.kinds import Blend, Grid, Mask, PlainModality
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import number_text, string_text
 from m3i_dsl.vocabulary.word import Kind, Word
@@ -41,6 +41,7 @@ _INPUTS: Mapping[str, type[BatchInput]] = {
     "view": ViewInput,
     "geometry": GeometryInput,
     "mask": MaskInput,
+    "blend": BlendInput,
     "field": FieldInput,
 }
 
@@ -186,6 +187,11 @@ class _Reader:
             grid = Grid(int(plain["rows"]), int(plain["columns"]))
             objectives = tuple(str(plain["objectives"]).split())
             return MaskInput(name, str(plain["view"]), mask, grid, int(plain["stride"]), str(plain["slot"]), objectives)
+        if kind == "blend":
+            blend = self._word(given.pop("blend").span.text, "mix", span)
+            assert isinstance(blend, Blend)
+            plain = {key: str(self._attribute(value)) for key, value in given.items()}
+            return BlendInput(name, plain["view"], blend, plain["slot"])
         plain = {key: str(self._attribute(value)) for key, value in given.items()}
         class_ = _INPUTS.get(kind) or self._fail(span, f"unknown kind of input `{kind}`")
         return class_(name, **plain)  # type: ignore[arg-type]  # every remaining class has text fields only

@@ -16,11 +16,13 @@ from torch import fx, nn
 from m3i_dsl.ir.graph import Equation, Graph, Place, Value
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.lower.parts import attribute_name
-from m3i_dsl.modules import features, normalize, penalties, pixels, rows, tokens
+from m3i_dsl.modules import blending, features, normalize, penalties, pixels, rows, tokens
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "partner": tokens.partner,
     "blend": tokens.blend,
+    "mixed": blending.mixed,
+    "own_share": blending.own_share,
     "invert": tokens.invert,
     "rows": rows.rows,
     "gather": tokens.gather_tokens,

@@ -97,7 +97,7 @@ _NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("target", "data"): ("view", "data"),
 }
 _LITERALS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("objective", "input"): ("masked", "first", "second"),
+    ("objective", "input"): ("masked", "mixed", "first", "second"),
     ("objective", "symmetric"): ("true", "false"),
     ("target", "data"): ("first", "second"),
     ("target", "pairs"): ("others", "same", "all"),
@@ -199,14 +199,14 @@ def _in_setting(block: str, first: str, last: str, statement: list[Token]) -> Cu
     if last == "of":
         return WordOf((), _OF.get(first, ()))
     if last == "by":
-        return WordOf(("mask",))
+        return WordOf(("mix",) if any(token.text == "mixed" for token in statement) else ("mask",))
     key = (block, first)
     kinds, names, literals = _KINDS.get(key, ()), _NAMES.get(key, ()), _LITERALS.get(key, ())
     before = _name_so_far(statement[1:])
     starts = len(statement) == 1 or last in (",", "+", "|")
     if starts or _begins_a_word(kinds, before):
         return WordOf(kinds, (*names, "param"), literals, before)
-    if last == "masked":
+    if last in ("masked", "mixed"):
         return WordOf((), names)
     return WordOf((), (), ("of", "by")) if statement[-1].kind is TokenKind.NAME or last == ")" else None
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -74,10 +75,24 @@ class CategoryBoltzmann(nn.Module):
         self.temperature = Temperature(temperature, learned)
         self.label_smoothing = label_smoothing
 
-    def forward(self, prediction: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor) -> Tensor:
-        """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar."""
+    def forward(
+        self,
+        prediction: Tensor,
+        table: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        others: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar.
+
+        Of an image that shows two, `share` f32 [B] is that of its label; the rest is that of `others` i64 [B].
+        """
         logits = self.temperature(category_logits(prediction, table, bias))
-        return cross_entropy(logits, labels, None, self.label_smoothing)
+        if others is None or share is None:
+            return cross_entropy(logits, labels, None, self.label_smoothing)
+        shares = mixed_labels(labels, others, share.to(logits.dtype), len(table), self.label_smoothing)
+        return -(shares * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
 
 
 class PrototypeBoltzmann(nn.Module):
@@ -270,6 +285,13 @@ class SampleBoltzmann(nn.Module):
         assert self.queue is not None
         # A copy: the queue changes after the loss, before the backward pass reads what the product saved.
         return self.queue.keys.to(like.dtype, copy=True)
+
+
+def mixed_labels(labels: Tensor, others: Tensor, share: Tensor, categories: int, smoothing: float = 0.0) -> Tensor:
+    """[B, C]: y = share e_label + (1 - share) e_other, of which `smoothing` is spread over all categories."""
+    one, other = (F.one_hot(which, categories).to(share.dtype) for which in (labels, others))
+    shares = share.unsqueeze(1) * one + (1 - share).unsqueeze(1) * other
+    return (1 - smoothing) * shares + smoothing / categories
 
 
 def category_logits(prediction: Tensor, table: Tensor, bias: Tensor | None) -> Tensor:

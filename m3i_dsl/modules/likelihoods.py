@@ -10,10 +10,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m3i_dsl.modules.boltzmann import CategoryBoltzmann, SampleBoltzmann, TextBoltzmann, category_logits
+from m3i_dsl.modules.boltzmann import (
+    CategoryBoltzmann,
+    SampleBoltzmann,
+    TextBoltzmann,
+    category_logits,
+    mixed_labels,
+)
 from m3i_dsl.modules.precision import wide
 from m3i_dsl.modules.tokens import token_mean
 
@@ -85,18 +92,34 @@ class HuberLoss(nn.Module):
 class BernoulliLoss(nn.Module):
     """`bernoulli` over the categories of a class table (DeiT-III, Touvron et al. 2022), mean over categories.
 
-    `label_smoothing` e gives the label 1 - e + e / C and the others e / C.
+    `label_smoothing` e gives the label 1 - e + e / C and the others e / C. Of an image that shows two, both are true
+    by their shares, or with `binary` wherever their share is not 0.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(self, label_smoothing: float = 0.0, *, binary: bool = False) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
+        self.binary = binary
 
-    def forward(self, prediction: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor) -> Tensor:
-        """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar."""
+    def forward(
+        self,
+        prediction: Tensor,
+        table: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        others: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar; `others` i64 [B] and
+        `share` f32 [B] as of `CategoryBoltzmann`.
+        """
         logits = category_logits(prediction, table, bias)
-        one_hot = F.one_hot(labels, len(table)).to(logits.dtype)
-        return bernoulli(logits, one_hot * (1 - self.label_smoothing) + self.label_smoothing / len(table))
+        others = labels if others is None else others
+        share = torch.ones_like(labels, dtype=logits.dtype) if share is None else share.to(logits.dtype)
+        shares = mixed_labels(labels, others, share, len(table))
+        if self.binary:
+            shares = (shares > 0).to(logits.dtype)
+        return bernoulli(logits, shares * (1 - self.label_smoothing) + self.label_smoothing / len(table))
 
 
 __all__ = [

@@ -73,6 +73,8 @@ def _objective(objective: Objective) -> Iterator[Default]:
     if objective.mix is not None:
         yield from _arguments(where, objective.mix)
     for shown in objective.inputs:
+        if shown.blend is not None:
+            yield from _arguments(where, shown.blend)
         if shown.mask is not None and (shown.view.place is None or shown.view.place.index == 0):
             yield from _setting(where, "by", shown.mask.span != shown.span, shown.mask, "SiameseIM")
     for target in objective.targets:

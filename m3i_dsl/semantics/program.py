@@ -19,6 +19,7 @@ from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import (
     CANDIDATE_TOKENS,
     SAMPLES,
+    Blend,
     Distribution,
     Encoder,
     Evaluator,
@@ -285,13 +286,14 @@ class EncoderDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class InputReference:
-    """`masked view1 of first by random(75%)` in `input`."""
+    """`masked view1 of first by random(75%)` or `mixed view1 by blend` in `input`."""
 
     view: View
     which: Which | None
     masked: bool
     mask: Placed[MaskWord] | None
     span: Span
+    blend: Placed[Blend] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +373,11 @@ class Objective:
     symmetric: bool
     span: Span
     settings: Mapping[str, Span]
+
+    @property
+    def pairs_images(self) -> Placed[Mix] | Placed[Blend] | None:
+        """What makes one input of image 2k and image 2k + 1 of a batch."""
+        return self.mix or next((shown.blend for shown in self.inputs if shown.blend is not None), None)
 
     @property
     def several(self) -> bool:
@@ -464,7 +471,7 @@ class Program:
 
         The pairs of a mix, and the period of a mixture.
         """
-        pairs = PAIR if any(objective.mix is not None for objective in self.objectives) else 1
+        pairs = PAIR if any(objective.pairs_images for objective in self.objectives) else 1
         read = {view.data.name for view in self.views.values()}
         return math.lcm(pairs, *(m.pattern.period for m in self.mixtures.values() if m.name in read))
 

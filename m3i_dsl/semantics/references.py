@@ -16,13 +16,15 @@ from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
-from m3i_dsl.vocabulary.kinds import Mask, Mix
+from m3i_dsl.vocabulary.kinds import Blend, Mask, Mix
 from m3i_dsl.vocabulary.masks.blocks import BlocksMask
 from m3i_dsl.vocabulary.registry import words
-from m3i_dsl.vocabulary.word import Bounds
+from m3i_dsl.vocabulary.word import Bounds, Word
 
 _WHICH: tuple[Which, Which] = ("first", "second")
-_EXPECTED = "an input is `VIEW`, `masked VIEW`, or `mix(...)`"
+_EXPECTED = "an input is `VIEW`, `masked VIEW`, `mixed VIEW by ...`, or `mix(...)`"
+_BEFORE = ("masked", "mixed")
+"""What may stand before a view."""
 
 
 # --- views ------------------------------------------------------------------------------------------------------------
@@ -98,7 +100,11 @@ def _names_mix(value: ast.Term, scope: Scope) -> bool:
 
 def _mixed_inputs(value: ast.Term, scope: Scope) -> tuple[tuple[InputReference, ...], Placed[Mix]]:
     scope.binder.no_extras(value, f"`{value.name}`")
-    word = cast("type[Mix]", scope.binder.class_of(value, "mix"))  # the registry is keyed by kind
+    found = scope.binder.class_of(value, "mix")
+    if issubclass(found, Blend):
+        helps = (f"write `mixed VIEW by {value.name}`",)
+        scope.fail(error("M3I0201", f"`{value.name}` says how a mixed view is mixed", value.name_span, helps=helps))
+    word = cast("type[Mix]", found)  # the registry is keyed by kind
     arguments = value.arguments or ()
     positional = [argument for argument in arguments if argument.name is None]
     named = tuple(argument for argument in arguments if argument.name is not None)
@@ -132,24 +138,39 @@ def _input_references(value: ast.Value, scope: Scope, *, in_mix: bool = False) -
     """`[masked] VIEW [of first|second] [by MASK]`: one, or one for each view of a list."""
     if not isinstance(value, ast.Term):
         scope.fail(error("M3I0201", _EXPECTED, value.span))
-    masked = len(value.words) > 1 and value.words[0].text == "masked"
-    name = value.words[1 if masked else 0]
-    if len(value.words) > (2 if masked else 1):
-        helps = help_for(name.text, ("masked",))
-        fix = fix_for(name.text, name.span, ("masked",))
+    before = value.words[0].text if len(value.words) > 1 and value.words[0].text in _BEFORE else None
+    masked, name = before == "masked", value.words[0 if before is None else 1]
+    if len(value.words) > (1 if before is None else 2):
+        helps = help_for(name.text, _BEFORE)
+        fix = fix_for(name.text, name.span, _BEFORE)
         scope.fail(error("M3I0201", _EXPECTED, value.name_span, helps=helps, fix=fix))
     if not in_mix and _names_mix(value, scope):
         message = "a mix is the whole input, and stands alone"
         scope.fail(error("M3I0321", message, value.name_span, helps=("leave the other inputs out",)))
-    if value.arguments is not None and not masked and not scope.has("view", name.text):
+    if value.arguments is not None and before is None and not scope.has("view", name.text):
         scope.binder.word(value, Mix, "mix")  # only a mix takes arguments, and there is none of this name
     scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False, by=False, index=False)
     attempts = Attempts()
     views = attempts(lambda: (one_view(value, name, scope, "a mix"),) if in_mix else views_named(value, name, scope))
     which: Which | None = attempts(lambda: _which(value, scope, in_mix=in_mix))
-    mask = attempts(lambda: _mask(value, name, masked, scope, in_mix=in_mix))
+    mask, blend = None, None
+    if before == "mixed":
+        blend = attempts(lambda: _blend(value, name, scope, in_mix=in_mix))
+    else:
+        mask = attempts(lambda: _mask(value, name, masked, scope, in_mix=in_mix))
     attempts.finish()
-    return tuple(InputReference(view, which, masked, mask, value.span) for view in views)
+    return tuple(InputReference(view, which, masked, mask, value.span, blend) for view in views)
+
+
+def _blend(value: ast.Term, view: ast.Name, scope: Scope, *, in_mix: bool) -> Placed[Blend]:
+    helps = (f"write `mixed {view.text} by blend`",)
+    if in_mix or value.by is None:
+        message = "a mix has no blend inside" if in_mix else f"`mixed {view.text}` by what?"
+        scope.fail(error("M3I0201", message, value.name_span, helps=() if in_mix else helps))
+    found = scope.binder.word(value.by, Word, "mix")
+    if not isinstance(found.word, Blend):
+        scope.fail(error("M3I0201", f"`{found.word.name}` mixes no labels", value.by.span, helps=helps))
+    return cast("Placed[Blend]", found)
 
 
 def _mask(value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix: bool) -> Placed[Mask] | None:

@@ -156,7 +156,9 @@ def _input_reference(reference: InputReference) -> str:
 
 
 def _masking(reference: InputReference) -> tuple[str, str]:
-    """What stands before and after the name of an input that is masked."""
+    """What stands before and after the name of an input that is masked, or mixed with its partner."""
+    if reference.blend is not None:
+        return "mixed ", f" by {reference.blend.word.text()}"
     by = "" if reference.mask is None else f" by {reference.mask.word.text()}"
     return ("masked " if reference.masked else ""), by
 

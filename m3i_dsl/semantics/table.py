@@ -70,7 +70,7 @@ def _input_data(objective: Objective, target: Target) -> str:
         return ", ".join(
             f"{'masked ' if masked else ''}{name}" for masked, run in runs for name in names_of(r.view for r in run)
         )
-    cells = [f"{'masked ' if r.masked else ''}{r.view.name}" for r in objective.inputs]
+    cells = [f"{'masked ' if r.masked else 'mixed ' if r.blend else ''}{r.view.name}" for r in objective.inputs]
     return cells[0] if objective.mix is None else f"{objective.mix.word.name}({', '.join(cells)})"
 
 

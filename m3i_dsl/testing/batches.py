@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from m3i_dsl.ir.dimensions import batches_in
-from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.vocabulary.draws import Draws, key_of
 
@@ -28,7 +28,7 @@ def synthetic_batch(executable: Executable, number: int = 0, dtype: torch.dtype 
 
 
 def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, tokens, labels, or the field."""
+    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, drawn, tokens, labels, or the field."""
     named: dict[str, Tensor] = {}
     for input_ in executable.inputs:
         match input_:
@@ -38,6 +38,8 @@ def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str
                 name = view.replace("view", "geometry")
             case MaskInput():
                 name = "hidden"
+            case BlendInput():
+                name = "drawn"
             case FieldInput():
                 name = (
                     "tokens" if input_.by is not None else "labels" if input_.modality.of_categories else input_.field
@@ -63,6 +65,9 @@ def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:
         case MaskInput():
             draws = Draws(number, 0, np.arange(batch), input_.slot)
             return torch.from_numpy(input_.mask.sample(draws, input_.grid, input_.stride))
+        case BlendInput():
+            draws = Draws(number, 0, np.arange(batch), input_.slot)
+            return torch.from_numpy(input_.blend.sample(draws, executable.program.views[input_.view].size))
         case FieldInput(modality=modality, by=by):
             encoder = None if by is None else executable.program.encoders[by].word.word
             return torch.from_numpy(modality.collate(modality.examples(batch, number), encoder, Path()))

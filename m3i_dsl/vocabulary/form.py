@@ -21,7 +21,7 @@ BASES: Mapping[Kind, tuple[type[Word], ...]] = MappingProxyType(
         "source": (kinds.Source,),
         "transform": (kinds.Transform,),
         "mask": (kinds.Mask,),
-        "mix": (kinds.Mix,),
+        "mix": (kinds.Mix, kinds.Blend),
         "encoder": (kinds.ImageEncoder, kinds.TextEncoder, kinds.EncoderCopy),
         "predictor": (kinds.Predictor,),
         "representation": (kinds.Representation,),

@@ -43,6 +43,8 @@ WIDTHS = {"input_width": 36, "output_width": 8}
 
 FITTING = [
     ("blend", ("B, 3, 8, 8", "B, 3, 8, 8", "bool B, 4"), {}, {}, ("B, 3, 8, 8",)),
+    ("mixed", ("B, 3, 8, 8", "B, 3, 8, 8", "B, 5"), {}, {}, ("B, 3, 8, 8",)),
+    ("own_share", ("B, 5",), {}, {}, ("B",)),
     ("rows", ("B, 5",), {"period": 5, "which": "0:2 4:5"}, {}, ("3B/5, 5",)),
     ("concat", ("B, 5", "B, 5"), {}, {}, ("2B, 5",)),
     ("split", ("2B, 5",), {"count": 2}, {}, ("B, 5", "B, 5")),
@@ -93,6 +95,7 @@ FAULTS = [
     ("classify", ("B, 8", "C, 9", "C", "i64 B"), {}, {}, "the table"),
     ("classify", ("B, 8", "C, 8", "B", "i64 B"), {}, {}, "the bias is"),
     ("classify", ("B, 8", "C, 8", "C", "i64 4B/5"), {}, {}, "the labels are"),
+    ("classify", ("B, 8", "C, 8", "C", "i64 B", "i64 4B/5", "B"), {}, {}, "the labels are"),
     ("retrieve", ("B, 8", "B, 8", "i64 4B/5, 24"), {}, {}, "the tokens are"),
     ("retrieve", ("B, 8", "B, 9", "i64 B, 24"), {}, {}, "the prediction is"),
     ("cross_entropy", ("B, 8", "B, 9"), {}, {}, "the prediction is"),

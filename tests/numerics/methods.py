@@ -79,6 +79,9 @@ METHODS: Mapping[str, Method] = {
         {"layers": 2, "beta": 2.0},
         update=Update(shape=half_cosine(1, 0.005), decayed="biases", betas=(0.9, 0.999), clip=3),
     ),
+    "deit_iii": Method(
+        "deit_iii", 1, update=Update("lamb", shape=half_cosine(1, 0.0033), betas=(0.9, 0.999), epsilon=1e-6)
+    ),
     "densecl": Method(
         "densecl",
         2,

@@ -41,6 +41,7 @@ CHANGED: dict[str, Callable[[Any], Any]] = {
     "tokens_per_image": lambda count: count // 2 if count else 1,
     "symmetric": operator.not_,
     "predictions": operator.not_,
+    "binary": operator.not_,
     "momentum": lambda momentum: momentum - 0.05,  # of a running centre
 }
 """Settings of losses, penalties and weightings."""

@@ -42,7 +42,7 @@ class Update:
     or everything.
     """
 
-    kind: Literal["adamw", "sgd", "lars"] = "adamw"
+    kind: Literal["adamw", "sgd", "lars", "lamb"] = "adamw"
     lr: float = 1e-3
     shape: Curve = _TO_ZERO
     decay: Curve = _DECAY
@@ -79,8 +79,8 @@ class Optimizer:
             decay = update.decay(number / self.total) if decays else 0.0
             peak = update.lr if decays or update.bias_lr is None else update.bias_lr
             rate = peak * self.batch / 256 * factor
-            if update.kind == "adamw":
-                self._adamw(name, parameter, gradient, rate, decay)
+            if update.kind in ("adamw", "lamb"):
+                self._adam(name, parameter, gradient, rate, decay)
                 continue
             direction = gradient + decay * parameter
             if update.kind == "lars" and decays:
@@ -88,7 +88,7 @@ class Optimizer:
             self.first[name] = update.momentum * self.first.get(name, torch.zeros_like(parameter)) + direction
             parameter.sub_(rate * self.first[name])
 
-    def _adamw(self, name: str, parameter: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
+    def _adam(self, name: str, parameter: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
         one, two = self.update.betas
         zero = torch.zeros_like(parameter)
         number = self.moved.get(name, 0)
@@ -97,7 +97,10 @@ class Optimizer:
         self.second[name] = two * self.second.get(name, zero) + (1 - two) * gradient.square()
         m = self.first[name] / (1 - one ** (number + 1))
         v = self.second[name] / (1 - two ** (number + 1))
-        parameter.mul_(1 - rate * decay).sub_(rate * m / (v.sqrt() + self.update.epsilon))
+        direction = m / (v.sqrt() + self.update.epsilon) + decay * parameter
+        if self.update.kind == "lamb" and decay:
+            direction = length(parameter) / length(direction) * direction
+        parameter.sub_(rate * direction)
 
 
 def length(x: Tensor) -> Tensor:

@@ -11,12 +11,13 @@ from m3i_dsl.vocabulary.word import Effect, Word
 
 def check_batch(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
-        if objective.mix is not None and program.training.batch % 2:
+        paired = objective.pairs_images
+        if paired is not None and program.training.batch % 2:
             yield error(
                 "M3I0305",
-                f"a mix pairs the images of a batch, but a batch of {program.training.batch} is odd",
+                f"a {paired.word.name} pairs the images of a batch, but a batch of {program.training.batch} is odd",
                 program.training.settings["batch"],
-                secondary=(Label(objective.mix.span, "mixes image 2k with image 2k + 1"),),
+                secondary=(Label(paired.span, "mixes image 2k with image 2k + 1"),),
                 helps=("use an even batch",),
             )
         if program.training.batch < 2:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.program import Placed, Program, Target
+from m3i_dsl.semantics.program import Objective, Placed, Program, Target
 from m3i_dsl.semantics.scope import word_fault
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.kinds import CATEGORIES, WordError
 from m3i_dsl.vocabulary.word import Word, argument_text
 
 
@@ -22,7 +22,8 @@ def check_family(program: Program) -> Iterator[Diagnostic]:
             yield from _forms(target)
             yield from _terms(target)
             yield from _queue(program, target)
-            yield from _without_effect(target)
+            yield from _without_effect(objective, target)
+            yield from _mixed(objective, target)
 
 
 def _candidates(target: Target) -> Iterator[Diagnostic]:
@@ -150,7 +151,20 @@ def _queue(program: Program, target: Target) -> Iterator[Diagnostic]:
             )
 
 
-def _without_effect(target: Target) -> Iterator[Diagnostic]:
+def _mixed(objective: Objective, target: Target) -> Iterator[Diagnostic]:
+    """A mixed view has shares of two labels, and nothing else of two images."""
+    blend = next((shown.blend for shown in objective.inputs if shown.blend is not None), None)
+    if blend is not None and target.representation.word.candidates != CATEGORIES:
+        yield error(
+            "M3I0329",
+            f"`{target.representation.word.name}` of two images has no shares, and the input shows two",
+            target.representation.span,
+            secondary=(Label(blend.span, "blends each image with its partner"),),
+            helps=("predict a category, or write `mix(...)`, which keeps two targets",),
+        )
+
+
+def _without_effect(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     """Arguments that are written, but that this form of a target does not read."""
     placed: list[tuple[Placed[Word], str, str]] = []
     if target.representation.word.has_grid:
@@ -159,6 +173,8 @@ def _without_effect(target: Target) -> Iterator[Diagnostic]:
     else:
         placed.append((target.distribution, "tokens", "the target is one vector, not one for each token"))
         placed.extend((p, "tokens", "the target is one vector for each image") for p in target.regularizations)
+    if objective.pairs_images is None or objective.mix is not None:
+        placed.append((target.distribution, "labels", "each image has one label"))
     for word, name, reason in placed:
         parameter = next((p for p in word.word.parameters() if p.name == name), None)
         if parameter is None or name not in word.arguments or getattr(word.word, name) == parameter.default:

@@ -95,12 +95,12 @@ def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
 
 def _hard_bernoulli(objective: Objective) -> Iterator[Diagnostic]:
     for target in objective.targets:
-        if target.distribution.word.expects_mixed_labels:
+        if target.distribution.word.expects_mixed_labels and objective.inputs[0].blend is None:
             yield error(
                 "M3I0807",
                 f"`{target.distribution.word.name}` on hard labels: DeiT-III trains it on mixed ones",
                 target.distribution.span,
-                helps=("compare with `distribution boltzmann`",),
+                helps=("write `input mixed VIEW by blend`, or `distribution boltzmann`",),
                 severity=Severity.WARNING,
             )
 

@@ -29,6 +29,11 @@ def _of_one(objective: Objective) -> Iterator[Diagnostic]:
         helps = ("leave `symmetric` out",)
         place = objective.settings["symmetric"]
         yield error("M3I0321", message, place, secondary=(inputs,), notes=notes, helps=helps)
+    for shown in objective.inputs:
+        if shown.blend is not None:
+            message = "a mixed view is the whole input, and its label is no other view's"
+            helps = ("leave the other inputs out",)
+            yield error("M3I0321", message, shown.blend.span, secondary=(inputs,), helps=helps)
     weighting = objective.weighting
     if weighting.word.compares_gradients:
         message = f"`{weighting.word.name}` compares gradients at one input representation, and here are several"

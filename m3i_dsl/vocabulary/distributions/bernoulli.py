@@ -1,7 +1,7 @@
 """`bernoulli`: each category by itself."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from m3i_dsl.vocabulary.kinds import CATEGORIES, Distribution, LikelihoodShape, Representation, WordError
 from m3i_dsl.vocabulary.values import Fraction, number_text
@@ -25,8 +25,13 @@ class Bernoulli(Distribution):
 
     label_smoothing: Fraction = argument(0.0, doc="share of the label spread over all categories", minimum=0, below=1)
 
+    labels: Literal["soft", "binary"] = argument(
+        "soft", doc="of an image that shows two: both labels by their shares, or both as a whole (DeiT-III)"
+    )
+
     def details(self) -> tuple[str, ...]:
-        return (f"smoothing {number_text(self.label_smoothing, '%')}",) if self.label_smoothing else ()
+        smoothing = (f"smoothing {number_text(self.label_smoothing, '%')}",) if self.label_smoothing else ()
+        return (*smoothing, *(("binary labels",) if self.labels == "binary" else ()))
 
     def check(self, representation: Representation) -> None:
         if representation.candidates != CATEGORIES:
@@ -38,4 +43,4 @@ class Bernoulli(Distribution):
     def build(self, shape: LikelihoodShape) -> "nn.Module":
         from m3i_dsl.modules.likelihoods import BernoulliLoss
 
-        return BernoulliLoss(self.label_smoothing)
+        return BernoulliLoss(self.label_smoothing, binary=self.labels == "binary")

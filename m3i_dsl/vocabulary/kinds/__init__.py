@@ -62,6 +62,7 @@ from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Sour
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import (
+    Blend,
     GeometricTransform,
     Interpolation,
     Mask,
@@ -85,6 +86,7 @@ __all__ = [
     "TRAINED",
     "UNTRAINED",
     "Baselines",
+    "Blend",
     "BrokenSample",
     "Candidates",
     "Comparison",

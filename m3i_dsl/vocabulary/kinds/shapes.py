@@ -119,7 +119,7 @@ Comparison = Literal["compare", "contrast", "classify", "retrieve", "cross_entro
 """How a prediction meets its target; the operations of the IR, and what the module of a distribution is called with.
 
 `compare(prediction, target)`: two values of one shape, [B, E] or [B, L, E]. `contrast(prediction, target, keys)`: among
-the targets of the batch or a queue. `classify(prediction, table, bias, labels)`: among the rows of a table.
+the targets of the batch or a queue. `classify(prediction, table, bias, labels, others=, share=)`: among a table's rows.
 `retrieve(prediction, texts, tokens, partnered=)`: among the texts of the batch. `cross_entropy(prediction, shares)`:
 with shares of the candidates.
 """

@@ -192,3 +192,15 @@ class Mix(Word):
     @abstractmethod
     def mask(self) -> Mask:
         """Which tokens of the first image are the second's: a word of kind mask, which stands in the graph."""
+
+
+class Blend(Word):
+    """How an image and its label become those of two, `mixed VIEW by BLEND`: row 2k of the batch with row 2k + 1."""
+
+    kind: ClassVar[Kind] = "mix"
+
+    @abstractmethod
+    def sample(self, draws: Draws, size: tuple[int, int]) -> NDArray[np.float32]:
+        """float32 [B, 5]: for each image of `size`, (height, width), a box (top, left, bottom, right) that shows the
+        partner, in pixels, and lambda: the share of its own label, and where the box is empty of its own pixels.
+        """

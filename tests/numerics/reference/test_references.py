@@ -26,7 +26,7 @@ GRID = Grid(4, 4)
 WIDTH = 32
 PIXELS = 3 * 8 * 8
 
-LEARNS_ITS_TARGET = {"image_classification", "supervised", "clip", "barlow_twins", "simclr"}
+LEARNS_ITS_TARGET = {"image_classification", "supervised", "clip", "barlow_twins", "simclr", "deit_iii"}
 """Methods whose target representation is trained by the loss itself; the others must not move f_phi."""
 
 WITHOUT_AVERAGE = {
@@ -140,6 +140,9 @@ def _batch(method: str, texts: bool = False) -> dict[str, Tensor]:
         "geometry1": geometry(),
         "geometry2": geometry2,
         "labels": torch.tensor([0, 3, 3, 1]),
+        "drawn": torch.tensor(
+            [[0, 0, 0, 0, 0.3], [4, 8, 20, 24, 0.75], [0, 0, 0, 0, 0.9], [0, 0, 32, 8, 0.75]]
+        ).double(),
     }
     if texts or method == "clip":
         batch["tokens"] = torch.tensor([[1, 2, 0], [3, 4, 5], [1, 2, 0], [6, 0, 0]])
