@@ -22,6 +22,7 @@ from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.state import seed_random
 from m3i_dsl.runtime.step import TrainingStep
+from m3i_dsl.vocabulary.kinds import Optimizer
 from m3i_dsl.vocabulary.values import Clip
 from tests.distributed.invariance import case_named
 
@@ -38,8 +39,19 @@ class After:
     state: dict[str, Tensor]
 
 
-def steps(recipe: str, sharding: Sharding = "none", *, rank: int = 0, size: int = 1, count: int = 3) -> After:
-    """`count` steps on the rows of `rank`; `hsdp` is over `size` machines of one process each, or two and two."""
+def steps(
+    recipe: str,
+    sharding: Sharding = "none",
+    *,
+    rank: int = 0,
+    size: int = 1,
+    count: int = 3,
+    optimizer: Optimizer | None = None,
+) -> After:
+    """`count` steps on the rows of `rank`; `hsdp` is over `size` machines of one process each, or two and two.
+
+    `optimizer` stands in place of the recipe's.
+    """
     of = case_named(recipe)
     executable = of.copy()
     seed_random(0)
@@ -48,7 +60,7 @@ def steps(recipe: str, sharding: Sharding = "none", *, rank: int = 0, size: int 
     if sharding == "hsdp":
         mesh = init_device_mesh("cpu", (2, size // 2), mesh_dim_names=("replicate", "shard"))
     spread = parallel(executable.module, executable.averages, processes, sharding, mesh=mesh)
-    step = step_of(executable, spread)
+    step = step_of(executable, spread, optimizer)
     losses: list[float] = []
     norms: list[float] = []
     for number in range(count):
@@ -68,12 +80,12 @@ def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: whole(value.detach()).clone() for name, value in module.state_dict().items()}
 
 
-def step_of(executable: Executable, spread: Parallel) -> TrainingStep:
+def step_of(executable: Executable, spread: Parallel, optimizer: Optimizer | None = None) -> TrainingStep:
     """The step of a run of `TOTAL` steps."""
     training = executable.program.training
     return TrainingStep(
         spread,
-        training.optimizer.word.build(spread.module, training.batch),
+        (optimizer or training.optimizer.word).build(spread.module, training.batch),
         MovingAverages(executable.averages, TOTAL, lambda _: TOTAL),
         LearningRate(1, TOTAL, training.schedule.word),
         Guard(spread.module, CPU, deferred=False, shared=spread.processes.size > 1),
