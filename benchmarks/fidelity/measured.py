@@ -53,7 +53,7 @@ def initial(recipe: str) -> float:
     found = {f"{name} {number}": w for number, b in enumerate(model.blocks, 1) for name, w in _matrices(b).items()}
     found |= {"stem": model.patch_embed.proj.weight.flatten(1), "class": model.cls_token}
     expected = _PUBLISHED[recipe](384, found["stem"].shape[1])
-    if recipe == "dino":
+    if _PUBLISHED[recipe] is _dino:
         found["prototypes"] = module.get_parameter("projectors.image.prototypes.weight")
         expected["prototypes"] = _uniform(64)
     if recipe == "clip":
@@ -118,6 +118,7 @@ _PUBLISHED: dict[str, Any] = {
     "data2vec": _beit,
     "moco_v3": lambda width, pixels: _mae(width, pixels, joint=1, token=1e-6),
     "dino": _dino,
+    "ibot": _dino,
     "clip": _clip,
 }
 

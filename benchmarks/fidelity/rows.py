@@ -23,6 +23,9 @@ METHODS = (
     "barlow_twins",
     "densecl",
     "dino",
+    "ibot",
+    "msn",
+    "dinov2",
     "clip",
     "deit_iii",
     "m3i_vitb_imagenet",
@@ -73,6 +76,7 @@ ROWS: tuple[Row, ...] = (
     _initial("siamese_im", "xavier-uniform, class and mask token N(0, 0.02)"),
     _initial("moco_v3", "xavier-uniform, query, key and value each by itself"),
     _initial("dino", "truncated N(0, 0.02); prototypes as a linear layer"),
+    _initial("ibot", "truncated N(0, 0.02); prototypes as a linear layer"),
     _initial("clip", "the blocks of image and text"),
     *(
         Row(
@@ -111,13 +115,33 @@ ROWS: tuple[Row, ...] = (
     Row("simclr", "scale of the last norm", None, "", "The last batch norm has no scale"),
     Row("simclr", "where the rate is applied", None, "", "the rate is applied after the momentum"),
     Row("simclr", "initial weights of the projector", None, "", "projector weights start as torch has them"),
-    Row(
-        "dino",
-        "positions of small crops",
-        measured.grid_offset,
-        "largest difference of a position over the deviation of positions, 14 x 14 to 6 x 6",
-        "Positions are resampled at the edges, theirs with 0.1 added to the grid",
+    *(
+        Row(
+            recipe,
+            "positions of small crops",
+            measured.grid_offset,
+            "largest difference of a position over the deviation of positions, 14 x 14 to 6 x 6",
+            "Positions are resampled at the edges, theirs with 0.1 added to the grid",
+        )
+        for recipe in ("dino", "ibot", "dinov2")
     ),
+    Row("ibot", "length of prototypes", None, "", "Prototypes of unit length, which theirs trains for ViT-S"),
+    Row("ibot", "how much a mask hides", None, "", "masks reach their count, theirs may stop short"),
+    Row("ibot", "initial mask token", None, "", "the mask token starts at N(0, 0.02), theirs at 0"),
+    Row("dinov2", "length of prototypes", None, "", "Prototypes of unit length, which theirs trains"),
+    Row("dinov2", "still prototypes", None, "", "still without moments, theirs by a rate of 0"),
+    Row("dinov2", "clipping", None, "", "clip 3 of all together, theirs of backbone and head apart"),
+    Row("dinov2", "rate of patches", None, "", "patches move at the full rate, theirs at a fifth"),
+    Row("dinov2", "neighbours", None, "", "Neighbours of KoLeo are of the global batch, theirs of one GPU"),
+    Row("dinov2", "masks", None, "", "each image is masked by chance, theirs half of them exactly"),
+    Row("dinov2", "initial mask token", None, "", "the mask token starts at N(0, 0.02), theirs at 0"),
+    Row(
+        "msn", "which tokens are dropped", None, "", "Each image has a mask of its own, theirs one for all of a process"
+    ),
+    Row("msn", "batch norm", None, "", "batch norm is of one view at a time, theirs of all small ones together"),
+    Row("msn", "schedules", None, "", "Schedules end with training, theirs are cut at 80%"),
+    Row("msn", "warmup", None, "", "warmup starts at 0, theirs at a fifth of the rate"),
+    Row("msn", "initial patches", None, "", "patches start as DINO embeds them, theirs at N(0, 2 / inputs)"),
     Row(
         "densecl",
         "initial weights of the necks",

@@ -7,7 +7,7 @@ the first two; target_parts.py, what a representation is made of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -52,6 +52,7 @@ class TargetBuilder:
         self._shares: dict[tuple[str, Which | None], Value] = {}
         self._picked_before = False
         self._predictions: dict[str, Value] = {}
+        self._inputs: dict[str, Seen] = {}
 
     # --- the columns --------------------------------------------------------------------------------------------------
 
@@ -73,6 +74,7 @@ class TargetBuilder:
         """The prediction from the input `shown` and the target that it is compared with."""
         input_, view = self._views(reference, shown, direction)
         seen = seen_input(self.parts, self.objective, input_, reference.which)
+        self._inputs[input_.view.name] = seen
         wanted = self._wanted(seen)
         values = self._values(reference, view, seen, wanted)
         with self.trace.at(self.target.settings["representation"]):
@@ -201,7 +203,7 @@ class TargetBuilder:
         return terms[0] if len(terms) == 1 else self.trace.one("add", *terms)
 
     def joint(self) -> list[Value]:
-        """The terms that regularizations add once, of all predictions together; after the losses are written."""
+        """The terms that regularizations add once, of all predictions together or of inputs; after the losses."""
         found: list[Value] = []
         for index, placed in enumerate(self.target.regularizations):
             if not placed.word.joint:
@@ -211,7 +213,22 @@ class TargetBuilder:
             with self.trace.at(placed.span):
                 self.trace.module("penalties", name, placed.word, placed.span, temperature=temperature.value)
                 found.append(self.trace.one("joint_penalty", *self._predictions.values(), module=name))
-        return found
+        return [*found, *self._spread()]
+
+    def _spread(self) -> Iterator[Value]:
+        """Terms of the features of each input: of those that show a view of `data`, where there are such."""
+        targets = {reference.view.name for reference in self.target.data if reference.view is not None}
+        shown = [seen for view, seen in self._inputs.items() if view in targets or not self.objective.several]
+        for index, placed in enumerate(self.target.regularizations):
+            mode = placed.word.pooling()
+            if not placed.word.spreads or mode is None:
+                continue
+            name = f"{self.name}_{index}"
+            with self.trace.at(placed.span):
+                self.trace.module("penalties", name, placed.word, placed.span)
+                for seen in shown or self._inputs.values():
+                    features = self.trace.one("pool", seen.whole, prefix=seen.shape.prefix, mode=mode)
+                    yield self.trace.one("spread", features, module=name)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

@@ -381,6 +381,7 @@ _ALL = (
     ),
     Operation("penalty", _CORRELATED, ("module",), _compare, "penalties", keywords=("correlation",)),
     Operation("joint_penalty", ("predictions",), ("module",), _scalar, "penalties"),
+    Operation("spread", ("features",), ("module",), _scalar, "penalties"),
     Operation("add", ("losses",), (), _scalar),
     Operation("mean", ("losses",), (), _scalar),
     Operation("weigh", ("losses", "shared"), ("module",), _weigh, "weightings", together=True),

@@ -46,7 +46,7 @@ class SharpeningAssignment(nn.Module):
     def __init__(self, temperature: Ramp, warmup: Duration | None) -> None:
         super().__init__()
         self.temperature = temperature.start
-        self.scheduled = None if temperature.shape == "constant" else ScheduledScalar(temperature, warmup)
+        self.scheduled = _scheduled(temperature, warmup)
 
     def forward(self, *scores: Tensor) -> Tensor | tuple[Tensor, ...]:
         """[..., K] each -> [..., K] each, rows that sum to 1."""
@@ -60,9 +60,10 @@ class SinkhornAssignment(nn.Module):
     Without a `temperature` it is given shares and not scores (MSN).
     """
 
-    def __init__(self, temperature: float | None, iterations: int) -> None:
+    def __init__(self, temperature: Ramp | None, iterations: int, warmup: Duration | None = None) -> None:
         super().__init__()
-        self.temperature = temperature
+        self.temperature = None if temperature is None else temperature.start
+        self.scheduled = None if temperature is None else _scheduled(temperature, warmup)
         self.iterations = iterations
 
     def forward(self, *scores: Tensor, filled: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
@@ -74,7 +75,8 @@ class SinkhornAssignment(nn.Module):
 
     def _balanced(self, scores: Tensor, filled: Tensor | None) -> Tensor:
         # No cosine is above 1: a bound that all ranks know, and which the scaling takes out again.
-        shares = scores if self.temperature is None else ((scores - 1) / self.temperature).exp()
+        temperature = self.temperature if self.scheduled is None else self.scheduled()
+        shares = scores if temperature is None else ((scores - 1) / temperature).exp()
         if filled is not None:
             shares = shares * filled.unsqueeze(-1)
         shares_NK = shares.flatten(0, -2)
@@ -83,6 +85,11 @@ class SinkhornAssignment(nn.Module):
             shares_NK = shares_NK / collectives.total(shares_NK.sum(dim=0)).clamp(min=smallest)
             shares_NK = shares_NK / shares_NK.sum(dim=1, keepdim=True).clamp(min=smallest)
         return shares_NK.view_as(scores)
+
+
+def _scheduled(temperature: Ramp, warmup: Duration | None) -> ScheduledScalar | None:
+    """A temperature that moves; None for a constant one."""
+    return None if temperature.shape == "constant" else ScheduledScalar(temperature, warmup)
 
 
 def _each(views: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:

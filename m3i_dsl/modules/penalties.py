@@ -11,8 +11,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from m3i_dsl.collectives import mean
+from m3i_dsl.collectives import gather, mean, offset
+from m3i_dsl.modules.normalize import l2
 from m3i_dsl.modules.precision import wide, without_autocast
+
+TINY = 1e-8
+"""What keeps the distance of equal rows, and its logarithm, finite (facebookresearch/dinov2, loss/koleo_loss.py)."""
 
 
 def unigrad(prediction: Tensor, target: Tensor) -> Tensor:
@@ -84,6 +88,30 @@ class MeanEntropyPenalty(nn.Module):
             shares = [(wide(each) / self.temperature).softmax(dim=-1).mean(dim=0) for each in scores]
             mean_K = mean(torch.stack(shares).mean(dim=0))
             return self.weight * (math.log(len(mean_K)) + torch.xlogy(mean_K, mean_K).sum())
+
+
+class KoLeoPenalty(nn.Module):
+    """weight * mean of -log |x_i - x_n(i)|, n(i) the nearest other row of the global batch on the unit sphere.
+
+    As in DINOv2, 1e-8 is added to each coordinate of the difference and to the distance; gradients go to both rows.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, D] -> scalar."""
+        with without_autocast(features):
+            rows_BD = l2(wide(features))
+            all_GD = gather(rows_BD)
+            with torch.no_grad():
+                near_BG = rows_BD @ all_GD.T
+                own_B = offset(len(rows_BD)) + torch.arange(len(rows_BD), device=near_BG.device)
+                near_BG.scatter_(1, own_B.unsqueeze(1), -1.0)
+                nearest_B = near_BG.argmax(dim=1)
+            distances_B = (rows_BD - all_GD[nearest_B] + TINY).norm(dim=1)
+            return -self.weight * (distances_B + TINY).log().mean()
 
 
 class DecorrelationPenalty(nn.Module):

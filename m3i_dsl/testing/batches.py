@@ -28,23 +28,27 @@ def synthetic_batch(executable: Executable, number: int = 0, dtype: torch.dtype 
 
 
 def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, drawn, tokens, labels, or the field."""
+    """The batch by what it is: view1, view2, geometry1, geometry2, hidden, drawn, tokens, labels, or the field.
+
+    Of several masks each has the name of its view, hidden_view1.
+    """
     named: dict[str, Tensor] = {}
+    several = sum(isinstance(input_, MaskInput) for input_ in executable.inputs) > 1
     for input_ in executable.inputs:
         match input_:
             case ViewInput(view=view):
                 name = view
             case GeometryInput(view=view):
                 name = view.replace("view", "geometry")
-            case MaskInput():
-                name = "hidden"
+            case MaskInput(view=view):
+                name = f"hidden_{view}" if several else "hidden"
             case BlendInput():
                 name = "drawn"
             case FieldInput():
                 name = (
                     "tokens" if input_.by is not None else "labels" if input_.modality.of_categories else input_.field
                 )
-        assert name not in named, "there are names for one mask and one caption"
+        assert name not in named, "there are names for one mask of a view and one caption"
         named[name] = batch[input_.name]
     return named
 

@@ -130,7 +130,8 @@ def _trained(name: str, microbatches: int) -> Observed:
     spread = parallel(module, executable.averages, Processes(cpu, here.rank, here.size), "none")
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD([{"params": parameters, "lr": 0.1, "initial_lr": 0.1}])
-    duration = partial(steps_of, steps_per_epoch=TOTAL, batch=training.batch, total=TOTAL)
+    # What is held still for an epoch moves in the last step.
+    duration = partial(steps_of, steps_per_epoch=STEPS - 1, batch=training.batch, total=TOTAL)
     step = TrainingStep(
         spread,
         optimizer,

@@ -61,7 +61,7 @@ def test_a_ramp_without_a_warmup_takes_all_of_training() -> None:
 
 def test_sinkhorn_gives_every_prototype_an_equal_share() -> None:
     scores = nn.functional.normalize(_scores(1, batch=8, count=4)[0], dim=1)
-    shares = SinkhornAssignment(0.2, 200)(scores)
+    shares = SinkhornAssignment(Ramp.constant(0.2), 200)(scores)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(8, dtype=torch.float64))
     torch.testing.assert_close(shares.sum(dim=0), torch.full((4,), 2.0, dtype=torch.float64), rtol=1e-6, atol=0)
     # Scaling rows and columns leaves the cross-ratios of exp(scores / temperature) as they were.
@@ -72,7 +72,7 @@ def test_sinkhorn_gives_every_prototype_an_equal_share() -> None:
 
 def test_sinkhorn_balances_each_view_by_itself() -> None:
     first, second = _scores(1, 2)
-    sinkhorn = SinkhornAssignment(0.5, 3)
+    sinkhorn = SinkhornAssignment(Ramp.constant(0.5), 3)
     for together, alone in zip(sinkhorn(first, second), (sinkhorn(first), sinkhorn(second)), strict=True):
         torch.testing.assert_close(together, alone, rtol=0, atol=0)
 
@@ -124,13 +124,13 @@ def test_sinkhorn_of_sharpened_shares_is_msns_and_not_swavs(iterations: int) -> 
     assert isinstance(sharpened, torch.Tensor)
     made = SinkhornAssignment(None, iterations)(sharpened)
     torch.testing.assert_close(made, 16 * q_KB.T)
-    assert (made - SinkhornAssignment(0.025, iterations)(scores)).abs().max() > 0.05
+    assert (made - SinkhornAssignment(Ramp.constant(0.025), iterations)(scores)).abs().max() > 0.05
 
 
 def test_sinkhorn_of_some_tokens_is_that_of_those_alone() -> None:
     scores = nn.functional.normalize(torch.randn(3, 4, 5, dtype=torch.float64), dim=-1)
     filled = torch.arange(4) < torch.tensor([[4], [0], [2]])
-    sinkhorn = SinkhornAssignment(0.1, 3)
+    sinkhorn = SinkhornAssignment(Ramp.constant(0.1), 3)
     made = sinkhorn(scores, filled=filled)
     assert isinstance(made, torch.Tensor)
     torch.testing.assert_close(made[filled], sinkhorn(scores[filled]))

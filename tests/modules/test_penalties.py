@@ -68,3 +68,19 @@ def test_mean_entropy_is_of_all_predictions_together() -> None:
     assert torch.stack([term(view) for view in views]).mean() > 1.2 * term(*views)
     same = torch.zeros(4, 6, dtype=torch.float64)
     torch.testing.assert_close(term(same), torch.zeros((), dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_koleo_is_the_log_distance_to_the_nearest_other_row() -> None:
+    """As facebookresearch/dinov2 has it, and with its gradient; a pair of equal rows stays finite."""
+    torch.manual_seed(0)
+    features = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    rows = features / features.norm(dim=1, keepdim=True)
+    closest = [
+        min((torch.dist(row, other), n) for n, other in enumerate(rows) if n != i)[1] for i, row in enumerate(rows)
+    ]
+    expected = -0.1 * torch.stack([torch.dist(row, rows[n]).log() for row, n in zip(rows, closest, strict=True)]).mean()
+    term = penalties.KoLeoPenalty(0.1)(features)
+    torch.testing.assert_close(term, expected, rtol=1e-6, atol=0)
+    ours, theirs = (torch.autograd.grad(each, features, retain_graph=True)[0] for each in (term, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8)
+    assert torch.isfinite(penalties.KoLeoPenalty(0.1)(torch.ones(3, 4)))

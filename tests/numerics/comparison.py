@@ -21,9 +21,10 @@ from m3i_dsl.semantics.program import Program
 from m3i_dsl.testing.batches import named_batch
 from m3i_dsl.testing.comparison import agree, agree_all, buffers, gradients
 from m3i_dsl.vocabulary.kinds import CATEGORIES, TEXTS
-from tests.numerics.by_hand import backbone, function
+from tests.numerics.by_hand import backbone, function, mlp
 from tests.numerics.methods import Method
 from tests.numerics.recipes import submodule
+from tests.numerics.reference.plain import l2
 
 NOISE = 1e-13
 """A gradient that vanishes, as that of a bias which a batch norm takes out again, is the rounding of ordinary terms."""
@@ -102,8 +103,13 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
         mask_token=getattr(online, "mask_token", None),
         projector=function(submodule(module, f"projectors.{objective.encoder.name}") or nn.Identity()),
         queues=[],
+        centers={},
         **method.constants,
     )
+    online_projector: Any = submodule(module, f"projectors.{objective.encoder.name}")
+    _embedding(parts, online_projector, "embedding")
+    if hasattr(online_projector, "prototypes"):
+        parts.prototypes = online_projector.prototypes.weight
     for target in objective.targets:
         name = f"{objective.name}_{target.name}"
         _predictor(parts, module.get_submodule(f"predictors.{name}"), target.name)
@@ -118,7 +124,7 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
         elif target.encoder is not None:
             _average(parts, module, target.encoder.name)
         if (balance := submodule(module, f"assignments.{name}_0")) is not None:
-            parts.center = balance.center
+            parts.center = parts.centers[target.name] = getattr(balance, "center", None)
         if getattr(likelihood, "queue", None) is not None:
             parts.queues.append((likelihood.queue.keys, likelihood.queue.pointer))
     for name, (keys, _) in zip(("queue", "dense_queue"), parts.queues, strict=False):
@@ -133,9 +139,21 @@ def _move_balance(module: nn.Module, parts: SimpleNamespace) -> None:
     """What a step leaves in the buffers of a target over prototypes."""
     for name, buffer in module.named_buffers():
         if name.endswith(".center"):
-            buffer.copy_(parts.centered)
+            moved = parts.centered
+            buffer.copy_(moved if isinstance(moved, Tensor) else moved[_target_of(name)])
         elif name.endswith(".scheduled.value"):
             buffer.fill_(parts.target_temperature)
+
+
+def _target_of(buffer: str) -> str:
+    """`patch` of assignments.ibot_patch_0.center."""
+    return buffer.split(".")[1].split("_")[-2]
+
+
+def _embedding(parts: SimpleNamespace, projector: Any, name: str) -> None:
+    """What a head with prototypes compares with them: unit vectors."""
+    if hasattr(projector, "prototypes"):
+        setattr(parts, name, lambda x: l2(mlp(projector.mlp.layers, x)))
 
 
 def _predictor(parts: SimpleNamespace, predictor: Any, target: str) -> None:
@@ -152,3 +170,4 @@ def _average(parts: SimpleNamespace, module: nn.Module, name: str) -> None:
     projector = submodule(module, f"projectors.{name}.module") or submodule(module, f"projectors.{name}")
     parts.average = backbone(encoder.get_submodule("model"))
     parts.average_projector = function(projector or nn.Identity())
+    _embedding(parts, projector, "average_embedding")

@@ -21,6 +21,7 @@ from m3i_dsl.data.stream import Stream
 from m3i_dsl.driver import Compiled, check_file, compile_program
 from m3i_dsl.ir.graph import Graph
 from m3i_dsl.lower.executable import Executable, lower
+from m3i_dsl.modules.own_rules import OwnRules
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
@@ -96,6 +97,11 @@ def fresh(executable: Executable, seed: int = 1) -> Executable:
         for name, buffer in module.named_buffers():
             if name.endswith(".center"):
                 buffer.add_(0.1 * torch.randn(buffer.shape, generator=generator, dtype=torch.float64))
+        for pair in averages:
+            for path, part in pair.average.named_modules():
+                if isinstance(part, OwnRules):  # what an average only copies is the source's
+                    for name in part.copied():
+                        part.get_parameter(name).copy_(pair.source.get_submodule(path).get_parameter(name))
     return replace(executable, module=module, averages=averages)
 
 

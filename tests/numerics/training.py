@@ -100,9 +100,10 @@ def _follow(module: nn.Module, executable: Executable, method: Method, progress:
         for name, average in parameters.items():
             match = re.fullmatch(rf"(encoders|projectors)\.{encoder.name}\.module\.(.*)", name)
             if match:
+                kept = 0.0 if method.update.apart and method.update.apart in name else mu
                 source = parameters[f"{match[1]}.{encoder.of}.{match[2]}"]
                 with torch.no_grad():
-                    average.copy_(mu * average + (1 - mu) * source)
+                    average.copy_(kept * average + (1 - kept) * source)
 
 
 def _state(module: nn.Module, losses: list[float]) -> State:

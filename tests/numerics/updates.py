@@ -54,6 +54,10 @@ class Update:
     bias_lr: float | None = None
     clip: float | None = 1.0
     per_tensor: bool = False
+    layer_decay: float = 1.0
+    """The factor on the rate from each of the two blocks to the one below, and to what is before them (BEiT)."""
+    apart: str = ""
+    """Part of the name of parameters that neither decay nor are clipped."""
 
 
 class Optimizer:
@@ -75,10 +79,10 @@ class Optimizer:
             factor = update.shape((number - self.warmup) / (self.total - self.warmup))
         for name, gradient in clipped(update, gradients).items():
             parameter = parameters[name]
-            decays = does_decay(update.decayed, name, parameter)
+            decays = does_decay(update.decayed, name, parameter) and not is_apart(update, name)
             decay = update.decay(number / self.total) if decays else 0.0
             peak = update.lr if decays or update.bias_lr is None else update.bias_lr
-            rate = peak * self.batch / 256 * factor
+            rate = peak * self.batch / 256 * factor * layer_factor(update, name)
             if update.kind in ("adamw", "lamb"):
                 self._adam(name, parameter, gradient, rate, decay)
                 continue
@@ -111,9 +115,23 @@ def clipped(update: Update, gradients: Mapping[str, Tensor]) -> dict[str, Tensor
     """g min(1, clip / (norm + 1e-6)), the norm of all together or of each by itself."""
     if update.clip is None:
         return dict(gradients)
-    together = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
-    norms = {name: length(g) if update.per_tensor else together for name, g in gradients.items()}
-    return {name: g * min(1.0, update.clip / (float(norms[name]) + 1e-6)) for name, g in gradients.items()}
+    counted = {name: gradient for name, gradient in gradients.items() if not is_apart(update, name)}
+    together = torch.stack([gradient.square().sum() for gradient in counted.values()]).sum().sqrt()
+    norms = {name: length(g) if update.per_tensor else together for name, g in counted.items()}
+    shortened = {name: g * min(1.0, update.clip / (float(norms[name]) + 1e-6)) for name, g in counted.items()}
+    return {**gradients, **shortened}
+
+
+def layer_factor(update: Update, name: str) -> float:
+    """Of a network of two blocks; the norm behind them and all heads move at the full rate."""
+    part = re.match(r"encoders\.\w+\.(?:model\.)?(?:blocks\.(\d+)\.|(norm\.))?", name)
+    if part is None or part[2]:
+        return 1.0
+    return update.layer_decay ** (3 if part[1] is None else 2 - int(part[1]))
+
+
+def is_apart(update: Update, name: str) -> bool:
+    return bool(update.apart) and update.apart in name
 
 
 def does_decay(rule: str, name: str, parameter: Tensor) -> bool:

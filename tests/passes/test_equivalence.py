@@ -36,6 +36,8 @@ CALLS_BEFORE_SHARING = {
     "m3i_vitb_yfcc": 4 + 2 + 2,
     "densecl": 2 + 2,
     "dino": 2 + 10,
+    "ibot": 2 + 10 + 2 + 2,
+    "dinov2": 18,
     "m3i_digits": 1 + 2 + 2,
 }
 """Encoder calls where each target starts from its views; recipes with one target and one direction share nothing, and

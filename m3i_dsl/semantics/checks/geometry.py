@@ -20,7 +20,7 @@ from m3i_dsl.semantics.program import (
 )
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.source import Span
-from m3i_dsl.vocabulary.kinds import FeatureShape, Mask, WordError
+from m3i_dsl.vocabulary.kinds import FeatureShape, Mask, Pooling, WordError
 from m3i_dsl.vocabulary.values import counted
 
 
@@ -221,10 +221,20 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             message = f"`{target.encoder.name}` has {depth} blocks to average, not {representation.blocks()}"
             place = target.representation.argument("layers")
             yield _about_encoder("M3I0203", message, place, target.encoder, f"write `layers: {max(1, depth)}` or fewer")
-    pooled = target.predictor, objective.encoder, target.predictor.word.pooling()
-    for placed, encoder, pooling in (pooled, (target.representation, target.encoder, representation.pooling())):
+    yield from _pooled(objective, target)
+
+
+def _pooled(objective: Objective, target: Target) -> Iterator[Diagnostic]:
+    """Whatever pools the class token is of an encoder that has one."""
+    representation = target.representation.word
+    pooled: list[tuple[Placed[Any], EncoderDeclaration | None, Pooling | None]] = []
+    if not representation.has_grid:
+        pooled.append((target.predictor, objective.encoder, target.predictor.word.pooling()))
+        pooled.append((target.representation, target.encoder, representation.pooling()))
+    pooled.extend((placed, objective.encoder, placed.word.pooling()) for placed in target.regularizations)
+    for placed, encoder, pooling in pooled:
         image = encoder.word.word.as_image() if encoder is not None else None
-        pools = pooling == "class" and not representation.has_grid
+        pools = pooling == "class"
         if encoder is not None and image is not None and pools and image.shape().prefix == 0:
             message = f"`{encoder.name}` has no class token to pool"
             yield _about_encoder("M3I0218", message, placed.argument("pool"), encoder, "write `pool: mean`")

@@ -152,6 +152,9 @@ class Regularization(Word):
     """Whether, where only hidden tokens are compared, it is given the scores of these alone."""
     joint: ClassVar[bool] = False
     """Whether it adds one term of all predictions of shares together; then `build_joint` returns its module."""
+    spreads: ClassVar[bool] = False
+    """Whether it adds a term of the input's features, pooled as `pooling` says, once for each input that shows a view
+    of `data`; then `build` returns its module: features [B, D] -> scalar."""
     prevents: ClassVar[frozenset[ConstantShares]] = frozenset()
     """The constant shares of prototypes that it works against."""
     needs_detached: ClassVar[bool] = False
@@ -187,6 +190,10 @@ class Regularization(Word):
     def chooses_among_predictions(self) -> bool:
         """Whether the predictions of the other samples are candidates beside their targets."""
         return False
+
+    def pooling(self) -> Pooling | None:
+        """How the tokens of an input become the features that it `spreads`."""
+        return None
 
     def takes_shares(self) -> bool:
         """Whether it is given shares, which another word makes of the scores before it."""

@@ -3,6 +3,7 @@
 from m3i_dsl.vocabulary.kinds import Regularization
 from m3i_dsl.vocabulary.regularizations.centering import Centering
 from m3i_dsl.vocabulary.regularizations.decorrelation import Decorrelation
+from m3i_dsl.vocabulary.regularizations.koleo import KoLeo
 from m3i_dsl.vocabulary.regularizations.mean_entropy import MeanEntropy
 from m3i_dsl.vocabulary.regularizations.negative_categories import NegativeCategories
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
@@ -25,4 +26,5 @@ WORDS: tuple[type[Regularization], ...] = (
     Sharpening,
     Sinkhorn,
     MeanEntropy,
+    KoLeo,
 )

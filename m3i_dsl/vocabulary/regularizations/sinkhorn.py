@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds import PROTOTYPES, ConstantShares, Regularization
-from m3i_dsl.vocabulary.values import Count, Number
+from m3i_dsl.vocabulary.values import Count, Duration, Ramp
 from m3i_dsl.vocabulary.word import Effect, argument
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ class Sinkhorn(Regularization):
     prevents: ClassVar[frozenset[ConstantShares]] = frozenset({"one for all", "equal"})
     certificate = "every prototype gets an equal share of the batch"
 
-    temperature: Number | None = argument(
+    temperature: Ramp | None = argument(
         None, doc="of the scores (SwAV: 0.05); left out, it balances the shares that `sharpening` makes", above=0
     )
     iterations: Count = argument(3, doc="rounds of scaling", origin="SwAV", minimum=1)
     views: Literal["each", "together"] = argument(
         "each", doc="each view of the target by itself (SwAV), or all as one batch (DINOv2)", origin="SwAV"
     )
+    warmup: Duration | None = argument(None, doc="how long a ramp of the temperature takes (DINOv2)")
 
     def takes_shares(self) -> bool:
         return self.temperature is None
@@ -47,4 +48,4 @@ class Sinkhorn(Regularization):
     def build_assignment(self, width: int) -> "nn.Module":
         from m3i_dsl.modules.assignments import SinkhornAssignment
 
-        return SinkhornAssignment(self.temperature, self.iterations)
+        return SinkhornAssignment(self.temperature, self.iterations, self.warmup)

@@ -23,6 +23,6 @@ def loss(parts: Parts, batch: Batch) -> Tensor:
     return torch.stack(pairs).mean()
 
 
-def softmax(x: Tensor) -> Tensor:
+def softmax(x: Tensor, dim: int = 1) -> Tensor:
     """exp(x) over the sum of its row."""
-    return x.exp() / x.exp().sum(dim=1, keepdim=True)
+    return x.exp() / x.exp().sum(dim=dim, keepdim=True)

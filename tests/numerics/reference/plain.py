@@ -17,8 +17,11 @@ Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar
     weights or s          of the targets of an objective: numbers, or the trained log sigma^2 [K]
     queue, dense_queue    [A, E], past keys
     center, target_temperature    of a target over prototypes: the running mean [K] of its scores; a number
+    centers               of several such targets, by name
+    embedding, average_embedding, prototypes    of a head with prototypes: its unit vectors before them; [K, E]
 An objective of several targets leaves their losses in `parts.losses`.
-`batch` is a dict of view1, view2 [B, 3, H, W]; hidden bool [B, L], True = hidden (in a mix: taken from the partner);
+`batch` is a dict of view1, view2 [B, 3, H, W]; hidden bool [B, L], True = hidden (in a mix: taken from the partner), of
+several masks hidden_view1 and hidden_view2;
 geometry1, geometry2 [B, 6]; labels [B]; tokens [B, T].
 """
 

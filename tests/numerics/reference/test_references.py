@@ -105,10 +105,13 @@ def _parts(method: str) -> SimpleNamespace:
         tokens=4,
         decorrelation=0.0051,
         unigrad=0.02,
+        centers={name: 0.1 * torch.randn(WIDTH, dtype=torch.float64) for name in ("class", "patch")},
+        prototypes=nn.Parameter(torch.randn(7, WIDTH)),
         weights=(0.5, 0.5) if method == "densecl" else (1.0, 1.0, 1.0),
         queue=plain.l2(torch.randn(8, WIDTH)),
         dense_queue=plain.l2(torch.randn(8, WIDTH)),
     )
+    parts.embedding, parts.average_embedding = parts.projector, parts.average_projector
     for name, value in vars(parts).items():
         if isinstance(value, nn.Module):
             value.double()
@@ -137,6 +140,8 @@ def _batch(method: str, texts: bool = False) -> dict[str, Tensor]:
         "view1": uniform(4, 3, 32, 32) - 0.5,
         "view2": uniform(4, 3, 32, 32) - 0.5,
         "hidden": hidden,
+        "hidden_view1": hidden & (torch.arange(4) > 0).unsqueeze(1),
+        "hidden_view2": hidden.flip(1),
         "geometry1": geometry(),
         "geometry2": geometry2,
         "labels": torch.tensor([0, 3, 3, 1]),
