@@ -143,22 +143,26 @@ def _internal_error(fault: Exception, arguments: argparse.Namespace) -> None:
     import platform
     import traceback
 
+    from m3i_dsl.runtime.faults import Notice
     from m3i_dsl.vocabulary.blame import WORD_RAISED, blame
 
     if arguments.debug:
         traceback.print_exception(fault)
     blamed = blame(fault)
     if blamed is not None:
-        print(f"error[{WORD_RAISED}]: {blamed.message}", file=sys.stderr)
-        for line in (*(f"note: {note}" for note in blamed.notes), f"help: {blamed.help}"):
-            print(f"  = {line}", file=sys.stderr)
-        return
-    place = traceback.extract_tb(fault.__traceback__)[-1]
-    print(f"error[M3I0901]: internal error, please report it: {type(fault).__name__}: {fault}", file=sys.stderr)
-    print(f"  = note: raised in {os.path.basename(place.filename)}:{place.lineno}", file=sys.stderr)
-    print(f"  = note: {_version()}, Python {platform.python_version()}, {platform.platform()}", file=sys.stderr)
-    if not arguments.debug:
-        print("  = help: run it again with `--debug` for the traceback", file=sys.stderr)
+        found = Notice(WORD_RAISED, blamed.message, blamed.notes, (blamed.help,))
+    else:
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        found = Notice(
+            "M3I0901",
+            f"internal error, please report it: {type(fault).__name__}: {fault}",
+            notes=(
+                f"raised in {os.path.basename(place.filename)}:{place.lineno}",
+                f"{_version()}, Python {platform.python_version()}, {platform.platform()}",
+            ),
+            helps=() if arguments.debug else ("run it again with `--debug` for the traceback",),
+        )
+    print(found.text("error"), file=sys.stderr)
 
 
 if __name__ == "__main__":

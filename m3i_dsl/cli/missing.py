@@ -10,6 +10,8 @@ import importlib.metadata
 import re
 from typing import TextIO
 
+from m3i_dsl.runtime.faults import Notice
+
 CODE = "M3I0720"
 
 _IMPORTED_AS = {"PIL": "pillow", "sklearn": "scikit-learn", "lsprotocol": "pygls"}
@@ -33,5 +35,5 @@ def missing_extra(fault: ModuleNotFoundError) -> tuple[str, str] | None:
 
 def say(command: str, distribution: str, extra: str, to: TextIO) -> None:
     """What is missing, and the line that installs it."""
-    print(f"error[{CODE}]: `m3ic {command}` needs {distribution}, which is not installed", file=to)
-    print(f'  = help: run `pip install "m3ic[{extra}]"`', file=to)
+    message = f"`m3ic {command}` needs {distribution}, which is not installed"
+    print(Notice(CODE, message, helps=(f'run `pip install "m3ic[{extra}]"`',)).text("error"), file=to)

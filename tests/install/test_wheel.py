@@ -76,6 +76,6 @@ def test_what_needs_more_names_the_extra(bare: Path, tmp_path: Path, command: st
     done = _run(bare / "m3ic", *command.split(), folder=tmp_path, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    first, help_ = done.stderr.splitlines()
+    first, help_, _ = done.stderr.splitlines()
     assert first.startswith(f"error[M3I0720]: `m3ic {command.split()[0]}` needs ")
     assert help_ == f'  = help: run `pip install "m3ic[{extra}]"`'

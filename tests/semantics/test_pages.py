@@ -7,13 +7,16 @@ tests/syntax/test_catalogue.py; codes about artifacts and runs (06xx, 07xx) have
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import m3i_dsl
-from m3i_dsl.diagnostics import RecipeError
+from m3i_dsl.diagnostics import Diagnostic, RecipeError
 from m3i_dsl.diagnostics.catalogue import MAIN_FILE, Example, codes, page
+from m3i_dsl.diagnostics.fixes import fixed_texts
 from m3i_dsl.driver import check_file, compile_program
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
@@ -79,20 +82,24 @@ def _write(example: Example, folder: Path) -> SourceFile:
     return SourceFile(str(folder / MAIN_FILE), example.files[MAIN_FILE])
 
 
-def _found(example: Example, folder: Path, *, compiled: bool) -> list[str]:
-    """The codes that checking an example, and if asked for compiling it, reports."""
+def _found(example: Example, folder: Path, *, compiled: bool) -> list[Diagnostic]:
+    """What checking an example, and if asked for compiling it, reports."""
     file = _write(example, folder)
     assignments = dict(assignment.split("=", 1) for assignment in example.sets)
     settings = {name: parse_value(value, f"<--set {name}>") for name, value in assignments.items()}
     checked = check_file(file, settings)
-    found = [diagnostic.code for diagnostic in checked.diagnostics]
+    found = list(checked.diagnostics)
     if not compiled or checked.program is None:
         return found
     try:
         compile_program(checked.program, folder)
     except RecipeError as fault:
-        found += [diagnostic.code for diagnostic in fault.diagnostics]
+        found += fault.diagnostics
     return found
+
+
+def _codes(found: Iterable[Diagnostic]) -> list[str]:
+    return [diagnostic.code for diagnostic in found]
 
 
 @pytest.mark.parametrize("code", [code for code in codes() if CHECKED.fullmatch(code) or COMPILED.fullmatch(code)])
@@ -104,5 +111,25 @@ def test_the_failing_example_has_the_fault_and_the_fixed_one_has_none(code: str,
     assert example.failing is not None
     assert example.fixed is not None
     compiled = COMPILED.fullmatch(code) is not None
-    assert _found(example.failing, tmp_path, compiled=compiled) == [code]
-    assert _found(example.fixed, tmp_path, compiled=compiled) == []
+    assert _codes(_found(example.failing, tmp_path, compiled=compiled)) == [code]
+    assert _codes(_found(example.fixed, tmp_path, compiled=compiled)) == []
+
+
+WITHOUT_HELP = frozenset({"M3I0125", "M3I0203", "M3I0205", "M3I0206", "M3I0402", "M3I0801"})
+"""Their examples show what the message says by itself, such as two settings of one name."""
+
+
+@pytest.mark.parametrize(
+    "code", [c for c in codes() if page(c).failing is not None and (CHECKED.fullmatch(c) or COMPILED.fullmatch(c))]
+)
+def test_what_the_help_of_a_failing_example_says_leads_out(code: str, tmp_path: Path) -> None:
+    """A fix is applied; what any other help asks for is the fixed example, which is tried above."""
+    example, compiled = page(code), COMPILED.fullmatch(code) is not None
+    assert example.failing is not None and example.fixed is not None
+    found = _found(example.failing, tmp_path, compiled=compiled)
+    assert all(diagnostic.helps or diagnostic.fix for diagnostic in found) or code in WITHOUT_HELP
+    fixes = [replace(d, fix=replace(d.fix, safe=True)) for d in found if d.fix is not None]
+    if fixes:
+        files = {Path(file.name).name: text for file, (text, _) in fixed_texts(fixes).items()}
+        mended = replace(example.failing, files={**example.failing.files, **files})
+        assert _codes(_found(mended, tmp_path, compiled=compiled)) == []

@@ -62,7 +62,7 @@ class Writer:
         """
         temporary, final = self._temporary(step), self._folder / name_of(step)
         try:
-            together(self._processes, lambda: _require_finite(step, staged, self._folder))
+            together(self._processes, lambda: require_finite(step, staged, self._folder))
             self._careful(step, lambda: self._write_shards(temporary, staged, tensors))
             own = self._careful(
                 step, lambda: {path.name: entry_of(path) for path in shards_of(temporary, self._processes.rank)}
@@ -133,7 +133,7 @@ class Writer:
         return self._folder / f"{name_of(step)}.tmp"
 
 
-def _require_finite(step: int, staged: Staged, folder: Path) -> None:
+def require_finite(step: int, staged: Staged, folder: Path) -> None:
     """Raises TrainingFault (M3I0701). The copies are looked at, in this thread, while training goes on."""
     for name, tensor in staged.host.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):

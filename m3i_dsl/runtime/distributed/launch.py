@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from m3i_dsl.runtime.faults import OTHER_RANK, Notice
 from m3i_dsl.runtime.signals import EXIT_INTERRUPTED, EXIT_TRY_AGAIN
 
 FOLDER = "M3IC_LAUNCH"
@@ -71,7 +72,8 @@ def launch(words: Sequence[str], processes: int, *, restarts: int, grace: int, l
         forwarding.until_done(thread)
         code = outcome()
     if code is None:
-        print(f"error[M3I0731]: {failure[0] if failure else 'the run ended without a word'}", file=sys.stderr)
+        how = failure[0] if failure else "the run ended without a word"
+        print(Notice(OTHER_RANK, how).text("error"), file=sys.stderr)
     if code is None or forwarding.ended:
         print(last_word(), file=sys.stderr)
     return 1 if code is None else code
