@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ def add_parser(subparsers: Subparsers) -> None:
     add_run(parser)
     parser.add_argument("--report", action="store_true", help="write RUN/report.html, one page with everything")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--limit", type=_samples, default=None, metavar="N", help="at most N samples of each split")
+    parser.add_argument("--limit", type=_count(1), default=None, metavar="N", help="at most N samples of each split")
+    parser.add_argument("--workers", type=_count(0), default=0, metavar="N", help="processes that decode images")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -58,11 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def _samples(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+def _count(least: int) -> Callable[[str], int]:
+    def parsed(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        return number
+
+    return parsed
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -76,6 +81,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         report=arguments.report,
         device=arguments.device,
+        workers=arguments.workers,
     )
     if arguments.json:
         print(json.dumps(measured.record, indent=2, allow_nan=False))

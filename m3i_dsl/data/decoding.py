@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -137,6 +137,35 @@ Rows = tuple[int, int, int]
 """(step, first row, end row)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Travelling:
+    """The images of `data` that leave the decoder for a batch: `rows` of each of the (height, width) `sizes`."""
+
+    data: str
+    rows: int
+    sizes: Mapping[str, tuple[int, int]]
+
+
+class Decoder(Protocol):
+    """What workers run: that of training, and that of an evaluation."""
+
+    @property
+    def rows(self) -> range:
+        """Those of a batch that this process makes."""
+        ...
+
+    @property
+    def travelling(self) -> Sequence[Travelling]:
+        """For each source in use."""
+        ...
+
+    def decoded(self, rows: Rows, into: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Chunk | DecodingFailed:
+        """The chunk, but for its images: these are put at their places in the batch, for each source `into` the arrays
+        of what is travelling, uint8 [rows, H, W, 3].
+        """
+        ...
+
+
 class Unusable(Exception):
     """Every sample of a source is broken."""
 
@@ -147,6 +176,11 @@ class SampleDecoder:
     def __init__(self, feeds: tuple[Feed, ...], batch: int, rows: range, base: Path) -> None:
         """`rows` are those of this process, of the `batch` of all."""
         self.feeds, self.batch, self.rows, self.base = feeds, batch, rows, base
+
+    @property
+    def travelling(self) -> list[Travelling]:
+        """For each feed."""
+        return [Travelling(feed.data, self.own_rows(feed), feed.travelling) for feed in self.feeds]
 
     def own_rows(self, feed: Feed) -> int:
         """How many of the rows of this process are of one source."""
@@ -279,7 +313,7 @@ def _whole(
             try:
                 for name in feed.shown:
                     # At once, while the image is in the processor's cache, and its memory serves the next one.
-                    _put(one.pixels(name), into[name][place])
+                    put(one.pixels(name), into[name][place])
                 break
             except BrokenSample as fault:
                 one.skip(fault)
@@ -303,7 +337,7 @@ def _cut(
                 for cutting in cuttings:
                     cutting.replace(row, one.number, one.sample[cutting.cut.field].size)
         for cutting in cuttings:
-            _put(cutting.shown(pixels[cutting.cut.field], row), into[cutting.cut.view][place])
+            put(cutting.shown(pixels[cutting.cut.field], row), into[cutting.cut.view][place])
         one.forget_pixels()
     return {cutting.cut.view: cutting.state for cutting in cuttings}
 
@@ -325,7 +359,8 @@ def _drawn(feed: Feed, input_: Collated, sample: Sample, epoch: int, number: int
 _DTYPES = {"f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
 
 
-def _put(image: NDArray[np.uint8], there: NDArray[np.uint8]) -> None:
+def put(image: NDArray[np.uint8], there: NDArray[np.uint8]) -> None:
+    """Raises ValueError for an image of another size than its source has said."""
     if image.shape != there.shape:
         raise ValueError(f"an image of shape {image.shape} where the source said {there.shape}")
     there[:] = image

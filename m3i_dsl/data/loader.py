@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, dataloader
 
-from m3i_dsl.data.decoding import Chunk, DecodingFailed, SampleDecoder, joined
+from m3i_dsl.data.decoding import Chunk, Decoder, DecodingFailed, joined
 from m3i_dsl.data.slots import Slots, Tasks
 from m3i_dsl.data.sources import Exhausted, SourceFault
 
@@ -34,7 +34,7 @@ class WorkerDied(Exception):
     """A process that decodes is gone, by a signal or for want of memory, or could not be started."""
 
 
-def decoded(decoder: SampleDecoder, start: int, stop: int, workers: int) -> Generator[Chunk]:
+def decoded(decoder: Decoder, start: int, stop: int, workers: int) -> Generator[Chunk]:
     """The batch of each step from `start` to `stop - 1`. With workers, decoding runs ahead by a few batches. Images are
     valid until the next step is asked for.
     """

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from m3i_dsl.data.decoding import Chunk, DecodingFailed, Feed, Rows, SampleDecoder
+from m3i_dsl.data.decoding import Chunk, Decoder, DecodingFailed, Rows, Travelling
 from m3i_dsl.data.sources import SourceFault
 
 
 class Slots(Dataset[Chunk | DecodingFailed]):
     """The chunks of `decoder`, whose images are put into one of `count` slots."""
 
-    def __init__(self, decoder: SampleDecoder, count: int, *, shared: bool) -> None:
+    def __init__(self, decoder: Decoder, count: int, *, shared: bool) -> None:
         """Raises SourceFault when there is not so much memory to be `shared` with workers."""
         self.decoder, self.count, self.shared = decoder, count, shared
-        self.slots = [self._allocated(feed) for feed in decoder.feeds]
+        self.slots = [self._allocated(images) for images in decoder.travelling]
 
     def __getitem__(self, rows: Rows) -> Chunk | DecodingFailed:
         """In a worker."""
@@ -37,9 +37,8 @@ class Slots(Dataset[Chunk | DecodingFailed]):
         """For each feed its images in the batch of a step, uint8 [own rows, H, W, 3], by what is travelling."""
         return [{name: slots[step % self.count] for name, slots in images.items()} for images in self.slots]
 
-    def _allocated(self, feed: Feed) -> dict[str, torch.Tensor]:
-        rows = self.decoder.own_rows(feed)
-        shapes = {name: (self.count, rows, *size, 3) for name, size in feed.travelling.items()}
+    def _allocated(self, images: Travelling) -> dict[str, torch.Tensor]:
+        shapes = {name: (self.count, images.rows, *size, 3) for name, size in images.sizes.items()}
         if not self.shared:
             return {name: torch.empty(shape, dtype=torch.uint8) for name, shape in shapes.items()}
         try:
@@ -47,7 +46,7 @@ class Slots(Dataset[Chunk | DecodingFailed]):
         except RuntimeError as error:
             needed = sum(int(np.prod(shape)) for shape in shapes.values())
             raise SourceFault(
-                feed.data,
+                images.data,
                 f"no {needed / 2**20:,.2f} MiB of shared memory for {self.count} batches of decoded images",
                 help="use fewer `--workers` (0 needs none of it), or give the container more of /dev/shm, writable",
             ) from error

@@ -6,27 +6,18 @@ of the trained encoder. Guarantees: same images, same measurement; only what mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from m3i_dsl.evaluation.features import batches
 
 LARGEST_SIDE = 32
 """Raw pixels of larger images are averaged down to this side, so that the baseline has at most 3 * 32 * 32 numbers."""
 
 
-def raw_pixels(images: Tensor | Iterable[Tensor], *, batch: int = 1024) -> Tensor:
-    """f32 [N, 3 * h * w] on the CPU: the normalised pixels, averaged over areas where a side is above LARGEST_SIDE."""
-    parts: list[Tensor] = []
-    for part in batches(images, batch):
-        height, width = part.shape[-2:]
-        size = min(height, LARGEST_SIDE), min(width, LARGEST_SIDE)
-        pixels = part.float() if size == (height, width) else F.adaptive_avg_pool2d(part.float(), size)
-        parts.append(pixels.flatten(1).cpu())
-    return torch.cat(parts)
+def raw_pixels(images: Tensor) -> Tensor:
+    """f32 [B, 3 * h * w]: the normalised pixels, averaged over areas where a side is above LARGEST_SIDE."""
+    height, width = images.shape[-2:]
+    size = min(height, LARGEST_SIDE), min(width, LARGEST_SIDE)
+    return (images.float() if size == (height, width) else F.adaptive_avg_pool2d(images.float(), size)).flatten(1)
 
 
 def raw_pixels_note(height: int, width: int) -> str:

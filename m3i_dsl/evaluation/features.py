@@ -62,13 +62,16 @@ def dense_features(
 
     `bf16` runs the encoder under autocast, as training with `precision bf16` does.
     """
-    parameter = next(encoder.parameters())
-    device, dtype = parameter.device, parameter.dtype
     with frozen(encoder):
         for part in batches(images, batch):
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                tokens = encoder(part.to(device, dtype, non_blocking=True))
-            yield tokens
+            yield tokens_of(encoder, part, precision)
+
+
+def tokens_of(encoder: nn.Module, images: Tensor, precision: Precision = "fp32") -> Tensor:
+    """The tokens [b, prefix + N, D] of one batch, on the encoder's device; inside `frozen`."""
+    parameter = next(encoder.parameters())
+    with torch.autocast(parameter.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return encoder(images.to(parameter.device, parameter.dtype, non_blocking=True))
 
 
 def pooled_features(
@@ -93,11 +96,20 @@ def pooled_features(
 
 def finite(features: Tensor) -> Tensor:
     """`features` [N, D] as they are. Raises EvaluationError (M3I0751) when a number in them is not finite."""
-    broken = int((~torch.isfinite(features)).any(dim=1).sum())
-    if broken:
-        raise errors.EvaluationError(
-            errors.FEATURES_NOT_FINITE,
-            f"the encoder's features are not finite for {broken} of {len(features)} images",
-            help="evaluate an earlier checkpoint, and train with a lower learning rate or with clipping",
-        )
+    if broken := broken_in(features):
+        raise not_finite(broken, len(features))
     return features
+
+
+def broken_in(features: Tensor) -> int:
+    """How many rows of `features` [N, D] have a number that is not finite."""
+    return int((~torch.isfinite(features)).any(dim=1).sum())
+
+
+def not_finite(broken: int, count: int) -> errors.EvaluationError:
+    """M3I0751."""
+    return errors.EvaluationError(
+        errors.FEATURES_NOT_FINITE,
+        f"the encoder's features are not finite for {broken} of {count} images",
+        help="evaluate an earlier checkpoint, and train with a lower learning rate or with clipping",
+    )

@@ -1,8 +1,8 @@
-"""The linear probe: logistic regression on frozen, standardised features.
+"""The linear probe of features that memory holds: logistic regression on frozen, standardised features.
 
 Takes: features and labels of both splits. Gives: the accuracy on the test split and the C that was chosen. Guarantees:
 C is chosen on a part of the training split; nothing but the final accuracy looks at the test split. The two solvers
-minimise the same function: scikit-learn's on a CPU, torch's L-BFGS on a GPU and for problems large enough to gain.
+minimise the same function: scikit-learn's on a CPU, torch's L-BFGS on a GPU.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from m3i_dsl.evaluation.accuracy import accuracy
 from m3i_dsl.vocabulary.kinds import Result
 
 Solver = Literal["scikit-learn", "torch"]
-
-LARGE = 30_000_000
-"""N * D from which torch's solver is taken on a CPU too."""
 
 ITERATIONS = 1000
 TOLERANCE = 1e-5
@@ -107,7 +104,7 @@ def held_out_part(labels: Tensor, share: float, seed: int = 0) -> Tensor:
     """bool [N]: True for the samples on which C is chosen, the same share of every category.
 
     At least one sample of each category, but a category's only sample stays in the fitted part. Depends on nothing but
-    `labels`, `share` and `seed`.
+    `labels`, `share` and `seed`. Raises EvaluationError (M3I0750) when no sample can be held out.
     """
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     generator = np.random.default_rng(seed)
@@ -115,12 +112,28 @@ def held_out_part(labels: Tensor, share: float, seed: int = 0) -> Tensor:
         members = torch.nonzero(labels == category).flatten()
         count = min(max(1, round(share * len(members))), len(members) - 1)
         chosen[members[torch.from_numpy(generator.permutation(len(members))[:count])]] = True
+    if not chosen.any():
+        raise errors.EvaluationError(
+            errors.NO_LABELLED_SPLIT,
+            "every category has a single training sample, so none is left to choose C by",
+            help="evaluate on more samples: raise `--limit`",
+        )
     return chosen
 
 
-def choose_solver(features: Tensor, device: torch.device | str) -> Solver:
+def check_categories(labels: Tensor) -> None:
+    """Raises EvaluationError (M3I0750) when there is one category only."""
+    if len(labels.unique()) < 2:
+        raise errors.EvaluationError(
+            errors.NO_LABELLED_SPLIT,
+            "the training split has a single category, so nothing can be told apart",
+            help="evaluate on more samples: raise `--limit`",
+        )
+
+
+def choose_solver(device: torch.device | str) -> Solver:
     """Where the fit is fastest; both solvers give the same classifier."""
-    return "torch" if torch.device(device).type != "cpu" or features.numel() > LARGE else "scikit-learn"
+    return "scikit-learn" if torch.device(device).type == "cpu" else "torch"
 
 
 def linear(
@@ -143,13 +156,8 @@ def linear(
     Of equally good candidates the smallest C (the strongest penalty) wins. Raises EvaluationError (M3I0750) when the
     training split has fewer than two categories.
     """
-    if len(train_labels.unique()) < 2:
-        raise errors.EvaluationError(
-            errors.NO_LABELLED_SPLIT,
-            "the training split has a single category, so nothing can be told apart",
-            help="evaluate on more samples: raise `--limit`",
-        )
-    solver = solver or choose_solver(train, device)
+    check_categories(train_labels)
+    solver = solver or choose_solver(device)
     chosen, score = choose_c(train, train_labels, c=c, held_out=held_out, solver=solver, device=device, seed=seed)
     classifier = Problem.prepare(train, train_labels, device).solve(chosen, solver)
     settings = {"c": chosen, "held_out": score, "solver": solver, "converged": classifier.converged}
@@ -173,12 +181,6 @@ def choose_c(
     Raises EvaluationError (M3I0750) when no sample can be held out.
     """
     part = held_out_part(labels, held_out, seed)
-    if not part.any():
-        raise errors.EvaluationError(
-            errors.NO_LABELLED_SPLIT,
-            "every category has a single training sample, so none is left to choose C by",
-            help="evaluate on more samples: raise `--limit`",
-        )
     problem = Problem.prepare(train[~part], labels[~part], device)
     best_c, best_score = min(c), -1.0
     classifier: Classifier | None = None
@@ -218,15 +220,7 @@ def _solve_torch(problem: Problem, c: float, start: Classifier | None) -> tuple[
         bias.copy_(start.bias)
     weight.requires_grad_(True)
     bias.requires_grad_(True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=ITERATIONS,
-        max_eval=2 * ITERATIONS,
-        tolerance_grad=TOLERANCE,
-        tolerance_change=1e-12,
-        history_size=10,
-        line_search_fn="strong_wolfe",
-    )
+    optimizer = lbfgs([weight, bias])
 
     def loss() -> Tensor:
         optimizer.zero_grad()
@@ -240,3 +234,16 @@ def _solve_torch(problem: Problem, c: float, start: Classifier | None) -> tuple[
     assert weight.grad is not None and bias.grad is not None
     gradient = max(float(weight.grad.abs().max()), float(bias.grad.abs().max()))
     return weight.detach(), bias.detach(), gradient <= TOLERANCE
+
+
+def lbfgs(parameters: list[Tensor]) -> torch.optim.LBFGS:
+    """L-BFGS that goes on until the gradient is within TOLERANCE."""
+    return torch.optim.LBFGS(
+        parameters,
+        max_iter=ITERATIONS,
+        max_eval=2 * ITERATIONS,
+        tolerance_grad=TOLERANCE,
+        tolerance_change=1e-12,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )

@@ -11,16 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.comparison import Comparison
+from m3i_dsl.evaluation.kept import Features
 from m3i_dsl.evaluation.subject import PixelSubject
-from m3i_dsl.vocabulary.kinds import TRAINED, Evaluator, Result, Splits, Subject
+from m3i_dsl.vocabulary.kinds import ALONE, TRAINED, Evaluator, Pooling, Result, Split, Splits, Subject, Team, TextPath
+
+NAMED = 3
+"""Samples that are left out, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,12 @@ class LeftOut:
     count: int
     tried: int
     first: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, split: Split) -> LeftOut | None:
+        """None where all samples can be read, as far as it was gone through."""
+        broken = split.broken
+        return cls(name, len(broken), len(broken) + len(split.labels), broken[:NAMED]) if broken else None
 
     def text(self) -> str:
         """`1 of 8 test samples cannot be read and is left out: cat/000.png: an empty file`."""
@@ -45,7 +56,7 @@ class LeftOut:
 
 @dataclass(eq=False)
 class Evaluation:
-    """Measures encoders on one pair of splits, of which some samples may be `left_out`.
+    """Measures encoders on one pair of splits.
 
     `untrained` builds the subject as it was before the first step (same seed); it is called when a baseline is first
     needed.
@@ -53,17 +64,14 @@ class Evaluation:
 
     splits: Splits
     untrained: Callable[[], Subject]
-    left_out: tuple[LeftOut, ...] = ()
     _baselines: dict[Evaluator, Mapping[str, Result]] = field(default_factory=dict[Evaluator, Mapping[str, Result]])
 
-    def __post_init__(self) -> None:
-        for name, split in (("training", self.splits.train), ("test", self.splits.test)):
-            if len(split.labels) == 0:
-                raise errors.EvaluationError(
-                    errors.NO_LABELLED_SPLIT,
-                    f"the {name} split to evaluate on is empty",
-                    help="evaluate on data with images and categories in both splits",
-                )
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What was found to be unreadable so far."""
+        splits = (("training", self.splits.train), ("test", self.splits.test))
+        found = (LeftOut.of(name, split) for name, split in splits)
+        return tuple(left_out for left_out in found if left_out is not None)
 
     def compare(self, evaluators: Sequence[Evaluator], trained: Subject) -> tuple[Comparison, ...]:
         """`trained` measured by each evaluator, beside the baselines. Raises EvaluationError."""
@@ -88,9 +96,54 @@ class Evaluation:
     def result(self, evaluator: Evaluator, trained: Subject) -> Result:
         """`trained` measured by one evaluator, without baselines: the number to show while training goes on.
 
-        It may be infinite or not a number: that ends no training.
+        It may be infinite or not a number: that ends no training. All processes of the team call it.
         """
-        return evaluator.measure(trained, self.splits)
+        team = self.splits.team
+        if evaluator.on_all_processes or team.lockstep or team.size == 1:
+            return evaluator.measure(trained, self.splits)
+        splits = {"training": self.splits.train, "test": self.splits.test}
+
+        def serve(request: tuple[str, Pooling]) -> None:
+            trained.features(splits[request[0]], request[1])
+
+        served = _Served(trained, team, {split: name for name, split in splits.items()})
+        return team.led(lambda: evaluator.measure(served, replace(self.splits, team=ALONE)), serve)
+
+
+@dataclass(frozen=True, eq=False)
+class _Served:
+    """`subject` for an evaluator that runs in the first process alone: all processes compute the features that it asks
+    for.
+    """
+
+    subject: Subject
+    team: Team
+    names: Mapping[Split, str]
+
+    @property
+    def encoder(self) -> nn.Module | None:
+        return self.subject.encoder
+
+    @property
+    def prefix(self) -> int:
+        return self.subject.prefix
+
+    @property
+    def text_path(self) -> TextPath | None:
+        return self.subject.text_path
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        return self.subject.details
+
+    def features(self, split: Split, pool: Pooling) -> Tensor:
+        if split not in self.names:
+            raise ValueError("features are of `splits.train` and `splits.test`")
+        self.team.ask((self.names[split], pool))
+        return self.subject.features(split, pool)
+
+    def own_features(self, split: Split, pool: Pooling) -> Features:
+        return Features.of(self.features(split, pool))
 
 
 def own_draws() -> AbstractContextManager[None]:
@@ -116,8 +169,8 @@ class _Others:
 
     @cached_property
     def _raw_pixels(self) -> Subject:
-        height, width = self.evaluation.splits.test.images.shape[-2:]
-        return PixelSubject((height, width))
+        splits = self.evaluation.splits
+        return PixelSubject(splits.test.image_size, team=splits.team)
 
 
 def _checked(evaluator: Evaluator, subject: str, result: Result) -> Result:

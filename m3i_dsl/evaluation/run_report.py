@@ -122,7 +122,7 @@ def _clouds(
 ) -> tuple[Cloud, ...]:
     test = evaluation.splits.test
     chosen = balanced_sample(test.labels, POINTS)
-    images, labels = test.images[chosen], test.labels[chosen]
+    images, labels = test.some(chosen.tolist()), test.labels[chosen]
     normalize = normalization(view_of(run.program, encoder))
     clouds: list[Cloud] = []
     for title, subject in pair.items():
@@ -139,7 +139,7 @@ def _feature_maps(
     run: TrainedRun, evaluation: Evaluation, encoder: str, pair: dict[str, EncoderSubject]
 ) -> PictureTable:
     test = evaluation.splits.test
-    images = test.images[balanced_sample(test.labels, SHOWN)]
+    images = test.some(balanced_sample(test.labels, SHOWN).tolist())
     normalize = normalization(view_of(run.program, encoder))
     shape = run.program.encoders[encoder].image.shape()
     columns: list[list[Image]] = [as_images(images, normalize.mean, normalize.std)]

@@ -15,12 +15,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from m3i_dsl.data.evaluation import labelled, normalization
+from m3i_dsl.data.evaluation import LabelledSource, normalization
 from m3i_dsl.data.sources import opening
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.export import Backbone
 from m3i_dsl.evaluation.features import Precision
 from m3i_dsl.evaluation.measure import Evaluation, LeftOut
+from m3i_dsl.evaluation.streamed import StreamedSplit
 from m3i_dsl.evaluation.subject import EncoderSubject
 from m3i_dsl.evaluation.text_path import text_path_of
 from m3i_dsl.lower.executable import Executable
@@ -29,13 +30,7 @@ from m3i_dsl.runtime.options import Callback
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
 from m3i_dsl.semantics.program import EvaluationDeclaration, Program, View
 from m3i_dsl.vocabulary.evaluators import DEFAULTS
-from m3i_dsl.vocabulary.kinds import Evaluator, Result, Score, Split, Splits, WordError
-
-NAMED = 3
-"""Samples that are left out, by name."""
-
-LARGEST_SPLIT = 16 * 2**30
-"""Bytes of float32 images that the two splits may take."""
+from m3i_dsl.vocabulary.kinds import ALONE, Dataset, Evaluator, Result, Score, Splits, Team, WordError
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +79,14 @@ def built_encoder(executable: Executable, name: str) -> nn.Module:
     return executable.encoders[name]
 
 
-def subject_of(executable: Executable, name: str, base: Path) -> EncoderSubject:
+def subject_of(executable: Executable, name: str, base: Path, team: Team = ALONE) -> EncoderSubject:
     """Encoder `name` of a program as what is measured, with the text path of the objective that trains it."""
     program = executable.program
     encoder = built_encoder(executable, name)
     on_gpu = next(encoder.parameters()).is_cuda
     precision: Precision = "bf16" if program.training.precision == "bf16" and on_gpu else "fp32"
     prefix = program.encoders[name].image.shape().prefix
-    return EncoderSubject(encoder, prefix, text_path_of(executable, name, base), precision)
+    return EncoderSubject(encoder, prefix, text_path_of(executable, name, base), precision, team=team)
 
 
 def view_of(program: Program, encoder: str) -> View:
@@ -110,12 +105,21 @@ def view_of(program: Program, encoder: str) -> View:
     return replace(view, transforms=(*steps, replace(last, word=word)), size=size)
 
 
-def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) -> Evaluation:
-    """The splits of the data that the encoder was trained on (of a mixture: `evaluated_data`), ready to measure on.
+def evaluation_of(
+    run: TrainedRun,
+    encoder: str,
+    *,
+    limit: int | None = None,
+    workers: int = 0,
+    team: Team = ALONE,
+    learned: Callable[[LeftOut], object] | None = None,
+) -> Evaluation:
+    """The splits of the data that the encoder was trained on (of a mixture: `evaluated_data`), ready to measure on;
+    nothing is decoded yet.
 
-    `limit` takes so many samples of each split, spread evenly. Raises EvaluationError: M3I0750 when the data has no
-    categories and an evaluator needs them, or no held-out split, M3I0756 when the splits do not fit into memory;
-    WordError of the source.
+    `limit` takes so many samples of each split, spread evenly; `workers` processes decode them for each of the `team`;
+    `learned` is told of samples that cannot be read, once. Raises EvaluationError (M3I0750) when the data has no
+    categories and an evaluator needs them, or no held-out split; WordError of the source.
     """
     program = run.program
     view = view_of(program, encoder)
@@ -128,31 +132,32 @@ def evaluation_of(run: TrainedRun, encoder: str, *, limit: int | None = None) ->
             help="evaluate on data with a category field, or leave `evaluate` out",
         )
     labels = next((name for name, modality in data.fields.items() if modality.of_categories), None)
+
+    def split_of(name: str, part: Dataset) -> StreamedSplit:
+        source = LabelledSource(
+            part,
+            size=view.size,
+            normalize=normalization(view),
+            limit=limit,
+            image=view.field,
+            category=labels if categories else None,
+            device=run.device,
+            workers=workers,
+            data=data.name,
+        )
+        return StreamedSplit(name, source, program=program, learned=said)
+
+    def said(split: StreamedSplit) -> None:
+        left_out = LeftOut.of(split.name, split)
+        if left_out is not None and learned is not None:
+            learned(left_out)
+
     with opening(data.name):
         opened = data.source.word.open(run.base)
-        _check_size(view, min(len(opened), limit or len(opened)) * 2)
-        splits = [
-            labelled(
-                part,
-                size=view.size,
-                normalize=normalization(view),
-                limit=limit,
-                image=view.field,
-                category=labels if categories else None,
-                device=run.device,
-            )
-            for part in (opened, opened.evaluation())
-        ]
-    train, test = (Split(split.images, split.labels) for split in splits)
-    left_out = tuple(
-        LeftOut(name, len(split.broken), len(split.broken) + len(split.labels), tuple(map(str, split.broken[:NAMED])))
-        for name, split in zip(("training", "test"), splits, strict=True)
-        if split.broken
-    )
+        train, test = split_of("training", opened), split_of("test", opened.evaluation())
     return Evaluation(
-        Splits(train, test, categories, run.device),
-        untrained=lambda: subject_of(_on(run.untrained(), run.device), encoder, run.base),
-        left_out=left_out,
+        Splits(train, test, categories, run.device, team),
+        untrained=lambda: subject_of(_on(run.untrained(), run.device), encoder, run.base, team),
     )
 
 
@@ -190,21 +195,11 @@ def measurements(executable: Executable, evaluation: Evaluation, base: Path) -> 
     for name, declared in named_evaluations(executable.program):
 
         def measure(_: int, word: Evaluator = declared.evaluator.word, name: str = name) -> dict[str, Score]:
-            result = evaluation.result(word, subject_of(executable, encoder, base))
+            result = evaluation.result(word, subject_of(executable, encoder, base, evaluation.splits.team))
             return {f"{name}.{part}": score for part, score in result.scores().items()}
 
         callbacks.append((declared.every, measure))
     return callbacks
-
-
-def _check_size(view: View, count: int) -> None:
-    each = 3 * view.size[0] * view.size[1] * 4
-    if count * each > LARGEST_SPLIT:
-        raise errors.EvaluationError(
-            errors.SPLIT_TOO_LARGE,
-            f"the images to evaluate on would take {count * each / 2**30:.0f} GiB of memory",
-            help=f"take at most {LARGEST_SPLIT // (2 * each)} of each split: `--limit {LARGEST_SPLIT // (2 * each)}`",
-        )
 
 
 def _on(executable: Executable, device: torch.device) -> Executable:

@@ -7,7 +7,7 @@ trained (encoder, then predictor), which the caller wires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.accuracy import accuracy
-from m3i_dsl.evaluation.features import batches, finite
-from m3i_dsl.vocabulary.kinds import Result, TextPath
+from m3i_dsl.evaluation.features import broken_in, not_finite
+from m3i_dsl.vocabulary.kinds import ALONE, Result, Split, Team, TextPath
 
 EmbedTexts = Callable[[list[str]], Tensor]
 """T texts -> text embeddings [T, E], in evaluation mode and without gradient."""
@@ -43,15 +43,15 @@ def category_embeddings(embed_texts: EmbedTexts, categories: Sequence[str], temp
 
 def zero_shot(
     path: TextPath | None,
-    images: Tensor | Iterable[Tensor],
-    labels: Tensor,
+    split: Split,
     *,
     categories: Sequence[str],
     templates: Sequence[str],
-    batch: int = 256,
+    team: Team = ALONE,
 ) -> Result:
     """Accuracy of taking the category whose embedding has the largest cosine with the image's predicted embedding.
 
+    Images are gone through once, each part by one process of the team.
     Raises EvaluationError: M3I0754 without a path, M3I0753 when two categories have the same name.
     """
     if path is None:
@@ -61,8 +61,15 @@ def zero_shot(
             help="add a target with `representation text embedding of ...`, or leave `zero_shot` out",
         )
     texts_CE = category_embeddings(path.embed_texts, categories, templates)
-    parts = [
-        F.normalize(finite(path.embed_images(part).float()), dim=1).to(texts_CE) for part in batches(images, batch)
-    ]
-    predicted = (torch.cat(parts) @ texts_CE.T).argmax(dim=1)
-    return accuracy(predicted, labels, categories, {"prompts": list(templates), "categories": len(categories)})
+    own: dict[int, Tensor] = {}
+    broken = 0
+    for number, part in split.parts(team):
+        images_BE = path.embed_images(part).float()
+        if number is not None:
+            broken += broken_in(images_BE)
+            own[number] = (F.normalize(images_BE, dim=1).to(texts_CE) @ texts_CE.T).argmax(dim=1).cpu()
+    if total := sum(team.gathered(broken)):
+        raise not_finite(total, len(split.labels))
+    found = {number: part for each in team.gathered(own) for number, part in each.items()}
+    predicted = torch.cat([found[number] for number in sorted(found)])
+    return accuracy(predicted, split.labels, categories, {"prompts": list(templates), "categories": len(categories)})

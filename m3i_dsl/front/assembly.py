@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.diagnostics import Diagnostic, RecipeError, Severity, error
+from m3i_dsl.diagnostics import Diagnostic, RecipeError, error
 
 if TYPE_CHECKING:
-    import torch
-
     from m3i_dsl.artifact import Artifact
     from m3i_dsl.data.stream import Stream
     from m3i_dsl.lower.executable import Executable
     from m3i_dsl.runtime.distributed.group import Processes
+    from m3i_dsl.runtime.distributed.team import ProcessTeam
     from m3i_dsl.runtime.options import Callback
     from m3i_dsl.semantics.program import Program
 
@@ -31,7 +30,7 @@ class Assembled:
     executable: Executable
     stream: Stream
     callbacks: list[Callback]
-    remarks: tuple[Diagnostic, ...]
+    team: ProcessTeam
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,12 @@ def assemble(
     processes: Processes,
     options: LoaderOptions,
     *,
+    sharded: bool,
     allow_stale: bool,
     allow_other_data: bool | None = None,
 ) -> Assembled:
-    """From an artifact's folder to everything that a trainer needs; opens the data. What is allowed is as in
-    `driver.load_artifact`.
+    """From an artifact's folder to everything that a trainer needs; opens the data. `sharded` is whether the module
+    will be; what is allowed is as in `driver.load_artifact`.
 
     Raises RecipeError (an artifact that is damaged or stale, a source that cannot be opened) and TrainingFault (an
     evaluation that cannot be made).
@@ -61,6 +61,7 @@ def assemble(
     from m3i_dsl import driver
     from m3i_dsl.data.sources import SourceFault
     from m3i_dsl.data.stream import Stream
+    from m3i_dsl.runtime.distributed.team import ProcessTeam
 
     artifact, executable = driver.load_artifact(folder, allow_stale=allow_stale, allow_other_data=allow_other_data)
     try:
@@ -75,20 +76,23 @@ def assemble(
             max_broken=options.max_broken,
             sample_log=options.sample_log,
         )
-        if not executable.program.evaluations:
-            return Assembled(artifact, executable, stream, [], ())
-        callbacks, remarks = _measurements(artifact, executable, run_path, processes.device)
-        return Assembled(artifact, executable, stream, callbacks, remarks)
+        team = ProcessTeam(processes, lockstep=sharded)
+        callbacks: list[Callback] = []
+        if executable.program.evaluations:
+            callbacks = _measurements(artifact, executable, run_path, options.workers, team)
+        return Assembled(artifact, executable, stream, callbacks, team)
     except SourceFault as fault:
         raise RecipeError([_at_source(executable.program, fault)]) from fault
 
 
 def _measurements(
-    artifact: Artifact, executable: Executable, run_path: Path, device: torch.device
-) -> tuple[list[Callback], tuple[Diagnostic, ...]]:
-    """The recipe's evaluations, on the splits of the data that it trains on; and the samples that they leave out."""
+    artifact: Artifact, executable: Executable, run_path: Path, workers: int, team: ProcessTeam
+) -> list[Callback]:
+    """The recipe's evaluations, on the splits of the data that it trains on."""
     from m3i_dsl import driver
+    from m3i_dsl.evaluation.measure import LeftOut
     from m3i_dsl.evaluation.trained_run import TrainedRun, evaluation_of, measured_encoder, measurements
+    from m3i_dsl.runtime.faults import Notice
 
     run = TrainedRun(
         path=run_path,
@@ -98,14 +102,15 @@ def _measurements(
         categories={name: locked.categories for name, locked in artifact.lock.data.items()},
         step=0,
         fingerprint=artifact.manifest.fingerprint,
-        device=device,
+        device=team.device,
     )
-    evaluation = evaluation_of(run, measured_encoder(executable.program))
-    place = executable.program.evaluations[0].evaluator.span
-    remarks = tuple(
-        error("M3I0511", left_out.text(), place, severity=Severity.WARNING) for left_out in evaluation.left_out
-    )
-    return measurements(executable, evaluation, artifact.base), remarks
+
+    def learned(left_out: LeftOut) -> None:
+        team.warn(Notice("M3I0511", left_out.text()))
+
+    encoder = measured_encoder(executable.program)
+    evaluation = evaluation_of(run, encoder, workers=workers, team=team, learned=learned)
+    return measurements(executable, evaluation, artifact.base)
 
 
 def _at_source(program: Program, fault: Exception) -> Diagnostic:

@@ -44,11 +44,13 @@ def measure(
     limit: int | None = None,
     report: bool = False,
     device: Device = "auto",
+    workers: int = 0,
 ) -> Measured:
     """Measures `encoder` (default: the one that the first objective trains) of the run in `folder`.
 
-    `limit` takes at most so many samples of each split; `report` also writes one page with everything, and for a run of
-    stages measures those before it. Raises TrainingFault, RecipeError, and WordError of a source.
+    `limit` takes at most so many samples of each split; `workers` are processes that decode; `report` also writes one
+    page with everything, and for a run of stages measures those before it. Raises TrainingFault, RecipeError, and
+    WordError of a source.
     """
     from m3i_dsl.evaluation.comparison import results_json
     from m3i_dsl.evaluation.forgetting import forgetting_json, sentence
@@ -59,13 +61,13 @@ def measure(
 
     trained = opened(folder, device)
     chosen = measured_encoder(trained.program, encoder)
-    evaluation = evaluation_of(trained, chosen, limit=limit)
+    evaluation = evaluation_of(trained, chosen, limit=limit, workers=workers)
     evaluators = evaluators_of(trained.program)
     if not trained.program.evaluations:
         names = " and ".join(f"`{evaluator.name}`" for evaluator in evaluators)
         say(f"the recipe has no `evaluate` block: measuring {names} as they are by default")
     comparisons = evaluation.compare(evaluators, subject_of(trained.executable, chosen, trained.base))
-    courses = _courses(trained, encoder, limit, device) if report else ()
+    courses = _courses(trained, encoder, limit, device, workers) if report else ()
     record: dict[str, Any] = {
         "schema": 2,
         "run": str(trained.path),
@@ -90,7 +92,9 @@ def measure(
     return Measured(tuple(comparisons), courses, record, page, left_out)
 
 
-def _courses(last: TrainedRun, encoder: str | None, limit: int | None, device: Device) -> tuple[Course, ...]:
+def _courses(
+    last: TrainedRun, encoder: str | None, limit: int | None, device: Device, workers: int
+) -> tuple[Course, ...]:
     """The stages up to the one that is measured, each by its own evaluators; nothing for a run without stages."""
     from m3i_dsl.evaluation.forgetting import courses
     from m3i_dsl.evaluation.trained_run import evaluation_of, measured_encoder, results_of, subject_of
@@ -103,7 +107,7 @@ def _courses(last: TrainedRun, encoder: str | None, limit: int | None, device: D
         if encoder is not None and encoder not in trained.program.encoders:
             continue
         chosen = measured_encoder(trained.program, encoder)
-        evaluation = evaluation_of(trained, chosen, limit=limit)
+        evaluation = evaluation_of(trained, chosen, limit=limit, workers=workers)
         subject = subject_of(trained.executable, chosen, trained.base)
         stages[path.name] = results_of(trained, chosen, evaluation, subject)
     return courses(stages)

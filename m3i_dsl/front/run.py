@@ -82,18 +82,28 @@ class Run:
         limit: int | None = None,
         report: bool = False,
         device: Device = "auto",
+        workers: int = 0,
     ) -> Results:
         """Measures the encoder as the recipe asks, beside the same encoder untrained and other baselines.
 
         `stage` of a run of stages: the last one.
 
         Writes `results.json` into the run, and with `report` one page with everything. `limit`: at most so many samples
-        of each split. Raises TrainingFault (no checkpoint yet, no labelled split, ...), WordError of a source.
+        of each split; `workers`: processes that decode.
+
+        Raises TrainingFault (no checkpoint yet, no labelled split, ...), WordError of a source.
         """
         from m3i_dsl.front.measuring import measure
         from m3i_dsl.front.opening import run_folder_of
 
-        measured = measure(run_folder_of(self.path, stage), encoder=encoder, limit=limit, report=report, device=device)
+        measured = measure(
+            run_folder_of(self.path, stage),
+            encoder=encoder,
+            limit=limit,
+            report=report,
+            device=device,
+            workers=workers,
+        )
         return Results(measured.comparisons, measured.report)
 
     def encoder(self, name: str | None = None, *, stage: str | None = None, device: Device = "cpu") -> TrainedEncoder:

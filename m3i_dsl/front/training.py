@@ -125,6 +125,7 @@ def trained(
             callbacks=parts.callbacks,
             batch_coupled=batch_coupled(parts.executable.program),
             processes=processes,
+            team=parts.team,
         ),
     )
     return trainer.run(resume=resume)
@@ -174,7 +175,14 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
     source = by_first(processes, latest) if request.artifact is None else request.artifact
 
     def opened() -> Assembled:
-        parts = assemble(source, RUNS, processes, loader_options_of(request), allow_stale=request.allow_stale)
+        parts = assemble(
+            source,
+            RUNS,
+            processes,
+            loader_options_of(request),
+            sharded=is_sharded(request),
+            allow_stale=request.allow_stale,
+        )
         program = parts.executable.program
         # Before there is a folder.
         check_accumulation(program, request.accumulate, batch_coupled(program), processes.size)
@@ -182,7 +190,7 @@ def _started(request: TrainRequest, processes: Processes) -> tuple[RunFolder, As
 
     parts = together(processes, opened)
     if processes.first:
-        request.show((*parts.artifact.diagnostics, *parts.remarks))
+        request.show(parts.artifact.diagnostics)
     manifest = parts.artifact.manifest
     if processes.first and request.artifact is None:
         say_latest(source, source, manifest)
@@ -235,14 +243,22 @@ def _continued(request: TrainRequest, processes: Processes) -> tuple[RunFolder, 
         folder.close()
         raise
     if processes.first:
-        request.show((*parts.artifact.diagnostics, *parts.remarks))
+        request.show(parts.artifact.diagnostics)
     return folder, parts
 
 
 def opened_run(folder: RunFolder, processes: Processes, request: TrainRequest) -> Assembled:
     """What a run folder trains: its own copy of the artifact, on the data that it was compiled against."""
     options, other_data = loader_options_of(request), request.allow_stale
-    return assemble(folder.artifact, folder.path, processes, options, allow_stale=True, allow_other_data=other_data)
+    return assemble(
+        folder.artifact,
+        folder.path,
+        processes,
+        options,
+        sharded=is_sharded(request),
+        allow_stale=True,
+        allow_other_data=other_data,
+    )
 
 
 def last_word(request: TrainRequest, processes: Processes, folder: RunFolder) -> LastWord:
@@ -266,6 +282,11 @@ def _finished(request: TrainRequest) -> Path | None:
 def loader_options_of(request: TrainRequest) -> LoaderOptions:
     """How data are read, from the flags."""
     return LoaderOptions(request.workers, request.max_broken, request.log_samples)
+
+
+def is_sharded(request: TrainRequest) -> bool:
+    """Whether parameters will lie on several processes."""
+    return request.shard != "none"
 
 
 def fingerprint_named(request: TrainRequest) -> str | None:

@@ -12,8 +12,9 @@ still due, so that none is lost or made twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,10 +24,11 @@ from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.runtime.checkpoints.snapshot import Restored, Snapshot
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.compiling import compile_blocks, compile_errors, eager
-from m3i_dsl.runtime.distributed.agreement import Vote, by_first, gathered, together
+from m3i_dsl.runtime.distributed.agreement import Vote, gathered, together
 from m3i_dsl.runtime.distributed.group import Processes
 from m3i_dsl.runtime.distributed.launch import began
 from m3i_dsl.runtime.distributed.lost import connected
+from m3i_dsl.runtime.distributed.team import ProcessTeam
 from m3i_dsl.runtime.distributed.watchdog import Watchdog
 from m3i_dsl.runtime.distributed.wrapping import parallel
 from m3i_dsl.runtime.ema import MovingAverages
@@ -50,7 +52,7 @@ from m3i_dsl.runtime.reporting.resources import name_of
 from m3i_dsl.runtime.run_folder import RunFolder, write_json
 from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import Every, LearningRate
-from m3i_dsl.runtime.signals import Interrupted, StopRequest
+from m3i_dsl.runtime.signals import StopRequest
 from m3i_dsl.runtime.state import seed_random, undisturbed
 from m3i_dsl.runtime.step import StepOutput, TrainingStep, can_skip
 from m3i_dsl.vocabulary.kinds import Score
@@ -67,6 +69,7 @@ STOP = 100
 
 class Trainer:
     """One run. `batch_coupled` names the words of the recipe that couple the samples of a batch, for accumulation.
+    All processes call each of the `callbacks` at once, as the `team` that they measure in.
 
     Raises RecipeError (M3I0703, M3I0704) and TrainingFault (M3I0712) before anything is computed.
     """
@@ -82,8 +85,10 @@ class Trainer:
         batch_coupled: Sequence[Coupled] | None = None,
         display: Display | None = None,
         processes: Processes | None = None,
+        team: ProcessTeam | None = None,
     ) -> None:
         self._processes = Processes(options.device) if processes is None else processes
+        self._team = ProcessTeam(self._processes) if team is None else team
         training = graph.program.training
         if options.accumulate > 1:
             if batch_coupled is None:
@@ -91,6 +96,7 @@ class Trainer:
             check_accumulation(graph.program, options.accumulate, batch_coupled, self._processes.size)
         self._graph, self._stream, self._run, self._options = graph, stream, run, options
         self._report = Reporter(run, options.reporting, self._processes, options.device, training.batch, display)
+        self._team.warn = self._report.warn
         self._total = self._steps(training.length)
         if self._total < 1:
             raise TrainingFault(
@@ -321,28 +327,19 @@ class Trainer:
         return {names.get(name, name): value for name, value in values.items()}
 
     def _evaluate(self, done: int) -> None:
-        """Rank 0 measures and tells the others; a sharded module needs all of them to compute anything."""
-        whole = self._options.shard == "none"
+        """All processes measure together; a signal to one of them cuts it short for all."""
         for every, measure in self._callbacks:
             if not every.due(done):
                 continue
-
-            def measured(measure: Callable[[int], Mapping[str, Score]] = measure) -> dict[str, Score] | None:
-                if not whole:
-                    return dict(measure(done))
-                try:
-                    with self._stop.interrupting(), alone():
-                        return dict(measure(done))
-                except Interrupted:
-                    return None
-
+            action = partial(measure, done)
             with (
                 self._report.throughput.paused(),
                 self._watchdog.long(f"evaluating after step {done}"),
                 undisturbed(self._graph.module, self._options.device),
                 eager(),
+                alone(),
             ):
-                results = by_first(self._processes, measured) if whole else measured()
+                results = self._team.measured(action, self._stop, self._watchdog)
             if results is None:
                 return
             self._results |= results

@@ -65,6 +65,15 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         finally:
             self._interrupt = False
 
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Within `interrupting`, a stretch that is not interrupted; a signal that came meanwhile does so after it."""
+        before, self._interrupt = self._interrupt, False
+        yield
+        if before and self.signal is not None:
+            raise Interrupted
+        self._interrupt = before
+
     def adopt(self, number: int) -> None:
         """Takes over the signal that another process was sent."""
         self.signal = signal.Signals(number) if self.signal is None else self.signal

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from m3i_dsl.data.evaluation import labelled, normalization
+from m3i_dsl.data.batch import Broken
+from m3i_dsl.data.evaluation import LabelledSource, normalization
+from m3i_dsl.vocabulary.kinds import PART, Dataset
 from m3i_dsl.vocabulary.sources import Embedded, Folder
 from m3i_dsl.vocabulary.transforms import Crop, Normalize
 from tests.data.programs import digits, encoded, image_folder, picture, program
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """All parts of a source, joined."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+    broken: tuple[Broken, ...]
+
+
+def labelled(opened: Dataset, workers: int = 0, **settings: Any) -> Labelled:
+    source = LabelledSource(opened, workers=workers, **settings)
+    images, labels, indices, broken = [torch.empty(0, 3, *source.size)], [], [], []
+    for part in source.read(range(source.count)):
+        images.append(source.images(part).clone())
+        labels.append(part.labels)
+        indices.append(torch.from_numpy(part.indices))
+        broken.extend(part.broken)
+    nothing = torch.empty(0, dtype=torch.int64)
+    return Labelled(torch.cat(images), torch.cat([nothing, *labels]), torch.cat([nothing, *indices]), tuple(broken))
+
 
 NORMALIZE = Normalize(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
@@ -81,3 +109,18 @@ def test_parts_do_not_show(limit: int) -> None:
     source = Embedded("digits").open(Path())
     found = labelled(source, size=(8, 8), normalize=NORMALIZE, limit=limit)
     assert len(found.images) == len(found.labels) == limit
+
+
+def test_workers_and_the_choice_of_parts_change_nothing(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "train", {"a": PART + 70, "b": 3}, size=(9, 12))
+    (root / "a" / "03.png").write_bytes(b"no image")
+    (root / "a" / "300.png").write_bytes(b"no image")
+    opened = Folder("train").open(tmp_path)
+    settings: dict[str, Any] = {"size": (8, 8), "normalize": NORMALIZE}
+    one, two = labelled(opened, **settings), labelled(opened, workers=2, **settings)
+    assert torch.equal(one.images, two.images) and torch.equal(one.labels, two.labels)
+    assert torch.equal(one.indices, two.indices) and one.broken == two.broken and len(two.broken) == 2
+    (last,) = LabelledSource(opened, **settings).read([1])
+    assert last.indices.tolist() == one.indices[one.indices >= PART].tolist()
+    (chosen,) = LabelledSource(opened, **settings).some(np.array([290]))
+    assert torch.equal(chosen, one.images[one.indices.tolist().index(290)])

@@ -11,7 +11,7 @@ import torch
 
 from m3i_dsl import driver
 from m3i_dsl.cli.main import main
-from m3i_dsl.evaluation import trained_run
+from m3i_dsl.evaluation import streamed
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.trained_run import TrainedRun
 from m3i_dsl.front import exporting, measuring
@@ -21,6 +21,8 @@ from m3i_dsl.runtime.checkpoints.named import WEIGHTS, module_tensors
 from m3i_dsl.runtime.checkpoints.store import CheckpointStore
 from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 from m3i_dsl.source import SourceFile
+from m3i_dsl.vocabulary.evaluators import Knn
+from m3i_dsl.vocabulary.kinds import ACCURACY, Result, Splits, Subject
 
 RECIPE = """m3i 1
 recipe plain
@@ -119,21 +121,24 @@ def test_a_fault_is_a_message(words: list[str], run: TrainedRun, capsys: pytest.
     assert shown.err.startswith("error[M3I0760]: the recipe has no image encoder `nothing`")
 
 
-def test_splits_that_memory_does_not_hold_are_refused_with_the_limit_that_fits(
+def test_an_evaluator_of_whole_images_is_refused_more_than_memory_holds_with_the_limit_that_fits(
     run: TrainedRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = 3 * 32 * 32 * 4
-    monkeypatch.setattr(trained_run, "LARGEST_SPLIT", 2 * 60 * image)
-    assert main(["eval"]) == 1
-    shown = capsys.readouterr()
-    assert shown.out == "" and shown.err.startswith("error[M3I0756]: the images to evaluate on would take")
-    assert "`--limit 60`" in shown.err
+    def measure(self: Knn, subject: Subject, splits: Splits) -> Result:
+        return Result(ACCURACY, float(splits.test.images.mean()), len(splits.test.labels))
+
+    monkeypatch.setattr(Knn, "measure", measure)
+    monkeypatch.setattr(streamed, "LARGEST_SPLIT", 60 * 3 * 32 * 32 * 4)
     assert main(["eval", "--limit", "61"]) == 1
-    assert "M3I0756" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("error[M3I0756]: an evaluator takes all 61 test images at once")
+    assert "`--limit 60`" in shown.err
     assert main(["eval", "--limit", "60"]) == 0
 
 
-@pytest.mark.parametrize("words", [["eval", "--limit", "0"], ["export", "--format", "onnx"]])
+@pytest.mark.parametrize(
+    "words", [["eval", "--limit", "0"], ["eval", "--workers", "-1"], ["export", "--format", "onnx"]]
+)
 def test_wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert capsys.readouterr().out == ""

@@ -70,7 +70,7 @@ def test_features_that_are_not_finite_are_refused() -> None:
 
 def test_raw_pixels_are_the_pixels() -> None:
     images = torch.randn(5, 3, 16, 24)
-    torch.testing.assert_close(raw_pixels(images, batch=2), images.flatten(1))
+    torch.testing.assert_close(raw_pixels(images), images.flatten(1))
     large = torch.randn(2, 3, 64, 64)
     small = raw_pixels(large)
     torch.testing.assert_close(small, large.unflatten(3, (32, 2)).unflatten(2, (32, 2)).mean((3, 5)).flatten(1))

@@ -19,7 +19,7 @@ from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.measure import Evaluation
 from m3i_dsl.evaluation.subject import EncoderSubject
 from m3i_dsl.vocabulary.evaluators import Knn, LinearProbe, ZeroShot
-from m3i_dsl.vocabulary.kinds import Baselines, Evaluator, Measure, Result, Score, Split, Splits, Subject
+from m3i_dsl.vocabulary.kinds import Baselines, Evaluator, Measure, Result, Score, Splits, Subject
 from tests.evaluation.tiny import Tokens, split
 
 KNN, LINEAR = Knn(k=5), LinearProbe(c=(0.01, 1.0))
@@ -102,13 +102,6 @@ def test_zero_shot_needs_a_text_target() -> None:
     with pytest.raises(EvaluationError) as caught:
         e.result(ZeroShot(), EncoderSubject(Tokens(), 1))
     assert caught.value.code == "M3I0754"
-
-
-def test_an_empty_split_is_an_error() -> None:
-    nothing = Split(torch.empty(0, 3, 8, 8), torch.empty(0, dtype=torch.int64))
-    with pytest.raises(EvaluationError, match="test split") as caught:
-        Evaluation(Splits(split(6), nothing, ("a",)), lambda: EncoderSubject(Tokens(), 1))
-    assert caught.value.code == "M3I0750"
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,7 @@ def test_an_encoder_sees_the_view_of_the_objective_that_trains_it(
     """The first objective's view would give the others images of another size and normalisation."""
     assert view_of(two.program, encoder).name == view
     evaluation = evaluation_of(two, encoder, limit=20)
-    assert evaluation.splits.test.images.shape[-2:] == size
+    assert evaluation.splits.test.image_size == size
     assert evaluation.result(Knn(k=3), subject_of(two.executable, encoder, two.base)).n == 20
     assert backbone_of(two, encoder).image == size
     assert backbone_of(two, encoder).mean[0] == pytest.approx(0.1 if view == "small" else 0.485, abs=0.05)

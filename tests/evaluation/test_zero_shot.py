@@ -10,7 +10,7 @@ from m3i_dsl.evaluation.accuracy import chance
 from m3i_dsl.evaluation.errors import EvaluationError
 from m3i_dsl.evaluation.zero_shot import category_embeddings, zero_shot
 from m3i_dsl.vocabulary.evaluators import ZeroShot
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.kinds import Split, WordError
 
 NAMES = ("cat", "dog", "fish")
 TEMPLATES = ("a photo of a {}.", "{}")
@@ -49,7 +49,7 @@ def test_accuracy_is_that_of_the_definition() -> None:
             float(torch.cosine_similarity(embed_images(image[None])[0], embedding, dim=0)) for embedding in embeddings
         ]
         right += cosines.index(max(cosines)) == label
-    result = zero_shot(Path(), images, labels, categories=NAMES, templates=TEMPLATES, batch=6)
+    result = zero_shot(Path(), Split(images, labels), categories=NAMES, templates=TEMPLATES)
     assert result.value == pytest.approx(right / 20)
     assert result.details == {"prompts": list(TEMPLATES), "categories": 3}
 

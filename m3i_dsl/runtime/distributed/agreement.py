@@ -38,7 +38,7 @@ def together(processes: Processes, action: Callable[[], T]) -> T:
     except (RecipeError, TrainingFault, OSError) as problem:
         fault = problem
     failed: list[str | None] = [None] * processes.size
-    dist.all_gather_object(failed, None if fault is None else _headline(fault), group=processes.control)
+    dist.all_gather_object(failed, None if fault is None else headline(fault), group=processes.control)
     for rank, message in enumerate(failed):
         if message is not None and rank == processes.rank and fault is not None:
             raise fault
@@ -100,7 +100,8 @@ class Vote:
         return self.answer(wish)
 
 
-def _headline(fault: Exception) -> str:
+def headline(fault: Exception) -> str:
+    """What another process says of a fault that is not its own."""
     if isinstance(fault, RecipeError):
         return fault.diagnostics[0].message
     return fault.message if isinstance(fault, TrainingFault) else str(fault)

@@ -18,6 +18,7 @@ class Knn(Evaluator):
     """
 
     name: ClassVar[str] = "knn"
+    on_all_processes: ClassVar[bool] = True
 
     k: Count = argument(20, doc="the number of neighbours that vote", origin="DINO", minimum=1)
     temperature: Number = argument(0.07, doc="T of the votes' weights exp(cos / T)", origin="DINO", above=0)
@@ -33,8 +34,8 @@ class Knn(Evaluator):
 
         train, test = splits.train, splits.test
         return knn(
-            subject.features(train, self.pool),
-            train.labels,
+            subject.own_features(train, self.pool),
+            train,
             subject.features(test, self.pool),
             test.labels,
             k=self.k,
@@ -42,4 +43,5 @@ class Knn(Evaluator):
             categories=splits.categories,
             details=subject.details,
             device=splits.device,
+            team=splits.team,
         )

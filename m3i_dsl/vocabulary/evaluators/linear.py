@@ -20,6 +20,7 @@ class LinearProbe(Evaluator):
     """
 
     name: ClassVar[str] = "linear"
+    on_all_processes: ClassVar[bool] = True
 
     c: Numbers = argument(
         (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0), doc="the candidates for C, the inverse of the l2 penalty", above=0
@@ -33,17 +34,12 @@ class LinearProbe(Evaluator):
         return self.pool
 
     def measure(self, subject: Subject, splits: Splits) -> Result:
-        from m3i_dsl.evaluation.linear import linear
+        from m3i_dsl.evaluation.linear_probe import linear_probe
 
-        train, test = splits.train, splits.test
-        return linear(
-            subject.features(train, self.pool),
-            train.labels,
-            subject.features(test, self.pool),
-            test.labels,
+        return linear_probe(
+            subject,
+            self.pool,
+            splits,
             c=self.c,
             held_out=self.held_out,
-            categories=splits.categories,
-            details=subject.details,
-            device=splits.device,
         )

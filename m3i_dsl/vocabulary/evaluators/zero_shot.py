@@ -29,6 +29,7 @@ class ZeroShot(Evaluator):
 
     name: ClassVar[str] = "zero_shot"
     needs: ClassVar[frozenset[str]] = frozenset({"category", "text"})
+    on_all_processes: ClassVar[bool] = True
 
     prompts: str = argument(
         "a photo of a {}.", doc="prompts with `{}` for the category name, `|` between", origin="CLIP"
@@ -58,10 +59,10 @@ class ZeroShot(Evaluator):
 
         return zero_shot(
             subject.text_path,
-            splits.test.images,
-            splits.test.labels,
+            splits.test,
             categories=splits.categories,
             templates=self.templates(),
+            team=splits.team,
         )
 
     def baselines(self, others: Baselines, splits: Splits) -> Mapping[str, Result]:

@@ -22,8 +22,6 @@ from m3i_dsl.vocabulary.kinds.evaluators import (
     UNTRAINED,
     Baselines,
     Evaluator,
-    Split,
-    Splits,
     Subject,
     TextPath,
 )
@@ -59,6 +57,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     RepresentationShape,
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription, spread
+from m3i_dsl.vocabulary.kinds.splits import ALONE, PART, Split, Splits, Team
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import (
@@ -75,10 +74,12 @@ from m3i_dsl.vocabulary.kinds.views import (
 
 __all__ = [
     "ACCURACY",
+    "ALONE",
     "CANDIDATE_TOKENS",
     "CATEGORIES",
     "CHANCE",
     "LOSS",
+    "PART",
     "PROTOTYPES",
     "RAW_PIXELS",
     "SAMPLES",
@@ -133,6 +134,7 @@ __all__ = [
     "Storage",
     "Subject",
     "TargetParts",
+    "Team",
     "TextEncoder",
     "TextPath",
     "TimmBackbone",

@@ -8,41 +8,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from m3i_dsl.vocabulary.kinds.measures import Result
 from m3i_dsl.vocabulary.kinds.shapes import Pooling
+from m3i_dsl.vocabulary.kinds.splits import Split, Splits
 from m3i_dsl.vocabulary.word import Kind, Word
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
+
+    from m3i_dsl.evaluation.kept import Features
 
 TRAINED = "trained"
 UNTRAINED = "untrained"
 RAW_PIXELS = "raw pixels"
 CHANCE = "chance"
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """images f32 [N, 3, H, W], normalised as in training; labels i64 [N], all 0 of data without categories; both on the
-    host.
-    """
-
-    images: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """What is measured on. `categories` are the names in label order, `device` is where large computations run."""
-
-    train: Split
-    test: Split
-    categories: tuple[str, ...]
-    device: torch.device | str = "cpu"
 
 
 class TextPath(Protocol):
@@ -77,10 +58,15 @@ class Subject(Protocol):
     def details(self) -> Mapping[str, Any]: ...
 
     def features(self, split: Split, pool: Pooling) -> Tensor:
-        """f32 [N, D] on the host: the frozen feature of each image, computed once for all evaluators.
+        """f32 [N, D] on the host: the frozen feature of each image, computed once for all evaluators by all processes;
+        in a file that looks like memory where they are many.
 
         Raises EvaluationError (M3I0751 not finite, M3I0752 no class token).
         """
+        ...
+
+    def own_features(self, split: Split, pool: Pooling) -> Features:
+        """The same of the parts that fall to this process, for a measurement that is made on all. Raises as it."""
         ...
 
 
@@ -102,6 +88,10 @@ class Evaluator(Word):
     kind: ClassVar[Kind] = "evaluator"
     needs: ClassVar[frozenset[str]] = frozenset({"category"})
     """The modalities without which there is nothing to measure."""
+    on_all_processes: ClassVar[bool] = False
+    """Whether `measure` is called on every process of `splits.team` at once and does its share there. One that is not
+    is called on the first, as if there were no other; the features that it asks for are computed by all.
+    """
 
     def needs_labels(self) -> bool:
         """Whether there is nothing to measure without the category of each image."""
