@@ -1,7 +1,7 @@
 """Data: from opened sources to the tensors of a step.
 
 Takes: the typed program and the inputs of its graph. Gives: `Stream`, whose batches are a pure function of the step,
-and `labelled`, the deterministic images of an evaluation. Guarantees: the same step gives the same bits whatever the
+and `LabelledSource`, the deterministic images of an evaluation. Guarantees: the same step gives the same bits whatever the
 number of workers, the prefetch or the step that training was resumed from.
 
 order.py        which sample stands at a position of training
@@ -11,5 +11,5 @@ loader.py       background decoding, chunk by chunk
 transfer.py     copies to the device that nothing waits for
 views.py augment/   the transforms on the device
 batch.py stream.py  a step's inputs
-evaluation.py   labelled images without randomness
+evaluation.py   labelled images without randomness, part by part
 """

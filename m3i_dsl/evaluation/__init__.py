@@ -1,14 +1,19 @@
 """Evaluation of a trained encoder, its export and its report.
 
-Takes: an encoder and an evaluation split as tensors. Gives: results of evaluators, always beside their baselines, a
-timm export and one HTML page. Guarantees: the encoder is left as it was found; test labels choose nothing.
+Takes: an encoder and the splits of its data, which are read part by part. Gives: results of evaluators, always beside their baselines, a
+timm export and one HTML page. Guarantees: the encoder is left as it was found; test labels choose nothing; equal bytes
+for any number of processes and workers.
 
 subject.py      what is measured: an encoder with its weights, or raw pixels
+streamed.py     a split of any size, read part by part
+kept.py         features of any number
 text_path.py    images and texts on the path of a text target
 features.py     frozen features of an image encoder
 baselines.py    raw pixels as features
 accuracy.py     predictions and labels as a result
-knn.py linear.py zero_shot.py   what the evaluators of these names compute
+knn.py zero_shot.py linear_probe.py   what the evaluators of these names compute
+linear.py       the linear probe of features that memory holds
+exact.py        sums that do not depend on the order of their terms
 measure.py      all measurements of a recipe, every one beside its baselines
 comparison.py   a result beside its baselines, as a table and as JSON
 trained_run.py  from a compiled program to what is measured, shown and exported

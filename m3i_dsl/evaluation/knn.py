@@ -43,7 +43,7 @@ def nearest(
         blocks = F.normalize(rows.to(device).float(), dim=1).split(BLOCK)
         keys = [torch.empty(len(block), 0, dtype=torch.int64, device=device) for block in blocks]
         for first in range(0, len(places), team.size):
-            team.round(f"comparing with part {first + 1} of {len(places)} of the training images")
+            team.round(f"neighbours in part {first + 1} of {len(places)} of the training images")
             number = first + team.rank
             if number >= len(places) or not len(places[number]):
                 continue

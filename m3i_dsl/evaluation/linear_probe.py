@@ -93,7 +93,7 @@ class Rows:
         """
         places, numbers = self.split.places(), self.own.numbers
         for turn in range(0, -(-len(places) // self.team.size), ROUND):
-            self.team.round("going through features for the linear probe")
+            self.team.round(f"the linear probe, from part {turn * self.team.size + 1} of {len(places)}")
             for number in numbers[turn : turn + ROUND]:
                 place = slice(places[number].start, places[number].stop)
                 rows = self.own.part(number)[mask[place]]

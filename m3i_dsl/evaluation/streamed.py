@@ -115,7 +115,7 @@ class StreamedSplit(Split):
         missing = [number for number in own if number not in self._kept]
         with closing(self._decoded(missing)) as decoded:
             for first in range(0, count, team.size):
-                team.round(f"evaluating on {self.name} images, part {first + 1} of {count}")
+                team.round(f"part {first + 1} of {count} of the {self.name} images")
                 number = first + team.rank
                 if number >= count:
                     yield number, None

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 GO_ON, STOPPED, FAILED = 0, 1, 2
 
+_LISTENING: tuple[Any, bool] = (None, False)
+"""What is sent by those that are led."""
+
 
 class ProcessTeam:
     """The team of `processes`. `lockstep` is that of a sharded module; `warn` is given what a person should know."""
@@ -38,6 +41,7 @@ class ProcessTeam:
         self._stop: StopRequest | None = None
         self._watchdog: Watchdog | None = None
         self._agreed = False
+        self._within = ""
 
     @property
     def device(self) -> torch.device:
@@ -58,6 +62,7 @@ class ProcessTeam:
         Raises its own fault, and Elsewhere for one of another process.
         """
         self._stop, self._watchdog, self._agreed = stop, watchdog, False
+        self._within = watchdog.where
         try:
             with stop.interrupting():
                 found = action()
@@ -78,7 +83,7 @@ class ProcessTeam:
     def round(self, where: str) -> None:
         """All have come so far, and have as long as a step has to come to the next round."""
         if self._watchdog is not None:
-            self._watchdog.stepped(where)
+            self._watchdog.stepped(f"{self._within}: {where}")
         with self._held():
             self._meet(GO_ON)
 
@@ -108,8 +113,7 @@ class ProcessTeam:
                 self.gathered((found := action(), True))
                 return found
             while True:
-                nothing: tuple[Any, bool] = (None, False)
-                given, done = self.gathered(nothing)[0]
+                given, done = self.gathered(_LISTENING)[0]
                 if done:
                     return given
                 serve(given)

@@ -38,7 +38,7 @@ class Team(Protocol):
         ...
 
     def round(self, where: str) -> None:
-        """All have come so far; `where` says to what, in words that fit `rank 3 was WHERE`."""
+        """All have come so far; `where` says to what, such as `part 3 of 12 of the test images`."""
         ...
 
     def gathered(self, value: T) -> list[T]:
@@ -123,7 +123,7 @@ class Split:
         """
         pieces = list(self._images.split(PART)) if len(self._images) else []
         for first in range(0, len(pieces), team.size):
-            team.round("evaluating")
+            team.round(f"part {first + 1} of {len(pieces)}")
             number = first + team.rank
             if number < len(pieces):
                 yield number, pieces[number]
