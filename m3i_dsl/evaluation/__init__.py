@@ -1,8 +1,8 @@
 """Evaluation of a trained encoder, its export and its report.
 
-Takes: an encoder and the splits of its data, which are read part by part. Gives: results of evaluators, always beside their baselines, a
-timm export and one HTML page. Guarantees: the encoder is left as it was found; test labels choose nothing; equal bytes
-for any number of processes and workers.
+Takes: an encoder and the splits of its data, which are read part by part. Gives: results of evaluators, always beside
+their baselines, a timm export and one HTML page. Guarantees: the encoder is left as it was found; test labels choose
+nothing; equal bytes for any number of processes and workers.
 
 subject.py      what is measured: an encoder with its weights, or raw pixels
 streamed.py     a split of any size, read part by part

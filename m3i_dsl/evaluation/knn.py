@@ -49,15 +49,27 @@ def nearest(
                 continue
             part = F.normalize(train.part(number).to(device), dim=1)
             index = torch.arange(places[number].start, places[number].stop, device=device)
-            keys = [
-                _kept(torch.cat([key, _keys(block @ part.T, index)], dim=1), k)
-                for key, block in zip(keys, blocks, strict=True)
-            ]
+            for block, key in enumerate(keys):
+                keys[block] = _with(key, blocks[block] @ part.T, index, k)
         own = torch.cat(keys).cpu()
         found.append(_kept(torch.cat(team.gathered(own), dim=1), k))
     keys = torch.cat(found).sort(dim=1, descending=True).values
-    ordered = (keys >> 32).to(torch.int32)
-    return _turned(ordered).view(torch.float32), _LOW - (keys & _LOW)
+    return _similarity(keys), _LOW - (keys & _LOW)
+
+
+def _with(keys: Tensor, similarity: Tensor, index: Tensor, k: int) -> Tensor:
+    """The k largest of i64 `keys` [M, at most k] and those of [M, n] further samples, which come after all of them."""
+    if keys.shape[1] < k:
+        return _kept(torch.cat([keys, _keys(similarity, index)], dim=1), k)
+    least = _similarity(keys.amin(dim=1, keepdim=True))
+    rows = (similarity > least).any(dim=1).nonzero().flatten()  # few, when much was seen
+    keys[rows] = _kept(torch.cat([keys[rows], _keys(similarity[rows], index)], dim=1), k)
+    return keys
+
+
+def _similarity(keys: Tensor) -> Tensor:
+    """f32: of which `_keys` were made."""
+    return _turned((keys >> 32).to(torch.int32)).view(torch.float32)
 
 
 def _keys(similarity: Tensor, index: Tensor) -> Tensor:
