@@ -28,14 +28,15 @@ def page(found: list[Measured], arguments: argparse.Namespace) -> str:
     results = ", ".join(f"{name} {value:.4f}" for name, value in found[0].results.items())
     train, test = (max(1, round(count * arguments.share)) for count in (TRAIN, TEST))
     command = f"--share {arguments.share:g} --processes {arguments.processes} --width {arguments.width}"
+    labels = 16 * TRAIN / MIB
     solver = 22 * 8 * 768 * 1000 / MIB
     return f"""# The memory of an evaluation of ImageNet's length
 
 Written by `python -m benchmarks.evaluation {command} --output benchmarks/RESULTS_EVALUATION.md`.
 
 {train} training and {test} test pictures at {SIDE} px, {arguments.share:.0%} of ImageNet's,
-which repeat and are cheap to read, through a small encoder to features of width {arguments.width}; kNN, the linear probe
-with one candidate for C and {CATEGORIES} categories, and zero-shot recognition,
+which repeat and are cheap to read, through a small encoder to features of width {arguments.width};
+kNN, the linear probe with one candidate for C and {CATEGORIES} categories, and zero-shot recognition,
 on {arguments.processes} processes, each with workers: {arguments.workers}. All processes gave the same: {results}.
 
 MiB of a process beside what it had when the encoder stood: its own memory and its share of what is shared, without
@@ -52,8 +53,8 @@ Process 0 over time; {ended}:
 |---:|---:|---:|
 {over_time}
 
-The length of the data adds to this only its labels and indices, 16 bytes a picture ({16 * TRAIN / MIB:.0f} MiB for ImageNet), while
-they are exchanged a few times that: of features a process keeps at most 128 MiB of each split and way of pooling in
+The length of the data adds to this only its labels and indices, 16 bytes a picture ({labels:.0f} MiB for ImageNet),
+a few times while they are exchanged: of features a process keeps at most 128 MiB of each split and way of pooling in
 memory, and the rest in a file ({4 * 768 * TRAIN / 2**30:.1f} GiB for ImageNet at 768 channels, over all processes).
 The probe's solver has 22 float64 numbers for each weight in the first process: {solver:.0f} MiB for 768 channels and
 1000 categories, which were not run here.
