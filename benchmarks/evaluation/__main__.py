@@ -9,7 +9,7 @@ from pathlib import Path
 import torch.multiprocessing as multiprocessing
 
 import benchmarks.evaluation
-from benchmarks.evaluation.member import measured
+from benchmarks.evaluation.member import EVALUATORS, measured
 from benchmarks.evaluation.page import page
 
 
@@ -23,6 +23,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that decode, for each (default: 1)")
     parser.add_argument("--width", type=int, default=32, help="of the features (default: 32)")
     parser.add_argument("--threads", type=int, default=1)
+    names = [evaluator.name for evaluator in EVALUATORS]
+    parser.add_argument("--evaluator", action="append", choices=names, help="what is measured (default: all)")
     parser.add_argument("--output", type=Path, help="the page to write")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, multiprocessing.Manager() as manager:

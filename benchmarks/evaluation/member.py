@@ -37,6 +37,11 @@ class Measured:
     curve: Curve
 
 
+def chosen(arguments: argparse.Namespace) -> list[Evaluator]:
+    """What is measured."""
+    return [each for each in EVALUATORS if arguments.evaluator is None or each.name in arguments.evaluator]
+
+
 def measured(rank: int, arguments: argparse.Namespace, meeting: str, found: Any) -> None:
     """One of the processes."""
     torch.set_num_threads(arguments.threads)
@@ -64,7 +69,7 @@ def measured(rank: int, arguments: argparse.Namespace, meeting: str, found: Any)
     evaluation = Evaluation(splits, lambda: subject)
     curve, results, start = Curve(), dict[str, float](), time.monotonic()
     with watched(curve):
-        for evaluator in EVALUATORS:
+        for evaluator in chosen(arguments):
             results[evaluator.name] = evaluation.result(evaluator, subject).value
             curve.stages.append((time.monotonic() - start, evaluator.name))
             if rank == 0:

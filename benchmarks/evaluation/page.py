@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from benchmarks.evaluation.member import Measured
+from benchmarks.evaluation.member import Measured, chosen
 from benchmarks.evaluation.memory import MIB
 from benchmarks.evaluation.source import CATEGORIES, SIDE, TEST, TRAIN
 from benchmarks.speed.machine import machine, versions
@@ -28,6 +28,8 @@ def page(found: list[Measured], arguments: argparse.Namespace) -> str:
     results = ", ".join(f"{name} {value:.4f}" for name, value in found[0].results.items())
     train, test = (max(1, round(count * arguments.share)) for count in (TRAIN, TEST))
     command = f"--share {arguments.share:g} --processes {arguments.processes} --width {arguments.width}"
+    command += "".join(f" --evaluator {name}" for name in arguments.evaluator or ())
+    named = ", ".join(f"`{evaluator.text()}`" for evaluator in chosen(arguments))
     labels = 16 * TRAIN / MIB
     solver = 22 * 8 * 768 * 1000 / MIB
     return f"""# The memory of an evaluation of ImageNet's length
@@ -36,7 +38,7 @@ Written by `python -m benchmarks.evaluation {command} --output benchmarks/RESULT
 
 {train} training and {test} test pictures at {SIDE} px, {arguments.share:.0%} of ImageNet's,
 which repeat and are cheap to read, through a small encoder to features of width {arguments.width};
-kNN, the linear probe with one candidate for C and {CATEGORIES} categories, and zero-shot recognition,
+{named} with {CATEGORIES} categories and one candidate for C of a probe,
 on {arguments.processes} processes, each with workers: {arguments.workers}. All processes gave the same: {results}.
 
 MiB of a process beside what it had when the encoder stood: its own memory and its share of what is shared, without

@@ -27,10 +27,11 @@ class Features:
     """f32 [n, D] for each of some parts of a split, by their numbers."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, Tensor] = {}
-        self._file: IO[bytes] | None = None
         self._places: dict[int, tuple[int, int]] = {}
-        self._bytes = 0
+        self._memory: Tensor | None = None
+        self._file: IO[bytes] | None = None
+        self.values = 0
+        """How many numbers are kept."""
         self.width = 0
 
     @classmethod
@@ -44,32 +45,33 @@ class Features:
     @property
     def numbers(self) -> list[int]:
         """Of the parts that are kept, ascending."""
-        return sorted({**self._parts, **self._places})
-
-    @property
-    def values(self) -> int:
-        """How many numbers are kept."""
-        return self._bytes // 4
+        return sorted(self._places)
 
     def add(self, number: int, rows: Tensor) -> None:
         """Keeps the features of one part. Raises TrainingFault (M3I0706) when a disk is full."""
         rows = rows.detach().float().cpu().contiguous()
         self.width = rows.shape[1]
-        self._bytes += 4 * rows.numel()
-        self._parts[number] = rows
-        if self._bytes > IN_MEMORY:
+        start, self.values = self.values, self.values + rows.numel()
+        self._places[number] = (start, len(rows))
+        if 4 * self.values > IN_MEMORY:
             with _written():
-                self._write()
+                self._write(rows, start)
+            return
+        if self._memory is None:
+            # In one piece, of which the system gives what is used: small ones that stay would lie between the large
+            # ones that come and go with every part, and the heap would grow around them.
+            self._memory = torch.empty(IN_MEMORY // 4)
+        self._memory[start : self.values] = rows.flatten()
 
     def part(self, number: int) -> Tensor:
         """f32 [n, D]."""
-        if number in self._parts:
-            return self._parts[number]
-        assert self._file is not None
         start, count = self._places[number]
+        if self._memory is not None:
+            return self._memory[start : start + count * self.width].view(count, self.width)
+        assert self._file is not None
         rows = np.empty((count, self.width), dtype=np.float32)
         # Not mapped: what is read of a file in this way belongs to the system, and no process holds it.
-        if os.preadv(self._file.fileno(), [rows.data], start) != rows.nbytes:
+        if os.preadv(self._file.fileno(), [rows.data], 4 * start) != rows.nbytes:
             raise OSError("the file of features is shorter than what was written")
         return torch.from_numpy(rows)
 
@@ -84,7 +86,8 @@ class Features:
         kept = set(self.numbers)
         for first in range(0, len(places), team.size):
             own = first + team.rank
-            given = self.part(own) if own in kept else None
+            # A copy: of a part of a tensor the whole memory would be sent.
+            given = self.part(own).clone() if own in kept else None
             for number, part in enumerate(team.gathered(given), first):
                 if part is None:
                     continue
@@ -93,14 +96,14 @@ class Features:
         assert rows is not None
         return rows
 
-    def _write(self) -> None:
+    def _write(self, rows: Tensor, start: int) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="m3ic-features-")  # noqa: SIM115  # open as long as this is
-        for number, rows in self._parts.items():
-            self._places[number] = (self._file.tell(), len(rows))
-            self._file.write(rows.numpy().data)
+        if self._memory is not None:
+            self._file.write(self._memory[:start].numpy().data)
+            self._memory = None
+        self._file.write(rows.numpy().data)
         self._file.flush()
-        self._parts.clear()
 
 
 def _room(count: int, width: int) -> Tensor:

@@ -57,7 +57,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     RepresentationShape,
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription, spread
-from m3i_dsl.vocabulary.kinds.splits import ALONE, PART, Split, Splits, Team
+from m3i_dsl.vocabulary.kinds.splits import ALONE, PART, Lone, Split, Splits, Team
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import (
@@ -105,6 +105,7 @@ __all__ = [
     "ImageEncoder",
     "Interpolation",
     "LikelihoodShape",
+    "Lone",
     "Mask",
     "Measure",
     "Mirror",
