@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -99,6 +100,7 @@ class Features:
     def _write(self, rows: Tensor, start: int) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="m3ic-features-")  # noqa: SIM115  # open as long as this is
+            weakref.finalize(self, self._file.close)
         if self._memory is not None:
             self._file.write(self._memory[:start].numpy().data)
             self._memory = None
