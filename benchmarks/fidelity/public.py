@@ -42,6 +42,14 @@ def _barlow_twins(library: Any) -> float:
     return abs(float(ours - theirs))
 
 
+def _vicreg(library: Any) -> float:
+    from m3i_dsl.modules.moments import CovariancePenalty, VariancePenalty
+
+    one, two = _random(32, 16)
+    ours = 25 * (one - two).square().mean() + VariancePenalty(25)(one, two) + CovariancePenalty(1)(one, two)
+    return abs(float(ours - library.VICRegLoss()(one, two)))
+
+
 def _byol(library: Any) -> float:
     one, two = _random(32, 16)
     ours = (l2(one) - l2(two)).square().sum(dim=1).mean()
@@ -59,6 +67,7 @@ def _clip(library: Any) -> float:
 
 _COMPARISONS: Mapping[str, tuple[str, Callable[[Any], float]]] = {
     "Barlow Twins": ("lightly.loss", _barlow_twins),
+    "VICReg": ("lightly.loss", _vicreg),
     "BYOL": ("lightly.loss", _byol),
     "CLIP": ("open_clip.loss", _clip),
 }

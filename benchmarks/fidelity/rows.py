@@ -21,6 +21,7 @@ METHODS = (
     "simclr",
     "byol",
     "barlow_twins",
+    "vicreg",
     "densecl",
     "dino",
     "ibot",
@@ -109,7 +110,7 @@ ROWS: tuple[Row, ...] = (
     Row("data2vec", "dropout of attention", None, "", "No attention dropout"),
     *(
         Row(recipe, "backbone", None, "", "ViT in place of ResNet-50")
-        for recipe in ("simclr", "byol", "barlow_twins", "densecl")
+        for recipe in ("simclr", "byol", "barlow_twins", "vicreg", "densecl")
     ),
     *(Row(recipe, "backbone", None, "", "ResNet-10-T in place of ResNet-50") for recipe in ("moco_v1", "moco_v2")),
     Row("simclr", "scale of the last norm", None, "", "The last batch norm has no scale"),
@@ -138,6 +139,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "msn", "which tokens are dropped", None, "", "Each image has a mask of its own, theirs one for all of a process"
     ),
+    Row("vicreg", "biases of the projector", None, "", "no biases that a batch norm takes out again"),
     Row("msn", "batch norm", None, "", "batch norm is of one view at a time, theirs of all small ones together"),
     Row("msn", "schedules", None, "", "Schedules end with training, theirs are cut at 80%"),
     Row("msn", "warmup", None, "", "warmup starts at 0, theirs at a fifth of the rate"),

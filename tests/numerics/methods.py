@@ -188,6 +188,13 @@ METHODS: Mapping[str, Method] = {
         {"temperature": 1.0, "label_smoothing": 0.1},
         update=Update(betas=(0.9, 0.999), clip=None),
     ),
+    "vicreg": Method(
+        "vicreg",
+        2,
+        None,
+        {"weight": 1.0},
+        update=Update("lars", 2, half_cosine(1, 0.001), steady(1e-6), clip=None),
+    ),
     "table/01_image_classification": Method("image_classification", 1, None, {"temperature": 1.0}),
     "table/02_clip": Method("clip", 2, None, {"symmetric": True}),
     "table/03_auto_encoder": Method("auto_encoder", 1),

@@ -69,7 +69,9 @@ def harmless(name: str, what: str) -> bool:
         return True  # tokens choose among targets
     if what.startswith("geometry of"):
         return True  # the intra decoder has absolute positions; below is a recipe in which it does not
-    # Decorrelation and UniGrad are even in the prediction, decorrelation in the correlation matrix too.
+    if name in ("msn", "dinov2"):
+        return False  # mean entropy is of shares, and KoLeo adds a small number to differences
+    # Other terms are even in the prediction, decorrelation in the correlation matrix too.
     return what.startswith(("minus prediction of penalties", "minus correlation of penalties"))
 
 

@@ -22,6 +22,7 @@ from tests.numerics.training import train
 
 TRAINS_ITS_TARGETS = {
     "barlow_twins": "encoders.image",
+    "vicreg": "encoders.image",
     "clip": "encoders.words",
     "m3i": "representations.m3i_category",
     "m3i_digits": "encoders.words",

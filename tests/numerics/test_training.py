@@ -15,7 +15,7 @@ from tests.numerics.training import STEPS, State, train, train_by_hand
 NOISE = 1e-12
 """Adam divides a gradient by its own size, so that where it is rounding noise a step is noise times lr / 1e-8."""
 
-UNFELT = {name: {"encoders.image.model.norm.bias"} for name in ("barlow_twins", "simclr")}
+UNFELT = {name: {"encoders.image.model.norm.bias"} for name in ("barlow_twins", "simclr", "vicreg")}
 """Shifts that the batch norm behind them takes out: their gradient is zero but for rounding."""
 
 

@@ -31,6 +31,7 @@ COUPLED = {
     "table/10_dense_instance_discrimination",
     "table/11_instance_discrimination",
     "table/14_siamim_global",
+    "vicreg",
 }
 
 

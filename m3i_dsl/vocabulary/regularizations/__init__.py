@@ -2,6 +2,7 @@
 
 from m3i_dsl.vocabulary.kinds import Regularization
 from m3i_dsl.vocabulary.regularizations.centering import Centering
+from m3i_dsl.vocabulary.regularizations.covariance import Covariance
 from m3i_dsl.vocabulary.regularizations.decorrelation import Decorrelation
 from m3i_dsl.vocabulary.regularizations.koleo import KoLeo
 from m3i_dsl.vocabulary.regularizations.mean_entropy import MeanEntropy
@@ -13,6 +14,7 @@ from m3i_dsl.vocabulary.regularizations.sharpening import Sharpening
 from m3i_dsl.vocabulary.regularizations.sinkhorn import Sinkhorn
 from m3i_dsl.vocabulary.regularizations.stop_gradient import StopGradient
 from m3i_dsl.vocabulary.regularizations.unigrad import UniGrad
+from m3i_dsl.vocabulary.regularizations.variance import Variance
 
 WORDS: tuple[type[Regularization], ...] = (
     NoRegularization,
@@ -27,4 +29,6 @@ WORDS: tuple[type[Regularization], ...] = (
     Sinkhorn,
     MeanEntropy,
     KoLeo,
+    Variance,
+    Covariance,
 )

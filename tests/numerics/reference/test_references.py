@@ -26,7 +26,7 @@ GRID = Grid(4, 4)
 WIDTH = 32
 PIXELS = 3 * 8 * 8
 
-LEARNS_ITS_TARGET = {"image_classification", "supervised", "clip", "barlow_twins", "simclr", "deit_iii"}
+LEARNS_ITS_TARGET = {"image_classification", "supervised", "clip", "barlow_twins", "simclr", "vicreg", "deit_iii"}
 """Methods whose target representation is trained by the loss itself; the others must not move f_phi."""
 
 WITHOUT_AVERAGE = {
