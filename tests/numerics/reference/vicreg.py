@@ -8,7 +8,7 @@ from tests.numerics.reference.plain import Batch, Parts, gap
 
 
 def loss(parts: Parts, batch: Batch) -> Tensor:
-    """25 squared error + 25 hinge on deviations, half of each view + squared covariances over the width; of weight 25."""
+    """(25 squared error + 25 hinge on deviations, half of each view, + squared covariances over the width) over 25."""
     x, y = (parts.projector(gap(parts.vit, batch[view])) for view in ("view1", "view2"))
     total = 25 * (x - y).square().mean()
     for z in (x, y):
