@@ -29,6 +29,8 @@ METHODS = (
     "dinov2",
     "clip",
     "deit_iii",
+    "fd",
+    "fd_dino",
     "m3i_vitb_imagenet",
     "m3i_vitb_yfcc",
 )
@@ -87,7 +89,7 @@ ROWS: tuple[Row, ...] = (
             "largest difference of a normalised feature",
             "LN0 with eps 1e-6, theirs 1e-5",
         )
-        for recipe in ("siamese_im", "data2vec")
+        for recipe in ("siamese_im", "data2vec", "fd", "fd_dino")
     ),
     Row("siamese_im", "norm of the blocks", None, "", "layer norm in place of batch norm"),
     *(

@@ -55,6 +55,15 @@ class Method:
 
 _SHARED = cosine(0.996)
 
+_FD = Method(
+    "fd",
+    2,
+    None,
+    {"beta": 2.0},
+    update=Update(shape=half_cosine(1, 0.0167), decayed="biases", betas=(0.9, 0.999), clip=3),
+)
+"""The last stage, which distils."""
+
 METHODS: Mapping[str, Method] = {
     "barlow_twins": Method(
         "barlow_twins",
@@ -137,6 +146,8 @@ METHODS: Mapping[str, Method] = {
         sharpness=warmed(0.04, 0.07, 0.3),
         held=2,
     ),
+    "fd": _FD,
+    "fd_dino": _FD,
     "m3i": Method("m3i", 3, _SHARED, {"temperature": 1.0}),
     "m3i_digits": Method("m3i", 4, cosine(0.99), {"symmetric": False}, update=Update(lr=4e-3)),
     "m3i_no_mix": Method("m3i_no_mix", 3, _SHARED, {"temperature": 1.0}),

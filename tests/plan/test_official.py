@@ -35,6 +35,8 @@ SCHEDULES = {
     "deit_iii": (2048, 800, 3e-3),
     "m3i_vitb_imagenet": (4096, 400, 1e-3),
     "m3i_vitb_yfcc": (4096, 25, 1e-3),
+    "fd": (2048, 300, 1.2e-3),
+    "fd_dino": (2048, 300, 1.2e-3),
     "clip": (32768, 32, 5e-4),
 }
 """Batch, epochs and peak rate as published."""
