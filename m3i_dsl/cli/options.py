@@ -72,9 +72,11 @@ def add_output_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-format", choices=FORMATS, default="full", help="how diagnostics are written")
 
 
-def add_paths(parser: argparse.ArgumentParser) -> None:
+def add_paths(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """`PATH...`: files, folders, and `-` for standard input."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a recipe, a folder of recipes, or `-`")
+    parser.add_argument(
+        "paths", nargs="+" if required else "*", metavar="PATH", help="a recipe, a folder of recipes, or `-`"
+    )
     add_stdin_name(parser)
 
 
