@@ -106,8 +106,7 @@ class Reader:
             return NOTICED
         for key, before in self.before.samples.items():
             now = after.samples.get(key, "gone")
-            # The lock of the training split says nothing of the held-out one.
-            if now is not None and now != before and key[0] == "train":
+            if now is not None and now != before:
                 raise Finding(f"{' '.join(key)} is {'gone' if now == 'gone' else 'another one'} without a word")
         return COUNTED
 
