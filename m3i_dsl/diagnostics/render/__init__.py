@@ -1,6 +1,7 @@
 """Diagnostics as text, one file for each format.
 
-Takes: diagnostics. Gives: `full` for people, `concise` with one line for each, `json` for programs. Guarantees: any
+Takes: diagnostics. Gives: `full` for people, `concise` with one line for each, `json` for programs, `github` for
+workflows, `sarif` for code scanning. Guarantees: any
 span of any text can be rendered; colour only where it is asked for.
 """
 
@@ -11,14 +12,14 @@ from typing import Literal
 
 from m3i_dsl.diagnostics.model import Diagnostic
 
-Format = Literal["full", "concise", "json"]
-FORMATS: tuple[Format, ...] = ("full", "concise", "json")
+Format = Literal["full", "concise", "json", "github", "sarif"]
+FORMATS: tuple[Format, ...] = ("full", "concise", "json", "github", "sarif")
 
 
 def render(diagnostics: Iterable[Diagnostic], format: Format = "full", color: bool = False) -> str:
-    """The text of `diagnostics`; empty, or ending in a newline. JSON is never coloured."""
+    """The text of `diagnostics`; empty, or ending in a newline. Formats for programs are never coloured."""
     found = tuple(diagnostics)
-    if not found and format != "json":
+    if not found and format not in ("json", "sarif"):
         return ""  # nothing to lay out, and nothing of what lays out to import
     match format:
         case "full":
@@ -33,3 +34,11 @@ def render(diagnostics: Iterable[Diagnostic], format: Format = "full", color: bo
             from m3i_dsl.diagnostics.render.json import render_json
 
             return render_json(found)
+        case "github":
+            from m3i_dsl.diagnostics.render.github import render_github
+
+            return render_github(found)
+        case "sarif":
+            from m3i_dsl.diagnostics.render.sarif import render_sarif
+
+            return render_sarif(found)
