@@ -115,6 +115,7 @@ _PUBLISHED: dict[str, Any] = {
     "mae": _mae,
     "siamese_im": _mae,
     "simmim": _beit,
+    "beit": _beit,
     "data2vec": _beit,
     "moco_v3": lambda width, pixels: _mae(width, pixels, joint=1, token=1e-6),
     "dino": _dino,

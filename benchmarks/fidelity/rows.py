@@ -33,6 +33,8 @@ METHODS = (
     "fd_dino",
     "m3i_vitb_imagenet",
     "m3i_vitb_yfcc",
+    "vqkd",
+    "beit",
 )
 
 
@@ -75,6 +77,7 @@ ROWS: tuple[Row, ...] = (
     *(_steps(recipe) for recipe in METHODS),
     _initial("mae", "xavier-uniform, class and mask token N(0, 0.02)"),
     _initial("simmim", "truncated N(0, 0.02), last matrices of block l over sqrt(2 l)"),
+    _initial("beit", "truncated N(0, 0.02), last matrices of block l over sqrt(2 l)"),
     _initial("data2vec", "truncated N(0, 0.02), last matrices of block l over sqrt(2 l)"),
     _initial("siamese_im", "xavier-uniform, class and mask token N(0, 0.02)"),
     _initial("moco_v3", "xavier-uniform, query, key and value each by itself"),
@@ -160,6 +163,17 @@ ROWS: tuple[Row, ...] = (
     Row("deit_iii", "lambda", None, "", "lambda is drawn for each image, theirs for each batch"),
     Row("deit_iii", "stochastic depth", None, "", "stochastic depth grows with the block"),
     Row("deit_iii", "repeated augmentation", None, "", "no repeated augmentation"),
+    Row("vqkd", "teacher", None, "", "the teacher, for theirs is CLIP, is trained on categories in a stage before"),
+    Row("vqkd", "decoder", None, "", "a decoder without class token and positions, which starts xavier-uniform"),
+    Row("vqkd", "bias of the keys", None, "", "a bias of keys"),
+    Row(
+        "vqkd",
+        "start of k-means",
+        None,
+        "",
+        "k-means starts from rows that are evenly spaced along a random direction, theirs drawn",
+    ),
+    Row("beit", "tokenizer", None, "", "codes of a tokenizer that is trained on the pixels in a stage before"),
     Row("clip", "captions that repeat", None, "", "captions that repeat count once"),
     Row("clip", "tokens", None, "", "bytes as tokens"),
     Row(

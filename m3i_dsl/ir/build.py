@@ -51,6 +51,9 @@ def _objective(objective: Objective, trace: Trace) -> Value:
         )
         total, weights = trace.call("weigh", *losses, shared, module=objective.name)
     trace.output(f"weights/{objective.name}", weights)
+    for term, encoder in parts.terms.items():
+        with trace.at(encoder.word.argument("projector"), objective.name):
+            total = trace.one("add", total, term)
     return total
 
 

@@ -34,6 +34,8 @@ class PartsBuilder:
         self.trace = trace
         self.one_input = one_input
         self.every_field = every_field
+        self.terms: dict[Value, EncoderDeclaration] = {}
+        """What projectors of trained encoders add to the loss: commitments to codes."""
         self._read_by: dict[str, Encoder | None] = {}
 
     # --- inputs -------------------------------------------------------------------------------------------------------
@@ -154,7 +156,15 @@ class PartsBuilder:
     def project(self, encoder: EncoderDeclaration, features: Value) -> Value:
         """Features through the encoder's projector."""
         self._declare(encoder)
-        return self._call("projectors", encoder)("project", features, module=encoder.name)[0]
+        projected, *terms = self._call("projectors", encoder)("project", features, module=encoder.name)
+        if encoder.trained:
+            self.terms |= dict.fromkeys(terms, encoder)
+        return projected
+
+    def codes(self, encoder: EncoderDeclaration, features: Value) -> Value:
+        """i64 [B, N]: features [B, N, D] by the codebook that ends the encoder's projector."""
+        self._declare(encoder)
+        return self._call("projectors", encoder)("codes", features, module=encoder.name, codes=True)[0]
 
     def _call(self, section: Section, encoder: EncoderDeclaration) -> Callable[..., tuple[Value, ...]]:
         impure = self.trace.modules[section, encoder.name].word.effects_of() & OBSERVABLE

@@ -15,7 +15,7 @@ from m3i_dsl.ir.build_input import Masked, Seen, seen_input
 from m3i_dsl.ir.build_parts import PartsBuilder
 from m3i_dsl.ir.graph import Value
 from m3i_dsl.ir.target_parts import Scores, TargetValues
-from m3i_dsl.semantics.geometry import target_grid
+from m3i_dsl.semantics.geometry import projects, target_grid, tokenizes
 from m3i_dsl.semantics.program import InputReference, Objective, Target, TargetReference, View, Which
 from m3i_dsl.vocabulary.kinds import Regularization
 
@@ -132,14 +132,17 @@ class TargetBuilder:
     def _dense(self, seen: Seen, input_: InputReference, view: View | None, wanted: Masked | None, width: int) -> Value:
         """A prediction for each wanted token of the target."""
         word, shape = self.target.predictor.word, seen.shape
-        features = self._projected(seen.features)
+        features, prefix = seen.features, shape.prefix
+        if tokenizes(self.objective):  # codes are of the tokens of the grid
+            features, prefix = self.trace.one("patches", features, prefix=prefix), 0
+        features = self._projected(features)
         self._declare(features, width)
         prefixed = self.target.representation.word.keeps_prefix()
         if not word.queries:
             tokens = self._once("predict", features)
             if prefixed:
                 return tokens
-            tokens = self.trace.one("patches", tokens, prefix=shape.prefix)
+            tokens = self.trace.one("patches", tokens, prefix=prefix)
             if wanted is None:
                 return tokens
             return self.trace.one("gather", tokens, wanted.which, count=wanted.count, prefix=0)
@@ -155,7 +158,7 @@ class TargetBuilder:
             wanted and wanted.which,
             seen.source,
             *geometry,
-            prefix=shape.prefix,
+            prefix=prefix,
             rows=shape.grid.rows,
             columns=shape.grid.columns,
             target_rows=grid.rows,
@@ -298,7 +301,7 @@ class TargetBuilder:
 
     def _projected(self, features: Value) -> Value:
         """Features through the encoder's projector, if it has one: when z_y is projected, so is z_x."""
-        if not self.target.projected or self.objective.encoder.image.projector is None:
+        if not projects(self.objective, self.target) or self.objective.encoder.image.projector is None:
             return features
         return self.parts.project(self.objective.encoder, features)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from m3i_dsl.ir.dimensions import batch_dimension, batches_in, ranges_of
 from m3i_dsl.ir.graph import Attribute, Dimension, Module, Section, Type
-from m3i_dsl.vocabulary.kinds import Encoder, image_encoder
+from m3i_dsl.vocabulary.kinds import Encoder, Predictor, image_encoder
 from m3i_dsl.vocabulary.word import PURE, Effect
 
 Attributes = Mapping[str, Attribute]
@@ -121,12 +121,17 @@ def _encode_text(types: Types, attributes: Attributes, module: Module | None) ->
     return (Type("f32", (_present(types, 0).dimensions[0], _integer(module.attribute("width")))),)
 
 
+def _codes(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    return (Type("i64", _present(types, 0).dimensions[:-1]),)
+
+
 def _project(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
     features = _present(types, 0)
     if features.dimensions[-1] != module.attribute("input_width"):
         raise ShapeFault(f"the projector takes {module.attribute('input_width')} channels, found {features}")
-    return (Type("f32", (*features.dimensions[:-1], _integer(module.attribute("output_width")))),)
+    projected = Type("f32", (*features.dimensions[:-1], _integer(module.attribute("output_width"))))
+    return (projected,) if module.as_a(Predictor).codes() is None else (projected, Type("f32", ()))
 
 
 def _average_layers(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -176,8 +181,9 @@ def _represent(types: Types, attributes: Attributes, module: Module | None) -> t
 
 
 def _gather(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
-    batch, _, width = _present(types, 0).dimensions
-    return (Type("f32", (batch, _integer(attributes["count"]) + _integer(attributes["prefix"]), width)),)
+    given = _present(types, 0)
+    length = _integer(attributes["count"]) + _integer(attributes["prefix"])
+    return (replace(given, dimensions=(given.dimensions[0], length, *given.dimensions[2:])),)
 
 
 def _filled(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -331,6 +337,7 @@ _ALL = (
     Operation("encode_packed", ("images",), ("module",), _encode_packed, "encoders", together=True),
     Operation("encode_text", ("tokens",), ("module",), _encode_text, "encoders"),
     Operation("project", ("features",), ("module",), _project, "projectors"),
+    Operation("codes", ("features",), ("module", "codes"), _codes, "projectors"),
     Operation("average_layers", ("taps",), ("last",), _average_layers),
     Operation("patches", ("features",), ("prefix",), _patches),
     Operation("pool", ("features",), ("prefix", "mode"), _pool),

@@ -80,6 +80,13 @@ class TargetValues:
             return features
         return self._once(("project", features), lambda: (self.parts.project(self._encoder, features),))[0]
 
+    def codes(self) -> tuple[Value, int]:
+        projector = self._encoder.image.projector
+        count = None if projector is None else projector.codes()
+        assert count is not None, "the checker knows that the encoder is a tokenizer"
+        features = self.patches(self.encode())
+        return self._once(("codes",), lambda: (self.parts.codes(self._encoder, features),))[0], count
+
     # --- functions ----------------------------------------------------------------------------------------------------
 
     def pool(self, features: Value, mode: Pooling) -> Value:

@@ -68,7 +68,7 @@ class Temperature(LearnedScalars):
 
 
 class CategoryBoltzmann(nn.Module):
-    """Candidates: all rows of the class table (negative categories). The classification loss."""
+    """Candidates: all rows of a table (negative categories, negative codes). The classification loss."""
 
     def __init__(self, temperature: float = 1.0, *, learned: bool = False, label_smoothing: float = 0.0) -> None:
         super().__init__()
@@ -84,13 +84,13 @@ class CategoryBoltzmann(nn.Module):
         others: Tensor | None = None,
         share: Tensor | None = None,
     ) -> Tensor:
-        """`prediction` [B, E], `table` [C, E], `bias` [C] or None, `labels` i64 [B] -> scalar.
+        """`prediction` [..., E], `table` [C, E], `bias` [C] or None, `labels` i64 [...] -> scalar.
 
         Of an image that shows two, `share` f32 [B] is that of its label; the rest is that of `others` i64 [B].
         """
-        logits = self.temperature(category_logits(prediction, table, bias))
+        logits = self.temperature(category_logits(prediction.flatten(0, -2), table, bias))
         if others is None or share is None:
-            return cross_entropy(logits, labels, None, self.label_smoothing)
+            return cross_entropy(logits, labels.flatten(), None, self.label_smoothing)
         shares = mixed_labels(labels, others, share.to(logits.dtype), len(table), self.label_smoothing)
         return -(shares * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
 

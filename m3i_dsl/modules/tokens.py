@@ -25,12 +25,15 @@ def chosen_positions(which: Tensor, count: int) -> Tensor:
 
 
 def gather_tokens(x: Tensor, which: Tensor, count: int, prefix: int = 0) -> Tensor:
-    """[B, prefix + count, D]: the prefix of `x` [B, prefix + L, D], then its tokens where `which` [B, L] is True.
+    """[B, prefix + count, D]: the prefix of `x` [B, prefix + L, D], then its tokens where `which` [B, L] is True; or
+    without D.
 
     Tokens come in ascending position; where a row of `which` has fewer than `count` True, others follow (see `filled`).
     """
     index = chosen_positions(which, count)
-    grid = torch.gather(x[:, prefix:], 1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+    if x.dim() == 3:
+        index = index.unsqueeze(-1).expand(-1, -1, x.shape[-1])
+    grid = torch.gather(x[:, prefix:], 1, index)
     return torch.cat([x[:, :prefix], grid], dim=1) if prefix else grid
 
 

@@ -49,12 +49,14 @@ def _of_target(target: Target) -> Iterator[Coupled]:
 
 def _of_encoder(encoder: EncoderDeclaration) -> Iterator[Coupled]:
     word = encoder.word.word.as_image()
+    if encoder.frozen:  # in evaluation mode
+        return
     if word is not None:
         if word.couples_batch():
             yield f"encoder `{encoder.name}` normalises over the batch", encoder.word.span
         elif word.projector is not None and _couples(word.projector):
             yield (
-                f"the projector of encoder `{encoder.name}` normalises over the batch",
+                f"the projector of encoder `{encoder.name}` takes statistics of the batch",
                 encoder.word.argument("projector"),
             )
     elif _couples(encoder.word.word):

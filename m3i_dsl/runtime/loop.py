@@ -302,6 +302,9 @@ class Trainer:
         notices: list[Notice] = []
         if done % self._options.monitor_every == 0 or done == self._last:
             monitors, notices = self._monitor.observe(output.representations)
+        learned = self._learned.values()
+        if done > self._rate.warmup:
+            notices += self._learned.low(learned)
         self._report.step(
             Measured(
                 step=done,
@@ -312,7 +315,7 @@ class Trainer:
                 broken_samples=self._broken,
                 checkpoint_stall=self._store.stalled,
                 monitors=monitors,
-                learned=self._learned.values(),
+                learned=learned,
                 notices=notices,
             )
         )

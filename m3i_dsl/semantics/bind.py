@@ -22,7 +22,8 @@ from m3i_dsl.semantics.unread import Unread
 from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
-from m3i_dsl.vocabulary.kinds import WordError
+from m3i_dsl.vocabulary.kinds import Predictor, WordError
+from m3i_dsl.vocabulary.predictors.joined import Joined
 from m3i_dsl.vocabulary.registry import UnusableWord, misfiled, words
 from m3i_dsl.vocabulary.values import Duration, Ramp, Rate, Scalar, string_text
 from m3i_dsl.vocabulary.word import Bounds, Kind, Parameter, ValueType, Word
@@ -85,6 +86,8 @@ class Binder:
     def word(self, value: ast.Value, base: type[W], kind: Kind, **role_defaults: Any) -> Placed[W]:
         """Binds a term to a word of `kind`. `role_defaults` replace the word's own defaults in this position."""
         known = words(kind)
+        if isinstance(value, ast.Pipeline) and base is Predictor:
+            return self._joined(value)  # type: ignore[return-value]  # `base` is Predictor
         if not isinstance(value, ast.Term):
             self._fail(error("M3I0201", f"expected {_article(kind)}, found {describe(value)}", value.span))
         if value.name not in known:
@@ -95,6 +98,30 @@ class Binder:
         class_ = self.class_of(value, kind)
         self.no_extras(value, f"`{value.name}`")
         return self.call(class_, value.arguments or (), value.span, value.name_span, **role_defaults)  # type: ignore[return-value]  # the registry is keyed by kind, which is what `base` stands for
+
+    def _joined(self, value: ast.Pipeline) -> Placed[Predictor]:
+        """`blocks(...) | mlp(...)`: each maps what the one before it yields."""
+        attempts = Attempts()
+        parts = [attempts(lambda t=term: self.word(t, Predictor, "predictor")) for term in value.terms]
+        attempts.finish()
+        for place, part in enumerate(parts):
+            name, last = part.word.name, place == len(parts) - 1
+            if place and (part.word.queries or part.word.pools):
+                how = "asks for positions" if part.word.queries else "pools tokens"
+                message = f"`{name}` {how}, and so comes first of predictors that are joined"
+                self._fail(error("M3I0206", message, part.span, helps=("write it first, or leave it out",)))
+            if not last and part.word.codes() is not None:
+                behind = Label(parts[place + 1].span, "comes behind it")
+                message = f"`{name}` ends a projector, and here something comes behind it"
+                helps = ("leave out what is behind it, or write that as the `predictor` of the target",)
+                self._fail(error("M3I0327", message, part.span, secondary=(behind,), helps=helps))
+            width = next((p for p in part.word.parameters() if p.name == "width"), None)
+            if not last and width is not None and getattr(part.word, width.name) is None:
+                message = f"only the last of predictors that are joined takes its width from the target, not `{name}`"
+                self._fail(error("M3I0206", message, part.span, helps=(f"write `{name}(width: ...)`",)))
+        placed: Placed[Predictor] = Placed(Joined(tuple(part.word for part in parts)), value.span, {})
+        self.bound.append(placed)
+        return placed
 
     def class_of(self, value: ast.Term, kind: Kind) -> type[Word]:
         """The word of `kind` that `value` names, of which there is one. Raises Unbound when it cannot be used."""
@@ -252,7 +279,7 @@ class Binder:
                 return Scalar(self.value(operand_of(node), literals.PLAIN, what, bounds), learned=True)
             case "duration", ast.Number():
                 return literals.duration(node, what)
-            case "word", ast.Term():
+            case "word", ast.Term() | ast.Pipeline():
                 assert type_.word is not None
                 return self.word(node, type_.word, type_.word.kind).word
             case _:

@@ -46,6 +46,17 @@ def target_grid(objective: Objective, target: Target, view: View | None = None) 
     return Grid(size[0] // stride, size[1] // stride)
 
 
+def tokenizes(objective: Objective) -> bool:
+    """Whether the projector of the input's encoder ends in a codebook; codes are of the tokens of the grid."""
+    projector = objective.encoder.image.projector
+    return projector is not None and projector.codes() is not None
+
+
+def projects(objective: Objective, target: Target) -> bool:
+    """Whether what predicts a target goes through the encoder's projector: where z_y does, and codes always."""
+    return target.projected or tokenizes(objective)
+
+
 def input_width(encoder: ImageEncoder, projected: bool) -> int:
     """The channels that a predictor is given."""
     return encoder.projected_width() if projected else encoder.shape().width

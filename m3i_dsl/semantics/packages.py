@@ -66,12 +66,11 @@ def _is_blamed(word: Word, blamed: Blame) -> bool:
     return any(inner == blamed.word for inner in words_in(word))
 
 
-def words_in(value: object) -> Iterator[Word]:
-    """`value` if it is a word, and the words that are its arguments."""
-    if isinstance(value, Word):
-        yield value
-        for parameter in value.parameters():
-            yield from words_in(getattr(value, parameter.name))
+def words_in(word: Word) -> Iterator[Word]:
+    """`word`, and the words that it is made of."""
+    yield word
+    for inner in word.inner():
+        yield from words_in(inner)
 
 
 def placed_words(program: Program) -> list[Placed[Word]]:

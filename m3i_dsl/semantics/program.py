@@ -329,7 +329,7 @@ class Target:
 
     @property
     def projected(self) -> bool:
-        """Whether z_y, and so what zh is made from, goes through the encoder's projector if it has one."""
+        """Whether z_y goes through the encoder's projector if it has one."""
         return self.representation.word.projects()
 
     @property

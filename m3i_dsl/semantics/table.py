@@ -125,6 +125,8 @@ def is_known(objective: Objective, target: Target) -> bool:
     # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
     regularization = _regularization_of_table(target).removeprefix("stop gradient + ")
     shape = (row.target_representation, regularization, row.distribution)
+    if target.representation.word.coded and target.distribution.word.contrasts:
+        shape = (_DENSE, "stop gradient", "gaussian")  # the paper counts BEiT as a feature that is predicted
     if row.target_representation == "global feature" and not same:
         return shape[1:] in _INSTANCE
     for _, known in ROWS:

@@ -216,6 +216,11 @@ class Word:
         changed = {p.name: _shrunk(getattr(self, p.name), p.tiny, limits) for p in self.parameters()}
         return dataclasses.replace(self, **changed)  # type: ignore[type-var]  # every concrete word is a dataclass
 
+    def inner(self) -> tuple[Word, ...]:
+        """The words that it is made of."""
+        values_ = (getattr(self, parameter.name) for parameter in self.parameters())
+        return tuple(value for value in values_ if isinstance(value, Word))
+
     def details(self) -> tuple[str, ...]:
         """What a box of a picture says below its name: short lines, of what a reader of a paper wants to know.
 

@@ -8,6 +8,7 @@ unknown module is an error.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.numerics.reference.codes import quantised
 from tests.numerics.reference.plain import attend, l2
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[[Any], Any]
 
 
 def function(module: Any) -> Function:
@@ -35,6 +37,11 @@ def function(module: Any) -> Function:
         case "NecksHead":
             pooled, dense = function(module.pooled), function(module.dense)
             return lambda x: pooled(x) if x.dim() == 2 else dense(x)
+        case "JoinedHead":
+            parts = [function(part) for part in module.parts]
+            return lambda x: functools.reduce(lambda y, part: part(y), parts, x)
+        case "CodebookHead":
+            return lambda x: quantised(module, x)
         case "BlocksHead":
             return lambda x: blocks(module, x)
         case "TextTransformer":
@@ -120,6 +127,8 @@ def mlp(layers: nn.Sequential, x: Tensor) -> Tensor:
             x = layer_norm(layer, x)
         elif isinstance(layer, nn.ReLU):
             x = x.clamp(min=0)
+        elif isinstance(layer, nn.Tanh):
+            x = (1 - (-2 * x).exp()) / (1 + (-2 * x).exp())
         elif type(layer).__name__ == "QuickGELU":
             x = x * torch.sigmoid(1.702 * x)
         else:

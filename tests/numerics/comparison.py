@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from m3i_dsl.lower.executable import Executable
 from m3i_dsl.semantics.program import Program
 from m3i_dsl.testing.batches import named_batch
 from m3i_dsl.testing.comparison import agree, agree_all, buffers, gradients
-from m3i_dsl.vocabulary.kinds import CATEGORIES, TEXTS
+from m3i_dsl.vocabulary.kinds import CATEGORIES, CODES, TEXTS
 from tests.numerics.by_hand import backbone, function, mlp
 from tests.numerics.methods import Method
 from tests.numerics.recipes import submodule
@@ -114,7 +114,7 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
         name = f"{objective.name}_{target.name}"
         _predictor(parts, module.get_submodule(f"predictors.{name}"), target.name)
         likelihood: Any = module.get_submodule(f"likelihoods.{name}")
-        if target.representation.word.candidates == CATEGORIES:
+        if target.representation.word.candidates in (CATEGORIES, CODES):
             parts.table = module.get_submodule(f"representations.{name}")
         if target.representation.word.candidates == TEXTS:
             assert target.encoder is not None
@@ -171,3 +171,6 @@ def _average(parts: SimpleNamespace, module: nn.Module, name: str) -> None:
     parts.average = backbone(encoder.get_submodule("model"))
     parts.average_projector = function(projector or nn.Identity())
     _embedding(parts, projector, "average_embedding")
+    if type(projector).__name__ == "JoinedHead":
+        *heads, last = cast(Any, projector).parts
+        parts.average_parts = [*(function(head) for head in heads), last]

@@ -73,6 +73,7 @@ METHODS: Mapping[str, Method] = {
         1 / 256,
         Update("lars", 2, half_cosine(1, 0.001), steady(1e-6), bias_lr=0.048, clip=None),
     ),
+    "beit": Method("beit", 2, update=Update(shape=half_cosine(1, 0.007), decayed="biases", betas=(0.9, 0.98), clip=3)),
     "byol": Method("byol", 4, cosine(0.996), update=Update("lars", 2, decay=steady(1.5e-6), clip=None)),
     "clip": Method(
         "clip",
@@ -205,6 +206,12 @@ METHODS: Mapping[str, Method] = {
         None,
         {"weight": 1.0},
         update=Update("lars", 2, half_cosine(1, 0.001), steady(1e-6), clip=None),
+    ),
+    "vqkd": Method(
+        "vqkd",
+        2,
+        weight=0.5,
+        update=Update(shape=half_cosine(1, 0.01), decay=steady(1e-4), betas=(0.9, 0.99), clip=None),
     ),
     "table/01_image_classification": Method("image_classification", 1, None, {"temperature": 1.0}),
     "table/02_clip": Method("clip", 2, None, {"symmetric": True}),

@@ -41,5 +41,6 @@ def test_three_steps_are_those_of_the_reference(name: str) -> None:
     before = dict(executable.module.named_parameters())
     moved = {key for key, value in measured.parameters.items() if not torch.equal(value, before[key])}
     trained = {key for key, parameter in before.items() if parameter.requires_grad}
-    averaged = {key for key in before if key.split(".")[1] in ("momentum", "teacher")}
+    moving = {encoder.name for encoder in executable.program.encoders.values() if encoder.momentum is not None}
+    averaged = {key for key in before if key.split(".")[1] in moving}
     assert moved | UNFELT.get(name, set()) == trained | averaged

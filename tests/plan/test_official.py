@@ -38,6 +38,8 @@ SCHEDULES = {
     "fd": (2048, 300, 1.2e-3),
     "fd_dino": (2048, 300, 1.2e-3),
     "clip": (32768, 32, 5e-4),
+    "vqkd": (512, 100, 2e-4),
+    "beit": (2048, 800, 1.5e-3),
 }
 """Batch, epochs and peak rate as published."""
 

@@ -32,6 +32,7 @@ COUPLED = {
     "table/11_instance_discrimination",
     "table/14_siamim_global",
     "vicreg",
+    "vqkd",
 }
 
 

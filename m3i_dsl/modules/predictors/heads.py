@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from m3i_dsl.modules.blocks import Block, ChannelBatchNorm, Initial, Norm, initialise, norm
 
-Activation = Literal["relu", "gelu"]
+Activation = Literal["relu", "gelu", "tanh"]
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
 class IdentityHead(nn.Module):
@@ -59,7 +61,7 @@ class MLP(nn.Module):
             parts.append(nn.Linear(before, after, bias=bias))
             if norm_kind is not None:
                 parts.append(norm(norm_kind, after))
-            parts.append(nn.ReLU() if activation == "relu" else nn.GELU())
+            parts.append(_ACTIVATIONS[activation]())
         parts.append(nn.Linear(widths[-1], output_width, bias=output_bias))
         if output_norm:
             parts.append(ChannelBatchNorm(output_width, affine=False))

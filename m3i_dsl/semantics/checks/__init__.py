@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from m3i_dsl.diagnostics import Diagnostic
 from m3i_dsl.semantics.checks.batch import check_batch
+from m3i_dsl.semantics.checks.codes import check_codes
 from m3i_dsl.semantics.checks.collapse import check_collapse
 from m3i_dsl.semantics.checks.cost import check_cost
 from m3i_dsl.semantics.checks.evaluation import check_evaluation
@@ -35,6 +36,7 @@ ERRORS: tuple[Check, ...] = (
     check_collapse,
     check_family,
     check_prototypes,
+    check_codes,
     check_batch,
     check_mixture,
     check_gradient,

@@ -56,7 +56,8 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
             )
     if representation.assigned:
         return  # they are the candidates; whether anything keeps them apart is for checks/collapse.py
-    if not named and not any(p.word.detaches or p.word.standardizes for p in target.regularizations):
+    stopped = not representation.chosen and any(p.word.detaches or p.word.standardizes for p in target.regularizations)
+    if not named and not stopped:
         yield error(
             "M3I0302",
             f"`{distribution.word.name}` has no candidate set",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.geometry import accepted, sizes_differ, target_grid
+from m3i_dsl.semantics.geometry import accepted, sizes_differ, target_grid, tokenizes
 from m3i_dsl.semantics.program import (
     EncoderDeclaration,
     InputReference,
@@ -267,7 +267,8 @@ def _prefix(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     if not word.keeps_prefix() or teacher is None:
         return
     place = target.representation.argument("prefix")
-    given, wanted = shape_of(objective.encoder).prefix, shape_of(teacher).prefix
+    given = 0 if tokenizes(objective) else shape_of(objective.encoder).prefix
+    wanted = shape_of(teacher).prefix
     if given != wanted:
         yield error(
             "M3I0215",

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
+from m3i_dsl.semantics.geometry import projects
 from m3i_dsl.semantics.program import EncoderDeclaration, Program
 
 
@@ -70,7 +71,8 @@ def _detached(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
         for target in objective.targets:
             encoder = target.encoder
-            own = target.representation.word.trained and not (encoder is not None and not encoder.trained)
+            table = target.representation.word.chosen and target.representation.word.trained
+            own = target.representation.word.trained and (table or encoder is None or encoder.trained)
             needs = encoder is not None and encoder.trained and encoder.name not in moved
             if not target.detached or not (own or needs):
                 continue
@@ -88,9 +90,7 @@ def _detached(program: Program) -> Iterator[Diagnostic]:
 
 def _dead_projectors(program: Program) -> Iterator[Diagnostic]:
     """A projector is trained by the targets whose representation goes through it."""
-    projected = {
-        objective.encoder.name for objective in program.objectives for target in objective.targets if target.projected
-    }
+    projected = {o.encoder.name for o in program.objectives for target in o.targets if projects(o, target)}
     for encoder in program.encoders.values():
         if encoder.trained and _has_projector(encoder) and encoder.name in _represented(program) - projected:
             yield error(

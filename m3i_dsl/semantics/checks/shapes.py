@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.geometry import input_width, sizes_differ, target_grid
+from m3i_dsl.semantics.geometry import input_width, projects, sizes_differ, target_grid
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.vocabulary.kinds import Grid, PredictorCall, WordError
@@ -22,7 +22,7 @@ def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
     encoder = objective.encoder.image
     shape = encoder.shape()
     predictor = target.predictor
-    given = input_width(encoder, target.projected)
+    given = input_width(encoder, projects(objective, target))
     wanted = target.representation.word.width(target.encoder and target.encoder.word.word, shape.stride)
     # A class table without a `size` of its own takes the width that the predictor yields.
     wanted = wanted or predictor.word.output_width(shape.width, 0)

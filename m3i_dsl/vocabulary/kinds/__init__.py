@@ -40,6 +40,7 @@ from m3i_dsl.vocabulary.kinds.predictors import Predictor
 from m3i_dsl.vocabulary.kinds.shapes import (
     CANDIDATE_TOKENS,
     CATEGORIES,
+    CODES,
     PROTOTYPES,
     SAMPLES,
     TEXTS,
@@ -78,6 +79,7 @@ __all__ = [
     "CANDIDATE_TOKENS",
     "CATEGORIES",
     "CHANCE",
+    "CODES",
     "LOSS",
     "PART",
     "PROTOTYPES",

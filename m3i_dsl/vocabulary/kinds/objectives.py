@@ -63,6 +63,8 @@ class Representation(Word):
     """What a distribution that contrasts chooses among."""
     chosen: ClassVar[bool] = False
     """Whether it has a meaning only among its candidates (a row of a table), so that no distance to it is compared."""
+    coded: ClassVar[bool] = False
+    """Whether its encoder is a tokenizer, whose codes it represents."""
     assigned: ClassVar[bool] = False
     """Whether it is scores that regularizations make into shares of the candidates, which sum to 1."""
 

@@ -36,6 +36,13 @@ class Predictor(Word):
     scores_prototypes: ClassVar[bool] = False
     """True: each channel that it yields is the score of a prototype."""
 
+    def codes(self) -> int | None:
+        """How many codes there are, of one that ends in a codebook; None for any other.
+
+        Its module yields the features and a term of the loss, and called with `codes=True` the codes i64 [...].
+        """
+        return None
+
     def pooling(self) -> Pooling:
         """How tokens become one vector before it, when the target is one vector and it does not pool itself."""
         return "mean"

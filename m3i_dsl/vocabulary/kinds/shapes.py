@@ -36,6 +36,7 @@ class Candidates:
 SAMPLES = Candidates("samples", "sample", True, "negative samples")
 CATEGORIES = Candidates("categories", "category", False, "negative categories")
 TEXTS = Candidates("texts", "text", True, "negative texts")
+CODES = Candidates("codes", "code", False, "negative codes")
 PROTOTYPES = Candidates("prototypes", "prototype", False, "centering + sharpening")
 
 CANDIDATE_TOKENS = 8

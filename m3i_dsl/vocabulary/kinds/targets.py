@@ -41,6 +41,12 @@ class TargetParts(Protocol[V]):
         """Features [..., D] through the encoder's projector; as they are if it has none."""
         ...
 
+    def codes(self) -> tuple[V, int]:
+        """i64 [B, N]: the code of each token of the view, by the codebook that ends the encoder's projector; and how
+        many codes there are.
+        """
+        ...
+
     def pool(self, features: V, mode: Pooling) -> V:
         """f32 [B, D] of tokens [B, P + N, D]."""
         ...
@@ -85,7 +91,7 @@ class TargetParts(Protocol[V]):
         ...
 
     def classify(self, prediction: V, table: V, bias: V, labels: V) -> V:
-        """The loss of choosing row `labels` i64 [B] of `table` [C, E] by `prediction` [B, E]."""
+        """The loss of choosing row `labels` i64 [...] of `table` [C, E] by `prediction` [..., E]."""
         ...
 
     def retrieve(self, prediction: V, texts: V, tokens: V) -> V:

@@ -3,6 +3,7 @@
 from m3i_dsl.vocabulary.kinds import Predictor
 from m3i_dsl.vocabulary.predictors.attention_pool import AttentionPool
 from m3i_dsl.vocabulary.predictors.blocks import Blocks
+from m3i_dsl.vocabulary.predictors.codebook import Codebook
 from m3i_dsl.vocabulary.predictors.conv_decoder import ConvDecoder
 from m3i_dsl.vocabulary.predictors.decoder import Decoder
 from m3i_dsl.vocabulary.predictors.identity import Identity
@@ -23,4 +24,5 @@ WORDS: tuple[type[Predictor], ...] = (
     Blocks,
     Prototypes,
     Necks,
+    Codebook,
 )

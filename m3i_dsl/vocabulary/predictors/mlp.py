@@ -30,7 +30,7 @@ class Mlp(Predictor):
     hidden: Count | None = argument(
         None, doc="channels in between; four times the input's when left out", minimum=1, tiny=2 * TINY_WIDTH
     )
-    activation: Literal["relu", "gelu"] = argument("gelu", doc="after each layer but the last")
+    activation: Literal["relu", "gelu", "tanh"] = argument("gelu", doc="after each layer but the last")
     norm: Literal["none", "batch", "layer"] = argument("none", doc="before each activation")
     output_norm: Literal["none", "batch"] = argument("none", doc="after the last layer, without affine (MoCo v3)")
     bias: bool = argument(True, doc="whether the layers but the last have biases", origin="BYOL")

@@ -7,6 +7,7 @@ from m3i_dsl.vocabulary.regularizations.decorrelation import Decorrelation
 from m3i_dsl.vocabulary.regularizations.koleo import KoLeo
 from m3i_dsl.vocabulary.regularizations.mean_entropy import MeanEntropy
 from m3i_dsl.vocabulary.regularizations.negative_categories import NegativeCategories
+from m3i_dsl.vocabulary.regularizations.negative_codes import NegativeCodes
 from m3i_dsl.vocabulary.regularizations.negative_samples import NegativeSamples
 from m3i_dsl.vocabulary.regularizations.negative_texts import NegativeTexts
 from m3i_dsl.vocabulary.regularizations.none import NoRegularization
@@ -22,6 +23,7 @@ WORDS: tuple[type[Regularization], ...] = (
     NegativeSamples,
     NegativeCategories,
     NegativeTexts,
+    NegativeCodes,
     Decorrelation,
     UniGrad,
     Centering,

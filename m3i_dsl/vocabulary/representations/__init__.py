@@ -2,6 +2,7 @@
 
 from m3i_dsl.vocabulary.kinds import Representation
 from m3i_dsl.vocabulary.representations.category_embedding import CategoryEmbedding
+from m3i_dsl.vocabulary.representations.code_embedding import CodeEmbedding
 from m3i_dsl.vocabulary.representations.dense_feature import DenseFeature
 from m3i_dsl.vocabulary.representations.dense_pixels import DensePixels
 from m3i_dsl.vocabulary.representations.global_feature import GlobalFeature
@@ -15,4 +16,5 @@ WORDS: tuple[type[Representation], ...] = (
     DensePixels,
     CategoryEmbedding,
     TextEmbedding,
+    CodeEmbedding,
 )

@@ -9,7 +9,8 @@ Nothing of the package is imported. A reference is `loss(parts, batch) -> scalar
     projector, average_projector    modules on tokens or the pooled vector, `nn.Identity()` where a recipe has none
     predictor             module on features, tokens or pooled
     decoder, decoder_intra, decoder_inter    with context.embed, mask_token, relative, blocks, norm, out
-    table                 class table: weight [C, E], bias [C] or None
+    table                 class table or table of codes: weight [C, E], bias [C] or None
+    average_parts         the projector of a tokenizer: functions, and last a codebook (reference/codes.py)
     text, text_projection modules: tokens [B, T] -> [B, W] -> [B, E]
     temperature or log_inverse_temperature   a number, or the trained log(1 / temperature)
     label_smoothing       share of a label spread over all categories

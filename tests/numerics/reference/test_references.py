@@ -18,10 +18,10 @@ from m3i_dsl.modules.positions import relative_embedding, sincos_2d
 from m3i_dsl.modules.predictors.decoder import DecoderHead
 from m3i_dsl.modules.tables import ClassTable
 from m3i_dsl.vocabulary.kinds import Grid, PredictorShape
-from tests.numerics.reference import plain
+from tests.numerics.reference import codes, plain
 
 HERE = Path(__file__).parent
-METHODS = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("plain", "test_references"))
+METHODS = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("plain", "codes", "test_references"))
 GRID = Grid(4, 4)
 WIDTH = 32
 PIXELS = 3 * 8 * 8
@@ -71,6 +71,26 @@ class _Text(nn.Module):
         return self.table(tokens).mean(dim=1)
 
 
+def _book() -> SimpleNamespace:
+    vectors = plain.l2(torch.randn(6, WIDTH, dtype=torch.float64))
+    usage, direction = torch.zeros(6, dtype=torch.float64), torch.randn(WIDTH, dtype=torch.float64)
+    started = torch.tensor(False)
+    return SimpleNamespace(
+        vectors=vectors, usage=usage, direction=direction, started=started, training=True, decay=0.9, commitment=1.0
+    )
+
+
+class _Coded(nn.Module):
+    """A projector that ends in a codebook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.book = nn.Linear(WIDTH, WIDTH), _book()
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return codes.quantised(self.book, self.linear(z))
+
+
 def _mlp(output: int = WIDTH) -> nn.Module:
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, output))
 
@@ -80,13 +100,14 @@ def _parts(method: str) -> SimpleNamespace:
     vit = _vit()
     pixels = method in ("auto_encoder", "mim_pixel", "mae", "novel_view_synthesis", "siamim_pixel")
     same_view = method in ("auto_encoder", "mim_pixel", "mae", "mim_feature", "dense_distillation")
-    projector = _mlp()
+    projector = _Coded() if method == "vqkd" else _mlp()
     parts = SimpleNamespace(
         vit=vit,
         average=copy.deepcopy(vit),
         mask_token=nn.Parameter(torch.randn(WIDTH)),
         projector=projector,
         average_projector=copy.deepcopy(projector),
+        average_parts=[nn.Identity(), _book()],
         predictor=nn.Linear(WIDTH, PIXELS) if method == "simmim" else _mlp(),
         decoder=_decoder(PIXELS if pixels else WIDTH, relative=not same_view),
         decoder_intra=_decoder(WIDTH, relative=False),
