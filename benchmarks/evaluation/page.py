@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from benchmarks.evaluation.member import Measured, chosen
+from benchmarks.evaluation.member import EVALUATORS, Measured, chosen
 from benchmarks.evaluation.memory import MIB
 from benchmarks.evaluation.source import CATEGORIES, SIDE, TEST, TRAIN
 from benchmarks.speed.machine import machine, versions
@@ -30,6 +30,8 @@ def page(found: list[Measured], arguments: argparse.Namespace) -> str:
     command = f"--share {arguments.share:g} --processes {arguments.processes} --width {arguments.width}"
     command += "".join(f" --evaluator {name}" for name in arguments.evaluator or ())
     named = ", ".join(f"`{evaluator.text()}`" for evaluator in chosen(arguments))
+    others = [f"`{each.name}`" for each in EVALUATORS if each not in chosen(arguments)]
+    unseen = f", without {' and '.join(others)}" if others else ""
     labels = 16 * TRAIN / MIB
     solver = 22 * 8 * 768 * 1000 / MIB
     return f"""# The memory of an evaluation of ImageNet's length
@@ -38,7 +40,8 @@ Written by `python -m benchmarks.evaluation {command} --output benchmarks/RESULT
 
 {train} training and {test} test pictures at {SIDE} px, {arguments.share:.0%} of ImageNet's,
 which repeat and are cheap to read, through a small encoder to features of width {arguments.width};
-{named} with {CATEGORIES} categories and one candidate for C of a probe,
+{named}
+with {CATEGORIES} categories{unseen},
 on {arguments.processes} processes, each with workers: {arguments.workers}. All processes gave the same: {results}.
 
 MiB of a process beside what it had when the encoder stood: its own memory and its share of what is shared, without
