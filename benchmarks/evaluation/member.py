@@ -47,7 +47,7 @@ def measured(rank: int, arguments: argparse.Namespace, meeting: str, found: Any)
     torch.set_num_threads(arguments.threads)
     size, control = arguments.processes, None
     if size > 1:
-        store = dist.FileStore(meeting, size)
+        store = dist.FileStore(meeting, size)  # pyright: ignore[reportPrivateImportUsage]
         dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(hours=2))
         control = dist.group.WORLD
     team = ProcessTeam(Processes(torch.device("cpu"), rank, size, size, control=control))
