@@ -115,8 +115,7 @@ class Binder:
                 message = f"`{name}` ends a projector, and here something comes behind it"
                 helps = ("leave out what is behind it, or write that as the `predictor` of the target",)
                 self._fail(error("M3I0327", message, part.span, secondary=(behind,), helps=helps))
-            width = next((p for p in part.word.parameters() if p.name == "width"), None)
-            if not last and width is not None and getattr(part.word, width.name) is None:
+            if not last and part.word.as_wide_as_target():
                 message = f"only the last of predictors that are joined takes its width from the target, not `{name}`"
                 self._fail(error("M3I0206", message, part.span, helps=(f"write `{name}(width: ...)`",)))
         placed: Placed[Predictor] = Placed(Joined(tuple(part.word for part in parts)), value.span, {})

@@ -63,6 +63,10 @@ class Predictor(Word):
         """The width it yields from `given` channels when the target is `wanted` wide; 0 when nothing is wanted."""
         return wanted or given
 
+    def as_wide_as_target(self) -> bool:
+        """Whether it follows the width of the target, since it has one of its own that is not written."""
+        return False
+
     def check(self, call: PredictorCall) -> None:
         """Raises WordError when it cannot answer such a call. Never imports torch."""
         return

@@ -44,6 +44,9 @@ class Blocks(Predictor):
     def output_width(self, given: int, wanted: int) -> int:
         return self.width or wanted or given
 
+    def as_wide_as_target(self) -> bool:
+        return self.width is None
+
     def check(self, call: PredictorCall) -> None:
         if call.output_width % self.heads:
             raise WordError(f"{self.heads} heads do not divide {call.output_width} channels", argument="heads")

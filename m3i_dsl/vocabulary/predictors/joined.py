@@ -88,6 +88,9 @@ class Joined(Predictor):
     def output_width(self, given: int, wanted: int) -> int:
         return list(self._widths(given, wanted))[-1][2]
 
+    def as_wide_as_target(self) -> bool:
+        return self.parts[-1].as_wide_as_target()
+
     def check(self, call: PredictorCall) -> None:
         for part, before, after in self._widths(call.input_width, call.output_width):
             part.check(replace(call, input_width=before, output_width=after))

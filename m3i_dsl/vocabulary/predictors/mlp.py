@@ -62,6 +62,9 @@ class Mlp(Predictor):
     def output_width(self, given: int, wanted: int) -> int:
         return self.width or wanted or given
 
+    def as_wide_as_target(self) -> bool:
+        return self.width is None
+
     def build(self, shape: PredictorShape) -> "nn.Module":
         from m3i_dsl.modules.predictors import heads
 

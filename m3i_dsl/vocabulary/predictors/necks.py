@@ -32,6 +32,9 @@ class Necks(Predictor):
     def output_width(self, given: int, wanted: int) -> int:
         return self.dense.output_width(given, wanted)
 
+    def as_wide_as_target(self) -> bool:
+        return self.dense.as_wide_as_target()
+
     def check(self, call: PredictorCall) -> None:
         for part, name in ((self.pooled, "pooled"), (self.dense, "dense")):
             if not part.per_token:
