@@ -133,6 +133,18 @@ class DecodingFailed:
     exhausted: bool = False
 
 
+def failed(data: str, fault: Exception) -> DecodingFailed:
+    """What is told of `fault`, raised by the source of `data` or by a data set of another package, whose traceback does
+    not reach the other process. Raises it again when nobody outside of m3ic is to blame.
+    """
+    if isinstance(fault, WordError):
+        return DecodingFailed(data, fault.message, fault.help)
+    blamed = blame(fault)
+    if blamed is None:
+        raise fault
+    return DecodingFailed(data, f"{blamed.message} ({blamed.notes[0]})", blamed.help)
+
+
 Rows = tuple[int, int, int]
 """(step, first row, end row)."""
 
@@ -198,13 +210,8 @@ class SampleDecoder:
                 return DecodingFailed(
                     feed.data, f"no sample of data `{feed.data}` can be read", f"such as {fault}", True
                 )
-            except WordError as fault:
-                return DecodingFailed(feed.data, fault.message, fault.help)
-            except Exception as fault:  # a data set of another package; its traceback does not reach the other process
-                blamed = blame(fault)
-                if blamed is None:
-                    raise
-                return DecodingFailed(feed.data, f"{blamed.message} ({blamed.notes[0]})", blamed.help)
+            except Exception as fault:
+                return failed(feed.data, fault)
         return tuple(parts)
 
     def _part(self, feed: Feed, rows: Rows, into: Mapping[str, NDArray[np.uint8]]) -> Part:

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from m3i_dsl.data.augment.boxes import centred_boxes
 from m3i_dsl.data.augment.geometry import crop, cut
 from m3i_dsl.data.batch import Broken
-from m3i_dsl.data.decoding import Chunk, DecodingFailed, Part, Rows, Travelling, put
+from m3i_dsl.data.decoding import Chunk, DecodingFailed, Part, Rows, Travelling, failed, put
 from m3i_dsl.data.loader import decoded
 from m3i_dsl.semantics.program import View
-from m3i_dsl.vocabulary.blame import blame
 from m3i_dsl.vocabulary.draws import Draws
-from m3i_dsl.vocabulary.kinds import PART, BrokenSample, Dataset, Picture, ViewState, Window, WordError
+from m3i_dsl.vocabulary.kinds import PART, BrokenSample, Dataset, Picture, ViewState, Window
 from m3i_dsl.vocabulary.transforms.normalize import Normalize
 from m3i_dsl.vocabulary.transforms.pipeline import normalization as ending
 
@@ -192,12 +191,7 @@ class _Chosen:
             except BrokenSample as fault:
                 samples[row] = -1
                 broken.append(Broken(decoder.data, fault.name, fault.reason))
-            except WordError as fault:
-                return DecodingFailed(decoder.data, fault.message, fault.help)
-            except Exception as fault:  # a data set of another package; its traceback does not reach the other process
-                blamed = blame(fault)
-                if blamed is None:
-                    raise
-                return DecodingFailed(decoder.data, f"{blamed.message} ({blamed.notes[0]})", blamed.help)
+            except Exception as fault:
+                return failed(decoder.data, fault)
         states, values = {SHOWN: ViewState.whole(sizes)}, {LABELS: torch.from_numpy(labels)}
         return (Part(samples, 0, True, states, values, tuple(broken)),)
