@@ -18,7 +18,7 @@ from m3i_dsl.evaluation.accuracy import accuracy
 from m3i_dsl.evaluation.exact import exact_sum
 from m3i_dsl.evaluation.kept import Features
 from m3i_dsl.evaluation.linear import TOLERANCE, check_categories, held_out_part, lbfgs, linear
-from m3i_dsl.vocabulary.kinds import Pooling, Result, Split, Splits, Subject, Team
+from m3i_dsl.vocabulary.kinds import Pooling, Result, Split, Splits, Subject, Team, in_order
 
 IN_MEMORY = {"cpu": 30_000_000, "cuda": 250_000_000}
 """N * D of the training features up to which the first process takes all of them, as float64."""
@@ -99,11 +99,6 @@ class Rows:
                 rows = self.own.part(number)[mask[place]]
                 yield number, rows.to(self.device).double(), self.split.labels[place][mask[place]].to(self.device)
 
-    def in_order(self, own: dict[int, Tensor]) -> Tensor:
-        """The results of the parts of all processes, joined."""
-        found = {number: part for each in self.team.gathered(own) for number, part in each.items()}
-        return torch.cat([found[number] for number in sorted(found)])
-
 
 @dataclass(frozen=True, eq=False)
 class StreamedClassifier:
@@ -122,7 +117,7 @@ class StreamedClassifier:
             ].cpu()
             for number, part, _ in rows.chosen(mask)
         }
-        return rows.in_order(own)
+        return torch.cat(in_order(rows.team, own))
 
 
 class StreamedProblem:
@@ -163,7 +158,7 @@ class StreamedProblem:
             (len(bias), weight.shape[1] + 1), 2.0 * self.count, dtype=torch.float64, device=weight.device
         )
         sums = self._sum(gradients(), bound) / self.count
-        loss = float(self._rows.in_order(losses).sum()) / self.count
+        loss = float(torch.cat(in_order(self._rows.team, losses)).sum()) / self.count
         penalty = float(weight.square().sum()) / (2 * c * self.count)
         return loss + penalty, sums[:, :-1] + weight / (c * self.count), sums[:, -1]
 

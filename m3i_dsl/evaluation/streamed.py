@@ -21,7 +21,7 @@ from m3i_dsl.data.loader import WorkerDied
 from m3i_dsl.data.sources import SourceFault
 from m3i_dsl.evaluation import errors
 from m3i_dsl.semantics.program import Program
-from m3i_dsl.vocabulary.kinds import ALONE, Split, Team
+from m3i_dsl.vocabulary.kinds import ALONE, Split, Team, in_order
 
 KEPT = 192 * 2**20
 """Bytes of decoded pixels of a split that a process keeps."""
@@ -139,8 +139,7 @@ class StreamedSplit(Split):
     def _learn(self, team: Team, done: dict[int, DecodedPart]) -> None:
         if self._known is not None and (self._shared or team is ALONE):
             return
-        found = {number: part for each in team.gathered(done) for number, part in each.items()}
-        parts = [found[number] for number in sorted(found)]
+        parts = in_order(team, done)
         self._known = Known(
             counts=tuple(len(part.labels) for part in parts),
             labels=torch.cat([torch.empty(0, dtype=torch.int64), *(part.labels for part in parts)]),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from m3i_dsl.evaluation import errors
 from m3i_dsl.evaluation.accuracy import accuracy
 from m3i_dsl.evaluation.features import broken_in, not_finite
-from m3i_dsl.vocabulary.kinds import ALONE, Result, Split, Team, TextPath
+from m3i_dsl.vocabulary.kinds import ALONE, Result, Split, Team, TextPath, in_order
 
 EmbedTexts = Callable[[list[str]], Tensor]
 """T texts -> text embeddings [T, E], in evaluation mode and without gradient."""
@@ -70,6 +70,5 @@ def zero_shot(
             own[number] = (F.normalize(images_BE, dim=1).to(texts_CE) @ texts_CE.T).argmax(dim=1).cpu()
     if total := sum(team.gathered(broken)):
         raise not_finite(total, len(split.labels))
-    found = {number: part for each in team.gathered(own) for number, part in each.items()}
-    predicted = torch.cat([found[number] for number in sorted(found)])
+    predicted = torch.cat(in_order(team, own))
     return accuracy(predicted, split.labels, categories, {"prompts": list(templates), "categories": len(categories)})

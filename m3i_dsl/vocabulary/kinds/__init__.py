@@ -58,7 +58,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     RepresentationShape,
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription, spread
-from m3i_dsl.vocabulary.kinds.splits import ALONE, PART, Lone, Split, Splits, Team
+from m3i_dsl.vocabulary.kinds.splits import ALONE, PART, Lone, Split, Splits, Team, in_order
 from m3i_dsl.vocabulary.kinds.targets import TargetParts, V
 from m3i_dsl.vocabulary.kinds.training import Optimizer, Schedule
 from m3i_dsl.vocabulary.kinds.views import (
@@ -150,6 +150,7 @@ __all__ = [
     "Window",
     "WordError",
     "image_encoder",
+    "in_order",
     "recorded_measure",
     "spread",
     "text_encoder",

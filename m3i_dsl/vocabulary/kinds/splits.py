@@ -6,7 +6,7 @@ Guarantees: the parts of a split are the same whatever the number of processes; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -56,6 +56,12 @@ class Team(Protocol):
     def ask(self, request: object) -> None:
         """Inside `led`, of the first: the others serve `request`."""
         ...
+
+
+def in_order(team: Team, own: Mapping[int, T]) -> list[T]:
+    """What all processes have of each part, by its number, in the order of the parts; `own` is what this one has."""
+    found = {number: part for each in team.gathered(own) for number, part in each.items()}
+    return [found[number] for number in sorted(found)]
 
 
 class Lone:
