@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3i_dsl.cli.options import add_command, colored
+from m3i_dsl.cli.options import add_command, colored, whole_number
 from m3i_dsl.cli.runs_text import print_parts
 from m3i_dsl.cli.stages import add_stage
 from m3i_dsl.front.opening import run_folder_of
@@ -34,8 +33,10 @@ def add_parser(subparsers: Subparsers) -> None:
     add_run(parser)
     parser.add_argument("--report", action="store_true", help="write RUN/report.html, one page with everything")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--limit", type=_count(1), default=None, metavar="N", help="at most N samples of each split")
-    parser.add_argument("--workers", type=_count(0), default=0, metavar="N", help="processes that decode images")
+    parser.add_argument(
+        "--limit", type=whole_number(1), default=None, metavar="N", help="at most N samples of each split"
+    )
+    parser.add_argument("--workers", type=whole_number(0), default=0, metavar="N", help="processes that decode images")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -58,16 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     except WordError as fault:
         print(f"error: {fault.message}" + (f"\n  = help: {fault.help}" if fault.help else ""), file=sys.stderr)
     return 1
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def parsed(text: str) -> int:
-        number = int(text)
-        if number < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}")
-        return number
-
-    return parsed
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

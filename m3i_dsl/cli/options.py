@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -107,6 +108,17 @@ def add_passes(parser: argparse.ArgumentParser) -> None:
         metavar="PASS,...",
         help="only these passes over the graph, in the order of the pipeline; `none` for none (default: all)",
     )
+
+
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """Reads a whole number of at least `minimum`."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d+", text) or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {minimum}")
+        return int(text)
+
+    return read
 
 
 def _passes(text: str) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from m3i_dsl.cli.options import whole_number
 from m3i_dsl.cli.reporting import add_log_to
 from m3i_dsl.vocabulary.values import Duration
 
@@ -93,11 +94,11 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
         help="train an artifact whose recipe or data changed, or go on with a run whose data changed",
     )
     parser.add_argument(
-        "--max-steps", type=_count(1), metavar="N", help="stop after N steps (of a stage); schedules stay"
+        "--max-steps", type=whole_number(1), metavar="N", help="stop after N steps (of a stage); schedules stay"
     )
     parser.add_argument(
         "--log-every",
-        type=_count(1),
+        type=whole_number(1),
         metavar="STEPS",
         help="default: 10, in short runs as often as 20 points of a curve need",
     )
@@ -109,12 +110,14 @@ def _of_the_run(parser: argparse.ArgumentParser) -> None:
         help="`500 steps`, `1 epoch`, `10%%` (default: by time)",
     )
     parser.add_argument(
-        "--keep", type=_count(1), default=2, metavar="N", help="how many checkpoints are kept (default: 2)"
+        "--keep", type=whole_number(1), default=2, metavar="N", help="how many checkpoints are kept (default: 2)"
     )
 
 
 def _of_the_data(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no other name
-    group.add_argument("--workers", type=_count(0), default=0, metavar="N", help="processes that decode images, a rank")
+    group.add_argument(
+        "--workers", type=whole_number(0), default=0, metavar="N", help="processes that decode images, a rank"
+    )
     group.add_argument(
         "--max-broken",
         type=_share,
@@ -127,8 +130,10 @@ def _of_the_data(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[rep
 
 def _of_the_computation(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]
     group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if any")
-    group.add_argument("--threads", type=_count(1), metavar="N", help="threads that torch computes with on a CPU")
-    group.add_argument("--accumulate", type=_count(1), default=1, metavar="N", help="compute each batch in N parts")
+    group.add_argument("--threads", type=whole_number(1), metavar="N", help="threads that torch computes with on a CPU")
+    group.add_argument(
+        "--accumulate", type=whole_number(1), default=1, metavar="N", help="compute each batch in N parts"
+    )
     group.add_argument(
         "--recompute",
         choices=("none", "blocks"),
@@ -175,7 +180,7 @@ def _of_the_kernels(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[
 
 def _of_the_processes(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]
     group.add_argument(
-        "--nproc-per-node", type=_count(1), metavar="N", help="processes on this machine, with torchrun's agent"
+        "--nproc-per-node", type=whole_number(1), metavar="N", help="processes on this machine, with torchrun's agent"
     )
     group.add_argument(
         "--shard",
@@ -185,36 +190,25 @@ def _of_the_processes(group: argparse._ArgumentGroup) -> None:  # pyright: ignor
     )
     group.add_argument(
         "--max-restarts",
-        type=_count(0),
+        type=whole_number(0),
         default=3,
         metavar="N",
         help="with --nproc-per-node: how often processes that died are started again (default: 3)",
     )
     group.add_argument(
         "--grace",
-        type=_count(1),
+        type=whole_number(1),
         default=30,
         metavar="SECONDS",
         help="with --nproc-per-node: how long processes may take to save after a signal (default: 30)",
     )
     group.add_argument(
         "--timeout",
-        type=_count(1),
+        type=whole_number(1),
         default=600,
         metavar="SECONDS",
         help="how long processes wait for one that does not come (default: 600)",
     )
-
-
-def _count(minimum: int) -> Callable[[str], int]:
-    """Reads a whole number of at least `minimum`."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d+", text) or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {minimum}")
-        return int(text)
-
-    return read
 
 
 def _duration(text: str) -> Duration:
