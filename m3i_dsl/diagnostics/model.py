@@ -59,6 +59,11 @@ class Diagnostic:
     def span(self) -> Span:
         return self.primary.span
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Its notes and helps, each a line that says which it is."""
+        return (*(f"note: {note}" for note in self.notes), *(f"help: {help_}" for help_ in self.helps))
+
 
 def error(
     code: str,

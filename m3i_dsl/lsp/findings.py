@@ -41,7 +41,7 @@ def shown(diagnostic: Diagnostic, codec: PositionCodec) -> types.Diagnostic:
     """One diagnostic; its notes and helps are lines of the message, its other places are related."""
     lines = [diagnostic.message]
     lines += [diagnostic.primary.text] if diagnostic.primary.text else []
-    lines += [f"note: {note}" for note in diagnostic.notes] + [f"help: {help_}" for help_ in diagnostic.helps]
+    lines += diagnostic.remarks
     return types.Diagnostic(
         range=range_(diagnostic.span, codec),
         message="\n".join(lines),

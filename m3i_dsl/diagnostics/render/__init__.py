@@ -1,8 +1,8 @@
 """Diagnostics as text, one file for each format.
 
 Takes: diagnostics. Gives: `full` for people, `concise` with one line for each, `json` for programs, `github` for
-workflows, `sarif` for code scanning. Guarantees: any
-span of any text can be rendered; colour only where it is asked for.
+workflows, `sarif` for code scanning. Guarantees: any span of any text can be rendered; colour only where it is asked
+for.
 """
 
 from __future__ import annotations

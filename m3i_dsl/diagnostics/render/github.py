@@ -29,8 +29,8 @@ def _command(diagnostic: Diagnostic) -> str:
         place |= {"col": column, "endColumn": end_column}
     place["title"] = diagnostic.code
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in place.items())
-    notes = (*(f"note: {note}" for note in diagnostic.notes), *(f"help: {help}" for help in diagnostic.helps))
-    return f"::{_COMMANDS[diagnostic.severity]} {properties}::{_data(chr(10).join((diagnostic.message, *notes)))}"
+    text = "\n".join((diagnostic.message, *diagnostic.remarks))
+    return f"::{_COMMANDS[diagnostic.severity]} {properties}::{_data(text)}"
 
 
 def _data(text: str) -> str:

@@ -37,12 +37,11 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
-    notes = (*(f"note: {note}" for note in diagnostic.notes), *(f"help: {help}" for help in diagnostic.helps))
     result: dict[str, Any] = {
         "ruleId": diagnostic.code,
         "ruleIndex": rule,
         "level": _LEVELS[diagnostic.severity],
-        "message": {"text": "\n".join((diagnostic.message, *notes))},
+        "message": {"text": "\n".join((diagnostic.message, *diagnostic.remarks))},
         "locations": [_location(diagnostic.primary)],
     }
     if diagnostic.secondary:
