@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -28,10 +27,7 @@ from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-import m3i_dsl.vocabulary.encoders as package
-
-CATALOGUE = Path(package.__file__).with_name("timm_catalogue.json")
-WEIGHTS = CATALOGUE.with_name("timm_weights.json")
+from m3i_dsl.vocabulary.encoders.catalogue import CATALOGUE, PLAIN, WEIGHTS
 
 FAMILIES: tuple[tuple[type[nn.Module], str], ...] = (
     (VisionTransformer, "vit"),
@@ -41,8 +37,6 @@ FAMILIES: tuple[tuple[type[nn.Module], str], ...] = (
     (ConvNeXt, "convnext"),
     (ResNet, "resnet"),
 )
-
-PLAIN = ("vit", "beit")
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)

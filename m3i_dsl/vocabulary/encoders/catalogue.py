@@ -20,6 +20,9 @@ Layout = Literal["tokens", "NHWC", "NCHW"]
 CATALOGUE = Path(__file__).with_name("timm_catalogue.json")
 WEIGHTS = CATALOGUE.with_name("timm_weights.json")
 
+PLAIN: tuple[Family, ...] = ("vit", "beit")
+"""Blocks of one width on one grid."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimmModel:
@@ -52,7 +55,7 @@ class TimmModel:
     @property
     def plain(self) -> bool:
         """Whether it is blocks of one width on one grid, each of which can be tapped."""
-        return self.family in ("vit", "beit")
+        return self.family in PLAIN
 
 
 @functools.cache
