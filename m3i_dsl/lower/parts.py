@@ -118,8 +118,8 @@ def _build(
         case "likelihoods":
             return module.as_a(Distribution).build(likelihood_shape(module, graph))
         case "penalties":
-            word, temperature = module.as_a(Regularization), module.get("temperature")
-            return word.build() if temperature is None else word.build_joint(float(temperature))
+            word = module.as_a(Regularization)
+            return word.build_joint(float(module.attribute("temperature"))) if word.joint else word.build()
         case "weightings":
             families = cast(tuple[Family, ...], tuple(str(module.attribute("families")).split()))
             weights = tuple(float(weight) for weight in str(module.attribute("weights")).split())
