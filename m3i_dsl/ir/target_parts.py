@@ -141,9 +141,8 @@ class TargetValues:
 
     def compare(self, prediction: Value, target: Value, keys: Value | None = None) -> Value:
         if not self.target.distribution.word.contrasts:
-            return self._compared(
-                "compare", prediction, target, *((None, filled) if (filled := self._filled()) else ())
-            )
+            filled = self._filled()
+            return self._compared("compare", prediction, target, *((None, filled) if filled else ()))
         return self._compared("contrast", prediction, target, keys if self.target.queue else None)
 
     def classify(self, prediction: Value, table: Value, bias: Value, labels: Value) -> Value:

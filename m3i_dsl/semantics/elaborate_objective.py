@@ -2,8 +2,8 @@
 
 Defaults that `resolve` prints: mask `blocks(60%)` (SiameseIM), predictor by the form of the target (Figure 1 of the
 paper: Transformer for dense targets, GAP + Linear for categories and texts; `mlp` for global features), `weighting
-fixed`, `symmetric false`, `pairs others`, `weight 1` (our choice). Sibling:
-references.py, what `input` and `data` name.
+fixed`, `symmetric false`, `pairs others`, `weight 1` (our choice). Sibling: references.py, what `input` and `data`
+name.
 """
 
 from __future__ import annotations

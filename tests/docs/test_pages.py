@@ -152,6 +152,8 @@ def test_the_phase_table_has_every_folder() -> None:
 def test_a_recipe_names_its_result_where_there_is_one() -> None:
     results = (ROOT / "docs/results.md").read_text(encoding="utf-8")
     recipes = [path for folder in ("recipes", "recipes/table") for path in sorted((ROOT / folder).glob("*.m3i"))]
-    said = {path: re.search(r"^# Result here: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE) for path in recipes}
+    said = {
+        path: re.search(r"^# Result here: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE) for path in recipes
+    }
     named = {path.relative_to(ROOT).as_posix() for path, line in said.items() if line and line[1] == "docs/results.md"}
     assert named == set(re.findall(r"\(\.\./(recipes/[\w/]+\.m3i)\)", results))

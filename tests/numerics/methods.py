@@ -64,6 +64,16 @@ _FD = Method(
 )
 """The last stage, which distils."""
 
+_DINO = Update(
+    shape=half_cosine(1, 0.002),
+    decay=half_cosine(0.04, 0.4),
+    decayed="tensors",
+    betas=(0.9, 0.999),
+    clip=3,
+    per_tensor=True,
+)
+"""And iBOT's."""
+
 METHODS: Mapping[str, Method] = {
     "barlow_twins": Method(
         "barlow_twins",
@@ -104,14 +114,7 @@ METHODS: Mapping[str, Method] = {
         8,
         cosine(0.996),
         {"temperature": 0.1},
-        update=Update(
-            shape=half_cosine(1, 0.002),
-            decay=half_cosine(0.04, 0.4),
-            decayed="tensors",
-            betas=(0.9, 0.999),
-            clip=3,
-            per_tensor=True,
-        ),
+        update=_DINO,
         sharpness=warmed(0.04, 0.07, 0.3),
         held=2,
     ),
@@ -136,14 +139,7 @@ METHODS: Mapping[str, Method] = {
         8,
         cosine(0.996),
         {"temperature": 0.1},
-        update=Update(
-            shape=half_cosine(1, 0.002),
-            decay=half_cosine(0.04, 0.4),
-            decayed="tensors",
-            betas=(0.9, 0.999),
-            clip=3,
-            per_tensor=True,
-        ),
+        update=_DINO,
         sharpness=warmed(0.04, 0.07, 0.3),
         held=2,
     ),

@@ -22,16 +22,16 @@ def check_cost(program: Program) -> Iterator[Diagnostic]:
             gib = rows * columns * 4 / 2**30
             if gib > LIMIT_GIB:
                 assigned = target.representation.word.assigned
-                helps = "lower `negative samples(tokens: ...)`, the batch, or use a `queue`"
+                help_ = "lower `negative samples(tokens: ...)`, the batch, or use a `queue`"
+                if assigned:
+                    help_ = "lower the number of prototypes or the batch, or write `tokens: hidden`"
                 yield error(
                     "M3I0310",
                     f"the logits of target `{target.name}` take {gib:,.0f} GiB",
                     target.settings["representation" if assigned else "regularization"],
                     f"{rows:,} x {columns:,} float32",
                     secondary=(Label(program.training.settings["batch"], "the global batch"),),
-                    helps=("lower the number of prototypes or the batch, or write `tokens: hidden`",)
-                    if assigned
-                    else (helps,),
+                    helps=(help_,),
                 )
 
 

@@ -71,12 +71,12 @@ def _detached(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
         for target in objective.targets:
             encoder = target.encoder
-            table = target.representation.word.chosen and target.representation.word.trained
-            own = target.representation.word.trained and (table or encoder is None or encoder.trained)
+            word = target.representation.word
+            own = word.trained and (word.chosen or encoder is None or encoder.trained)
             needs = encoder is not None and encoder.trained and encoder.name not in moved
             if not target.detached or not (own or needs):
                 continue
-            what = f"`{target.representation.word.name}`" if own else f"`{encoder.name}`" if encoder is not None else ""
+            what = f"`{word.name}`" if own else f"`{encoder.name}`" if encoder is not None else ""
             stops = next(placed for placed in target.regularizations if placed.word.detaches)
             yield error(
                 "M3I0316",

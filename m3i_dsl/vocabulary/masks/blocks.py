@@ -28,10 +28,10 @@ ROUNDS = 64
 class BlocksMask(Mask):
     """Hides random rectangles until the share is reached, and single random tokens for what no rectangle fits.
 
-    With a range, each image draws its own ratio; with a `share`, only so many images are masked (iBOT). The area of a
-    rectangle is uniform from `minimum` to what is still to hide, its aspect (height / width)
-    log-uniform; one that would hide too much is drawn again (Bao et al. 2021, BEiT). The last tokens are drawn one by
-    one, so that every image hides exactly the same number (SiameseIM; BEiT itself may stop short).
+    The area of a rectangle is uniform from `minimum` to what is still to hide, its aspect (height / width) log-uniform;
+    one that would hide too much is drawn again (Bao et al. 2021, BEiT). The last tokens are drawn one by one, so that
+    every image hides exactly its number (SiameseIM; BEiT itself may stop short). That is the same for all images; with
+    a range, each image draws its own ratio, and with a `share`, only so many images are masked (iBOT).
     """
 
     name = "blocks"
