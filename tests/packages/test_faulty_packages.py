@@ -194,7 +194,7 @@ def test_a_name_that_m3ic_has(tmp_path: Path) -> None:
     assert checked(folder, recipe())[0] == 0
 
 
-COVARIANCE = '''"""A penalty."""
+ISOTROPY = '''"""A penalty."""
 
 from dataclasses import dataclass
 
@@ -202,10 +202,10 @@ from m3i_dsl.vocabulary.kinds import Regularization
 
 
 @dataclass(frozen=True, slots=True)
-class Covariance(Regularization):
+class Isotropy(Regularization):
     """Punishes channels that vary together."""
 
-    name = "covariance"
+    name = "isotropy"
     penalizes = True
 
     def build(self):
@@ -216,12 +216,12 @@ class Covariance(Regularization):
 @pytest.mark.parametrize("promised", [False, True])
 def test_a_penalty_prevents_collapse_only_if_it_says_so(promised: bool, tmp_path: Path) -> None:
     """With z_y from the trained encoder itself, and no predictor, a constant is the optimum of the rest."""
-    text = COVARIANCE
+    text = ISOTROPY
     if promised:
         text = text.replace("penalizes = True", 'penalizes = True\n    certificate = "channels cannot be constant"')
-    folder = install(tmp_path, "board", "1", {"board.py": text}, {"regularization.covariance": "board:Covariance"})
+    folder = install(tmp_path, "board", "1", {"board.py": text}, {"regularization.isotropy": "board:Isotropy"})
     written = recipe(predictor="identity").replace("dense pixels", "dense feature of image")
-    written = re.sub(r"regularization .*", "regularization covariance", written)
+    written = re.sub(r"regularization .*", "regularization isotropy", written)
     written = re.sub(r"distribution .*", "distribution gaussian", written)
     written = re.sub(r"data  .*", "data           view1", written)
     _, shown = checked(folder, written)
