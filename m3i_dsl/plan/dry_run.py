@@ -35,7 +35,7 @@ from m3i_dsl.runtime.step import TrainingStep
 _Bucket = dist.GradBucket  # pyright: ignore[reportPrivateImportUsage]
 _CPU = torch.device("cpu")
 _TOTAL = 2
-"""Steps of the training, of which this is the first: enough for ramps to have a middle."""
+"""Steps of the training, of which the second is observed: by then all that is held still at the start moves."""
 
 
 def observe(executable: Executable, world: int, local_batch: int, sharding: Sharding, machine: int) -> list[Exchange]:
@@ -51,7 +51,7 @@ def observe(executable: Executable, world: int, local_batch: int, sharding: Shar
             batch = examples(executable, local_batch)
         step, observer = _step(executable, processes, sharding, mesh, mode)
         with mode, observer:
-            step(0, batch)
+            step(1, batch)
         return observer.exchanges
 
 
@@ -92,7 +92,7 @@ def _step(
             LearningRate(0, _TOTAL, training.schedule.word),
             _Blind(module, _CPU, deferred=True, shared=True),
             Precision(training.precision, _CPU),
-            scalars=Scalars(module, _TOTAL, lambda _: _TOTAL),
+            scalars=Scalars(module, _TOTAL, lambda _: 1),
             clip=training.clip,
             decay=training.optimizer.word.decay_ramp(),
             microbatches=1,

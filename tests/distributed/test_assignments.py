@@ -7,6 +7,7 @@ from torch import Tensor
 
 from m3i_dsl.collectives import gather, own
 from m3i_dsl.modules.assignments import CenteringAssignment, SinkhornAssignment
+from m3i_dsl.vocabulary.values import Ramp
 from tests.distributed.processes import ONE_WORKER, run
 
 pytestmark = ONE_WORKER
@@ -18,7 +19,7 @@ def balanced() -> tuple[Tensor, Tensor, Tensor]:
     centering = CenteringAssignment(5, 0.5).double()
     centering(own(scores[0]), own(scores[1]))
     centred, _ = centering(own(scores[2]), own(scores[3]))
-    shares = SinkhornAssignment(0.3, 3)(own(scores[0]))
+    shares = SinkhornAssignment(Ramp.constant(0.3), 3)(own(scores[0]))
     assert isinstance(shares, Tensor)
     return centering.center, gather(centred), gather(shares)
 

@@ -260,7 +260,7 @@ def _unread(part: Any, name: str) -> bool:
     """Whether a setting has no effect: the start value of a learned temperature, candidates of the batch of a queue."""
     if name == "value":
         return part.log_inverse is not None
-    return name in ("tokens_per_image", "predictions", "symmetric") and part.queue is not None
+    return name in ("tokens_per_image", "predictions", "symmetric") and getattr(part, "queue", None) is not None
 
 
 def _is_mask(node: fx.Node) -> bool:

@@ -58,7 +58,7 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
 
 
 def test_mixed_pairs_stay_together() -> None:
-    program = tiny_graph(objectives=(tiny_objective(mix=object()),)).program
+    program = tiny_graph(objectives=(tiny_objective(pairs_images=object()),)).program
     check_accumulation(program, 4, ())
     with pytest.raises(RecipeError) as caught:
         check_accumulation(program, 8, ())

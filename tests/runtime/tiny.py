@@ -165,7 +165,7 @@ class NamedObjective:
     name: str
     targets: tuple[NamedTarget, ...]
     span: Span
-    mix: Any = None
+    pairs_images: Any = None
     inputs: tuple[Any, ...] = ()
 
 
@@ -174,9 +174,9 @@ def span_of(text: str) -> Span:
     return Span(RECIPE, start, start + len(text))
 
 
-def tiny_objective(mix: Any = None) -> NamedObjective:
+def tiny_objective(pairs_images: Any = None) -> NamedObjective:
     targets = tuple(NamedTarget(name, span_of(f"target {name} {{}}")) for name in ("intra", "inter"))
-    return NamedObjective("m3i", targets, span_of("objective m3i"), mix)
+    return NamedObjective("m3i", targets, span_of("objective m3i"), pairs_images)
 
 
 def tiny_program(

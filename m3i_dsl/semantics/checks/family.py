@@ -56,7 +56,10 @@ def _candidates(target: Target) -> Iterator[Diagnostic]:
             )
     if representation.assigned:
         return  # they are the candidates; whether anything keeps them apart is for checks/collapse.py
-    stopped = not representation.chosen and any(p.word.detaches or p.word.standardizes for p in target.regularizations)
+    # A table that is trained and detached is M3I0316's.
+    stopped = any(
+        p.word.detaches or (p.word.standardizes and not representation.chosen) for p in target.regularizations
+    )
     if not named and not stopped:
         yield error(
             "M3I0302",

@@ -71,9 +71,9 @@ class _Text(nn.Module):
         return self.table(tokens).mean(dim=1)
 
 
-def _book() -> SimpleNamespace:
-    vectors = plain.l2(torch.randn(6, WIDTH, dtype=torch.float64))
-    usage, direction = torch.zeros(6, dtype=torch.float64), torch.randn(WIDTH, dtype=torch.float64)
+def _book(size: int = 6) -> SimpleNamespace:
+    vectors = plain.l2(torch.randn(size, WIDTH, dtype=torch.float64))
+    usage, direction = torch.zeros(size, dtype=torch.float64), torch.randn(WIDTH, dtype=torch.float64)
     started = torch.tensor(False)
     return SimpleNamespace(
         vectors=vectors, usage=usage, direction=direction, started=started, training=True, decay=0.9, commitment=1.0
@@ -107,7 +107,7 @@ def _parts(method: str) -> SimpleNamespace:
         mask_token=nn.Parameter(torch.randn(WIDTH)),
         projector=projector,
         average_projector=copy.deepcopy(projector),
-        average_parts=[nn.Identity(), _book()],
+        average_parts=[nn.Identity(), _book(5)],  # a row of the table for each
         predictor=nn.Linear(WIDTH, PIXELS) if method == "simmim" else _mlp(),
         decoder=_decoder(PIXELS if pixels else WIDTH, relative=not same_view),
         decoder_intra=_decoder(WIDTH, relative=False),
