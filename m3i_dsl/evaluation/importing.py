@@ -3,13 +3,15 @@
 Takes: a file of `torch.save` (or safetensors), the timm model that it is of. Gives: the file that the argument
 `weights` of `timm` names, and the names that were left out. Guarantees: nothing is unpickled but tensors and plain
 containers; names are changed by timm's own filter of that model and in no other way; what the model has and the file
-lacks, or has in another shape, is refused; the file is there as a whole or not at all.
+lacks, or has in another shape, or as anything but finite real numbers, is refused; the file is there as a whole or not
+at all.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 
 from m3i_dsl.evaluation import errors
 from m3i_dsl.modules.encoders.timm import HEADS
+from m3i_dsl.source.regular import NotRegular, open_regular
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model, timm_weights
 from m3i_dsl.vocabulary.kinds import WordError
 
@@ -80,9 +83,13 @@ def _empty(model: str) -> nn.Module:
 
 def _read(path: Path) -> object:
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors and containers only
+        with open_regular(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's, of pickles and sparse tensors, which are refused
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            return torch.load(stream, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors and containers only
+    except NotRegular as problem:
+        raise _no_checkpoint(f"`{path}` {problem.reason}", "name a file of `torch.save`") from problem
     except OSError as problem:
         raise _no_checkpoint(f"`{path}` cannot be read: {problem.strerror}", "name a file of `torch.save`") from problem
     except Exception as problem:  # of the archive, of its pickle and of what stands in it
@@ -155,12 +162,27 @@ def _fitting(state: State, model: nn.Module, name: str, path: Path) -> tuple[Sta
     differing = sorted(key for key, value in kept.items() if value.shape != own[key].shape)
     for names, what in ((missing, "lacks"), (differing, "has another shape of")):
         if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise _other(
-                f"`{path.name}` {what} `{names[0]}`{more} of timm's `{name}`",
+                f"`{path.name}` {what} `{names[0]}`{_more(names)} of timm's `{name}`",
                 "name the model that it is of with `--as`, and what stands before its names with `--prefix`",
             )
+    unusable = sorted(key for key, value in kept.items() if not _finite(value, own[key]))
+    if unusable:
+        raise _no_checkpoint(
+            f"`{path.name}` holds other than finite real numbers in `{unusable[0]}`{_more(unusable)}",
+            "take a checkpoint from before training diverged, or the weights as floats, neither quantized nor sparse",
+        )
     return kept, tuple(sorted(state.keys() - kept.keys()))
+
+
+def _finite(value: Tensor, own: Tensor) -> bool:
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        return False
+    return value.is_floating_point() == own.is_floating_point() and bool(torch.isfinite(value).all())
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _write(output: Path, content: bytes) -> None:

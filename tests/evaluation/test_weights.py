@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,31 @@ class Planted:
         ({"epoch": 3}, "M3I0764", "holds no tensors"),
         ({"patch_embed.proj.bias": torch.zeros(64)}, "M3I0765", "lacks `blocks.0.attn.proj.bias` and"),
         ({**published(), "norm.weight": torch.zeros(3)}, "M3I0765", "has another shape of `norm.weight`"),
+        (
+            {**published(), "norm.weight": torch.full([64], torch.nan)},
+            "M3I0764",
+            "other than finite real numbers in `norm.weight`",
+        ),
+        (
+            {**published(), "norm.weight": torch.ones(64).int()},
+            "M3I0764",
+            "other than finite real numbers in `norm.weight`",
+        ),
+        (
+            {**published(), "norm.weight": torch.ones(64) * 1j},
+            "M3I0764",
+            "other than finite real numbers in `norm.weight`",
+        ),
+        (
+            {**published(), "norm.weight": torch.ones(64).to_sparse()},
+            "M3I0764",
+            "other than finite real numbers in `norm.weight`",
+        ),
+        (
+            {**published(), "norm.weight": torch.ones(64, device="meta")},
+            "M3I0764",
+            "other than finite real numbers in `norm.weight`",
+        ),
     ],
 )
 def test_what_is_not_the_model_is_refused(
@@ -190,7 +216,9 @@ def test_what_is_not_the_model_is_refused(
 
 def test_a_file_that_is_no_checkpoint_and_a_model_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(b"words")
-    for path, model, code in (("x.pth", MODEL, "M3I0764"), ("y.pth", MODEL, "M3I0764"), ("x.pth", "vit_x", "M3I0765")):
+    os.mkfifo(tmp_path / "pipe.pth")
+    files = (("x.pth", MODEL, "M3I0764"), ("y.pth", MODEL, "M3I0764"), ("pipe.pth", MODEL, "M3I0764"))
+    for path, model, code in (*files, ("x.pth", "vit_x", "M3I0765")):
         with pytest.raises(EvaluationError) as caught:
             import_checkpoint(tmp_path / path, model, tmp_path / "w.safetensors")
         assert caught.value.code == code
