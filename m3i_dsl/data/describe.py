@@ -111,12 +111,15 @@ def _lengths(program: Program, data: Mapping[str, DataLock], diagnostics: Diagno
 
 def _files(program: Program, graph: Graph, base: Path, diagnostics: Diagnostics) -> dict[str, str]:
     hashes: dict[str, str] = {}
+    refused: set[str] = set()  # said once: a copy of an encoder names its file again
     for module in (module for module in graph.modules if module.section == "encoders"):
         encoder = program.encoders[module.name]
         own = {} if encoder.weights is None else {"weights": encoder.weights}
         word = cast(Encoder, module.word)
         for argument, path in {**word.files(), **own}.items():
             span = encoder.word.argument(argument)
+            if path in refused:
+                continue
             if (base / path).is_file():
                 hashes[path] = file_sha256(base / path)
             elif (base / path).is_dir():
@@ -124,10 +127,12 @@ def _files(program: Program, graph: Graph, base: Path, diagnostics: Diagnostics)
                     hashes[path] = word.folder_sha256(base / path)
                 except WordError as fault:
                     helps = (fault.help,) if fault.help else ()
+                    refused.add(path)
                     diagnostics.add(
                         error("M3I0504", f"nothing starts from `{path}`: {fault.message}", span, helps=helps)
                     )
             else:
                 helps = ("paths start at the recipe's folder",)
+                refused.add(path)
                 diagnostics.add(error("M3I0504", f"there is no file `{path}`", span, helps=helps))
     return hashes

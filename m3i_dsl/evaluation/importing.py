@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from m3i_dsl.evaluation import errors
-from m3i_dsl.modules.encoders.timm import HEADS
+from m3i_dsl.modules.encoders.timm import HEADS, usable
 from m3i_dsl.source.regular import NotRegular, open_regular
 from m3i_dsl.vocabulary.encoders.catalogue import timm_model, timm_weights
 from m3i_dsl.vocabulary.kinds import WordError
@@ -166,19 +166,13 @@ def _fitting(state: State, model: nn.Module, name: str, path: Path) -> tuple[Sta
                 f"`{path.name}` {what} `{names[0]}`{_more(names)} of timm's `{name}`",
                 "name the model that it is of with `--as`, and what stands before its names with `--prefix`",
             )
-    unusable = sorted(key for key, value in kept.items() if not _finite(value, own[key]))
+    unusable = sorted(key for key, value in kept.items() if not usable(value, own[key]))
     if unusable:
         raise _no_checkpoint(
             f"`{path.name}` holds other than finite real numbers in `{unusable[0]}`{_more(unusable)}",
             "take a checkpoint from before training diverged, or the weights as floats, neither quantized nor sparse",
         )
     return kept, tuple(sorted(state.keys() - kept.keys()))
-
-
-def _finite(value: Tensor, own: Tensor) -> bool:
-    if value.layout != torch.strided or value.is_meta or value.is_quantized:
-        return False
-    return value.is_floating_point() == own.is_floating_point() and bool(torch.isfinite(value).all())
 
 
 def _more(names: list[str]) -> str:

@@ -49,7 +49,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(found)
     except (SafetensorError, OSError) as problem:
-        raise WordError(f"`{path.name}` is not a safetensors file: {problem}") from problem
+        raise WordError(
+            f"`{path.name}` is not a safetensors file: {problem}",
+            help="make one of a published checkpoint with `m3ic import`; of one that is damaged, take another copy",
+        ) from problem
 
 
 def _found(path: Path) -> Path | Checkpoint:

@@ -35,9 +35,13 @@ def train(request: TrainRequest, processes: Processes) -> Outcome:
     import torch
 
     from m3i_dsl.runtime.distributed.agreement import by_first
+    from m3i_dsl.runtime.distributed.wrapping import check_sharding
     from m3i_dsl.runtime.last_word import finished
     from m3i_dsl.runtime.options import Outcome
 
+    # Before there is a run: what it would leave behind could not be continued with these flags.
+    check_sharding(processes, request.shard)
+    kernels_of(request).check(sharded=request.shard != "none")
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     resume = _resumes(request, processes)

@@ -46,22 +46,26 @@ class Kernels:
         if self.deterministic:
             os.environ.setdefault(_WORKSPACE, ":4096:8")
 
-    def apply(self, module: nn.Module, device: torch.device, *, sharded: bool) -> None:
-        """Sets what torch chooses kernels by, and the layout of `module`, which is on its device.
-
-        Raises TrainingFault (M3I0730) for `channels_last` with sharded weights, which torch has not.
-        """
-        torch.use_deterministic_algorithms(self.deterministic)
-        rounding = "tf32" if self.tf32 else "ieee"
-        torch.backends.cuda.matmul.fp32_precision = rounding
-        torch.backends.cudnn.conv.fp32_precision = rounding  # pyright: ignore[reportAttributeAccessIssue]
-        torch.backends.cudnn.benchmark = self._benchmark
+    def check(self, *, sharded: bool) -> None:
+        """Raises TrainingFault (M3I0730) for `channels_last` with sharded weights, which torch has not."""
         if self.channels_last == "on" and sharded:
             raise TrainingFault(
                 LAUNCH,
                 "`--channels-last on` needs whole weights, and `--shard` cuts them",
                 helps=("leave one of them out",),
             )
+
+    def apply(self, module: nn.Module, device: torch.device, *, sharded: bool) -> None:
+        """Sets what torch chooses kernels by, and the layout of `module`, which is on its device.
+
+        Raises TrainingFault as `check` does.
+        """
+        self.check(sharded=sharded)
+        torch.use_deterministic_algorithms(self.deterministic)
+        rounding = "tf32" if self.tf32 else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = rounding
+        torch.backends.cudnn.conv.fp32_precision = rounding  # pyright: ignore[reportAttributeAccessIssue]
+        torch.backends.cudnn.benchmark = self._benchmark
         if self.layout(module, device, sharded=sharded) == "channels last":
             module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

@@ -57,6 +57,14 @@ def test_a_copy_and_what_it_copies_each_have_their_file(tmp_path: Path) -> None:
     assert files == {name: file_sha256(tmp_path / name) for name in ("start.safetensors", "teacher.safetensors")}
 
 
+def test_a_file_that_a_copy_needs_too_is_missed_once(tmp_path: Path) -> None:
+    text = RECIPE.replace("teacher.safetensors", "start.safetensors")
+    program = driver.check_file(SourceFile("distilled.m3i", text)).required()
+    with pytest.raises(RecipeError) as caught:
+        describe_data(program, driver.graphs(program)[1], tmp_path)
+    assert [found.code for found in caught.value.diagnostics] == ["M3I0504"]
+
+
 CONTRAST = """
 m3i 1
 recipe contrast

@@ -300,6 +300,14 @@ def test_a_frozen_copy_never_moves_and_an_average_keeps_its_statistics() -> None
         ({"cls_tokn": torch.zeros(1)}, "`weights.safetensors` has unknown parameters: `cls_tokn`"),
         ({"a": torch.zeros(1), "b": torch.zeros(1)}, "`weights.safetensors` has unknown parameters: `a` and 1 more"),
         ({"cls_token": None}, "`weights.safetensors` lacks parameters: `cls_token`"),
+        (
+            {"norm.bias": torch.full([32], torch.inf)},
+            "`weights.safetensors` has other than finite real numbers in parameters: `norm.bias`",
+        ),
+        (
+            {"pos_embed": torch.zeros(1, 10, 32).int()},
+            "`weights.safetensors` has other than finite real numbers in parameters: `pos_embed`",
+        ),
         ({"cls_token": torch.zeros(1, 1, 3)}, "`weights.safetensors` has other shapes of parameters: `cls_token`"),
         # Positions of another width are no positions of another grid, and nothing resamples them.
         ({"pos_embed": torch.zeros(1, 5, 3)}, "`weights.safetensors` has other shapes of parameters: `pos_embed`"),

@@ -115,6 +115,12 @@ def test_faults_are_shown_and_exit_with_1(folder: Path, capsys: pytest.CaptureFi
     assert not (folder / "runs/small-1").exists()
 
 
+def test_flags_that_cannot_be_together_leave_no_run_behind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--run", "run", "--shard", "fsdp") == 1
+    assert "M3I0730" in (said := capsys.readouterr().err) and "--resume" not in said
+    assert not Path("run").exists()
+
+
 def test_a_gpu_that_is_not_there_is_no_cpu(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import timm
+import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 from torch import Tensor, nn
@@ -77,15 +78,31 @@ def load_state(
     model = _timm_model(module)
     own = model.state_dict()
     state = {name: value for name, value in state.items() if name in own or not name.startswith(HEADS)}
-    state = {name: _fit(module, name, value, own.get(name)) for name, value in state.items()}
+    unusable = sorted(name for name, value in state.items() if name in own and not usable(value, own[name]))
+    state = {
+        name: value if name in unusable else _fit(module, name, value, own.get(name)) for name, value in state.items()
+    }
     unknown = sorted(state.keys() - own.keys())
     missing = sorted(name for name in own.keys() - state.keys() if not name.startswith(optional))
     differing = sorted(name for name in state.keys() & own.keys() if state[name].shape != own[name].shape)
-    for names, what in ((unknown, "has unknown"), (missing, "lacks"), (differing, "has other shapes of")):
+    faults = (
+        (unusable, "has other than finite real numbers in"),
+        (unknown, "has unknown"),
+        (missing, "lacks"),
+        (differing, "has other shapes of"),
+    )
+    for names, what in faults:
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise WordError(f"`{source}` {what} parameters: `{names[0]}`{more}", argument=argument)
     model.load_state_dict(state, strict=False)
+
+
+def usable(value: Tensor, own: Tensor) -> bool:
+    """Whether `value` is of finite real numbers that `own`, a parameter or a count, can take over."""
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        return False
+    return value.is_floating_point() == own.is_floating_point() and bool(torch.isfinite(value).all())
 
 
 def _timm_model(module: nn.Module) -> nn.Module:

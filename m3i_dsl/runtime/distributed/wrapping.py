@@ -109,25 +109,36 @@ def parallel(
     return Parallel(module, wrapped, processes, sharding)
 
 
-def device_mesh(processes: Processes, sharding: Sharding) -> DeviceMesh:
-    """One dimension over all ranks for `fsdp`; for `hsdp` replicas (machines) x shards (the processes of each)."""
+def check_sharding(processes: Processes, sharding: Sharding) -> None:
+    """Raises TrainingFault (M3I0730): `fsdp` or `hsdp` with one process, `hsdp` on one machine."""
+    if sharding == "none":
+        return
     if processes.size == 1:
         raise TrainingFault(
             LAUNCH,
             f"`--shard {sharding}` needs more than one process",
             helps=("add `--nproc-per-node N`, or train without `--shard`",),
         )
-    kind = processes.device.type
-    if sharding == "fsdp":
-        return init_device_mesh(kind, (processes.size,), mesh_dim_names=("shard",))
     machines, rest = divmod(processes.size, processes.local_size)
-    if machines < 2 or rest:
+    if sharding == "hsdp" and (machines < 2 or rest):
         raise TrainingFault(
             LAUNCH,
             f"`--shard hsdp` shards within a machine and replicates over machines, and {processes.size} processes of "
             f"{processes.local_size} a machine are not several equal ones",
             helps=("use `--shard fsdp`",),
         )
+
+
+def device_mesh(processes: Processes, sharding: Sharding) -> DeviceMesh:
+    """One dimension over all ranks for `fsdp`; for `hsdp` replicas (machines) x shards (the processes of each).
+
+    Raises TrainingFault as `check_sharding` does.
+    """
+    check_sharding(processes, sharding)
+    kind = processes.device.type
+    if sharding == "fsdp":
+        return init_device_mesh(kind, (processes.size,), mesh_dim_names=("shard",))
+    machines = processes.size // processes.local_size
     return init_device_mesh(kind, (machines, processes.local_size), mesh_dim_names=("replicate", "shard"))
 
 
