@@ -381,7 +381,10 @@ class Binder:
         fix: Fix | None = None
         wanted = type_.describe()
         if _is_bare(node):
-            legal = (*type_.choices, *self.parameters)
+            legal = (
+                *type_.choices,
+                *(name for name in self.parameters if type_.form != "choice" or self._chooses(name)),
+            )
             near = nearest(node.name, (*legal, "true", "false") if type_.form == "boolean" else legal)
             if near is not None:
                 helps, fix = (f"did you mean `{near}`?",), Fix(node.span, near)
@@ -400,6 +403,10 @@ class Binder:
         elif type_.form == "choice" and len(type_.choices) > literals.FEW_CHOICES:
             helps = (f"one of {wanted}",)
         self._fail(error("M3I0201", f"{what} is {wanted}, found {found}", node.span, helps=helps, fix=fix))
+
+    def _chooses(self, name: str) -> bool:
+        """Whether a `param` may hold a choice, which is written as a bare name."""
+        return _is_bare(self.parameters[name])
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Adds a diagnostic, once."""

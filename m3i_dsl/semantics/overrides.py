@@ -122,7 +122,8 @@ class _Change:
                 new = self._term(first, rest) if rest else self._bound(first)
                 return (*items[:place], replace(item, values=(new, *others)), *items[place + 1 :])
         if rest:
-            raise _Lost(keyword, (item.keyword.text for item in items if isinstance(item, ast.Setting)))
+            named = (item.keyword if isinstance(item, ast.Setting) else item.name for item in items)
+            raise _Lost(keyword, (name.text for name in named))
         value = self._bound(None)
         return (*items, ast.Setting(ast.Name(keyword, value.span), (value,), value.span))
 

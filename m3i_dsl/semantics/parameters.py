@@ -56,7 +56,9 @@ def parameters_in_force(
             given.add(name)
     for name, value in settings.items():
         if "." not in name and name not in defaults and not hidden.may_define("param", name):
-            helps = help_for(name, defaults) or ("the recipe has no `param` at all",)
+            all_of_them = ", ".join(f"`{known}`" for known in defaults)
+            otherwise = f"its params are {all_of_them}" if defaults else "the recipe has no `param` at all"
+            helps = help_for(name, defaults, otherwise=otherwise)
             diagnostics.add(error("M3I0129", f"the recipe has no `param {name}`", value.span, helps=helps))
     refused = _too_large(values, diagnostics)
     return Parameters({n: v for n, v in values.items() if n not in refused}, frozenset(given), refused)

@@ -180,8 +180,9 @@ def _mask(value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix
         message = "inside a mix the mix itself masks: which tokens it hides is an argument of its own"
         scope.fail(error("M3I0201", message, value.by.span, helps=("write the mask behind both inputs: `by: MASK`",)))
     if not masked:
-        helps = (f"write `masked {view.text} by ...`",)
-        scope.fail(error("M3I0201", "`by` says how a masked view is masked", value.by.span, helps=helps))
+        how = "mixed" if value.by.name in words("mix") else "masked"
+        helps = (f"write `{how} {view.text} by ...`",)
+        scope.fail(error("M3I0201", f"`by` says how a {how} view is {how}", value.by.span, helps=helps))
     return scope.binder.word(value.by, Mask, "mask")
 
 

@@ -133,6 +133,7 @@ def test_a_path_into_a_stage_changes_that_stage_alone(path: str, value: str, lin
         ("stage.secnd.train.batch", "did you mean `second`?"),
         ("stage.second", "write `train.SETTING`"),
         ("stage.second.trian.batch", "did you mean `train`?"),
+        ("stage.second.objective.second_o.target.t.predictor", "`t`"),
     ],
 )
 def test_a_path_that_leads_to_no_stage_is_said(path: str, said: str) -> None:

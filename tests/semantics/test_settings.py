@@ -91,6 +91,19 @@ def test_a_param_that_does_not_exist() -> None:
     assert found.helps == ("did you mean `size`?",)
 
 
+def test_a_param_that_is_like_none_of_many_is_told_all_of_them() -> None:
+    text = RECIPE + "".join(f"param more{number} = {number}\n" for number in range(9))
+    found = check_file(SourceFile("recipe.m3i", text), {"zzz": parse_value("1", "<--set zzz>")}).diagnostics
+    (help_,) = next(d.helps for d in found if d.code == "M3I0129")
+    assert help_.startswith("its params are `size`, ") and "`more8`" in help_
+
+
+def test_a_choice_is_not_told_to_be_a_param_that_holds_none() -> None:
+    text = RECIPE.replace("heads: heads)", "heads: heads, fit: hads)")
+    (found,) = check_file(SourceFile("recipe.m3i", text)).diagnostics
+    assert (found.code, found.helps) == ("M3I0201", ())
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code", "used"),
     [

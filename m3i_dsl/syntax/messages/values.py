@@ -266,9 +266,9 @@ def misplaced_operator(situation: Situation) -> Diagnostic | None:
             return situation.error(
                 "M3I0033",
                 "`|` and `+` cannot be mixed in one value",
-                helps=["`|` joins the steps of a view, `+` adds regularizations"],
+                helps=["`|` joins the steps of a view, or predictors; `+` adds regularizations"],
             )
-        helps = ["`|` joins the steps of a view, `+` adds regularizations"]
+        helps = ["`|` joins the steps of a view, or predictors; `+` adds regularizations"]
         return situation.error("M3I0033", f"`{bad.text}` cannot stand here", helps=helps)
     if bad.text in _BETWEEN_NUMBERS:
         helps = [f"{_BETWEEN_NUMBERS[bad.text]} is written with two numbers; a parameter cannot stand here"]
