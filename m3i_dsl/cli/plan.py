@@ -141,7 +141,7 @@ def _plan(
     from m3i_dsl.semantics.categories import categories_of
 
     plain, graph = driver.graphs(program)
-    needed = {str(m.get("data")) for m in graph.modules if m.section == "representations" and m.get("data")}
+    needed = {str(m.get("data")) for m in graph.modules if m.section == "representations" and m.get("rows") == "C"}
     needed |= {source.name for m in program.mixtures.values() if m.name in needed for source in m.sources}
     for name in program.data:
         _count(program, name, base, counts, needed=name in needed)

@@ -82,6 +82,11 @@ def test_data_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert plan.data.megabytes_per_second == pytest.approx(rate * 0.1)
 
 
+def test_codes_are_as_many_as_the_recipe_says_whatever_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(RECIPES / "beit.m3i"), *ABSENT, *TINY, "--json"]) == 0
+    assert Plan.model_validate_json(capsys.readouterr().out).training.steps is None
+
+
 def test_data_that_is_not_needed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(RECIPES / "mae.m3i"), *ABSENT, *TINY]) == 0
     assert "the data was not opened" in capsys.readouterr().out
