@@ -11,6 +11,7 @@ its name, for sample 5 of one source is to be drawn otherwise than sample 5 of a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from m3i_dsl.data.decoding import Part
 from m3i_dsl.data.reading import Reading
 from m3i_dsl.data.transfer import on_device
 from m3i_dsl.data.views import render, steps_of, until_sized
-from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.modules.rows import interleaved
 from m3i_dsl.semantics.program import AnyData, Data, Mixture, Program, View
 from m3i_dsl.vocabulary.draws import Draws
@@ -33,7 +34,10 @@ DecodedParts = Mapping[Source, Part]
 
 
 class Assembler:
-    """Makes the `inputs` of steps of `program`. `labels` has the place of each source's categories in a mixture's."""
+    """Makes the `inputs` of steps of `program`.
+
+    `labels` has the place of each source's categories in a mixture's; files of tokenizers are relative to `base`.
+    """
 
     def __init__(
         self,
@@ -41,8 +45,9 @@ class Assembler:
         inputs: Sequence[BatchInput],
         labels: Mapping[Source, Sequence[int]],
         device: torch.device,
+        base: Path,
     ) -> None:
-        self.program, self.inputs, self.device = program, tuple(inputs), device
+        self.program, self.inputs, self.device, self.base = program, tuple(inputs), device, base
         self._labels = {source: torch.tensor(places, device=device) for source, places in labels.items()}
 
     def __call__(self, parts: DecodedParts) -> dict[str, Tensor]:
@@ -91,6 +96,10 @@ class Assembler:
             case BlendInput(view=name):
                 view = self.program.views[name]
                 return self._rows(view.data, view.field, lambda source: self._blend(input_, source, parts[source]))
+            case TextMaskInput(data=data, field=field):
+                return self._rows(
+                    self._data(data), field, lambda source: self._text_mask(input_, source, parts[source])
+                )
             case FieldInput(data=data, field=field):
                 return self._rows(self._data(data), field, lambda source: self._values(input_, source, parts[source]))
 
@@ -109,6 +118,12 @@ class Assembler:
     def _blend(self, input_: BlendInput, source: Source, part: Part) -> Tensor:
         size = self.program.views[input_.view].size
         return on_device(input_.blend.sample(self._draws(source, part, input_.slot), size), self.device)
+
+    def _text_mask(self, input_: TextMaskInput, source: Source, part: Part) -> Tensor:
+        encoder = self.program.encoders[input_.by].text
+        hideable = encoder.hideable(part.values[input_.tokens].numpy(), self.base)
+        hidden = input_.mask.sample_texts(self._draws(source, part, input_.slot), hideable)
+        return on_device(hidden, self.device)
 
     def _values(self, input_: FieldInput, source: Source, part: Part) -> Tensor:
         values, labels = on_device(part.values[input_.name], self.device), self._labels.get(source)

@@ -16,8 +16,7 @@ from m3i_dsl.data.reading import fields_needed, readings_of
 from m3i_dsl.data.sources import opening
 from m3i_dsl.diagnostics import Diagnostics, Label, error
 from m3i_dsl.ir.graph import Graph
-from m3i_dsl.ir.inputs import ViewInput
-from m3i_dsl.semantics.program import Program, parts_of
+from m3i_dsl.semantics.program import Program
 from m3i_dsl.vocabulary.kinds import Encoder, WordError
 from m3i_dsl.vocabulary.values import steps_of
 
@@ -34,7 +33,7 @@ def describe_data(program: Program, graph: Graph, base: Path, remarks: Diagnosti
     data, held_out = _sources(program, graph, base, diagnostics, proving=remarks is not None)
     files = _files(program, graph, base, diagnostics)
     if not diagnostics.has_errors:
-        _lengths(program, data, diagnostics)
+        _lengths(program, graph, data, diagnostics)
     diagnostics.raise_errors()
     return Lock(data=data, held_out=held_out, files=files)
 
@@ -46,8 +45,7 @@ def _sources(
     needed: dict[str, frozenset[str]] = {}
     for reading in readings_of(program, inputs):
         needed[reading.source] = needed.get(reading.source, frozenset()) | reading.fields
-    read = [program.views[i.source.view].data for i in graph.inputs if isinstance(i.source, ViewInput)]
-    parts = {source.name: rows for data in read for source, rows in parts_of(data, program.training.batch)}
+    parts = _parts(program, graph)
     locks: dict[str, DataLock] = {}
     held_out: dict[str, DataLock] = {}
     for name in sorted(parts):
@@ -77,10 +75,15 @@ def _sources(
     return locks, held_out
 
 
-def _lengths(program: Program, data: Mapping[str, DataLock], diagnostics: Diagnostics) -> None:
+def _parts(program: Program, graph: Graph) -> dict[str, int]:
+    """The rows of a batch of each source that a step reads."""
+    return {reading.source: reading.batch for reading in readings_of(program, [i.source for i in graph.inputs])}
+
+
+def _lengths(program: Program, graph: Graph, data: Mapping[str, DataLock], diagnostics: Diagnostics) -> None:
     """What needs the number of samples: the warmup against the length of training, a queue against its data."""
     training = program.training
-    parts = {s.name: rows for view in program.views.values() for s, rows in parts_of(view.data, training.batch)}
+    parts = _parts(program, graph)
     epoch = max(lock.samples // parts[name] for name, lock in data.items())
     total = steps_of(training.length, steps_per_epoch=epoch, batch=training.batch)
     warmup = steps_of(training.warmup, steps_per_epoch=epoch, batch=training.batch, total=total)

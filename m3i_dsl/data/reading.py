@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3i_dsl.data.sources import SourceFault
-from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.semantics.categories import labels_in
 from m3i_dsl.semantics.pattern import Pattern
 from m3i_dsl.semantics.program import Program
@@ -53,7 +53,7 @@ def fields_needed(program: Program, inputs: Sequence[BatchInput]) -> dict[str, f
     needs: dict[str, set[str]] = {}
     for input_ in inputs:
         match input_:
-            case FieldInput(data=data, field=field):
+            case FieldInput(data=data, field=field) | TextMaskInput(data=data, field=field):
                 needs.setdefault(data, set()).add(field)
             case ViewInput(view=name) | GeometryInput(view=name) | MaskInput(view=name) | BlendInput(view=name):
                 view = program.views[name]

@@ -75,7 +75,7 @@ class Stream:
             check_batch(reading.source, len(self.sources[reading.source]), reading.batch)
         feeds = tuple(self._feed(reading) for reading in readings)
         self._readings = readings
-        self._assembler = Assembler(program, inputs, labels_of(program, inputs, base), self.device)
+        self._assembler = Assembler(program, inputs, labels_of(program, inputs, base), self.device, base)
         self._decoder = SampleDecoder(feeds, self.batch, rows_of(self.batch, rank, world), base)
         self._limit = BrokenLimit(max_broken)
         self._log = None

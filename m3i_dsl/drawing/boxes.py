@@ -13,9 +13,9 @@ from m3i_dsl.drawing import labels
 from m3i_dsl.drawing.model import Branch, Edge, EdgeKind, Node, NodeKind
 from m3i_dsl.drawing.wiring import Origin, Wiring
 from m3i_dsl.ir.graph import Equation, Value
-from m3i_dsl.ir.inputs import FieldInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import FieldInput, MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.ir.operations import OPERATIONS
-from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Objective, Program, View
+from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Objective, Program, TextField, View
 from m3i_dsl.source import Span
 from m3i_dsl.vocabulary.kinds import Predictor
 from m3i_dsl.vocabulary.values import ramp_text
@@ -140,12 +140,13 @@ class Boxes:
     def masked(self, objective: Objective, shown: str, hidden: Value) -> str:
         """What is left of node `shown` by the mask of an encoder's run."""
         source = self.wiring.source(hidden)
-        assert isinstance(source, MaskInput), "what an encoder does not see is drawn by the data stage"
+        assert isinstance(source, MaskInput | TextMaskInput), "what an encoder does not see is drawn by the data stage"
+        name = source.view if isinstance(source, MaskInput) else source.field
         word, about = source.mask, source.mask.text()
-        item = next(i for i in objective.inputs if i.view.name == source.view and i.mask and i.mask.word == word)
+        item = next(i for i in objective.inputs if i.view.name == name and i.mask and i.mask.word == word)
         count = self.nodes[shown].count
         id_ = self.node(
-            f"mask {shown.removeprefix('view ')} by {about}",
+            f"mask {shown.removeprefix('view ').removeprefix('field ')} by {about}",
             "mask",
             "data",
             "",
@@ -230,10 +231,11 @@ class Boxes:
 
 def whole_lists(program: Program) -> frozenset[str]:
     """The lists of views of which every input and every target's data names all, under one mask, or none."""
-    read: list[list[tuple[View, str]]] = []
+    read: list[list[tuple[View | TextField, str]]] = []
     for objective in program.objectives:
         read.append([(item.view, "" if item.mask is None else item.mask.word.text()) for item in objective.inputs])
-        read += [[(item.view, "") for item in t.data if item.view is not None] for t in objective.targets]
+        for target in objective.targets:
+            read.append([(item.view, "") for item in target.data if item.view is not None])
     found: dict[str, bool] = {}
     for views in read:
         places = [(view.place, mask) for view, mask in views if view.place is not None]

@@ -123,7 +123,7 @@ def _has_box(equation: Equation) -> bool:
 
 def _followed(equation: Equation, value: Value) -> tuple[Value, ...]:
     """The arguments that the values of a result are made of."""
-    if equation.operation == "match":  # the features only say which rows of the target are taken
+    if equation.operation in ("match", "gather", "pool_text"):  # the rest only says which rows are taken
         return (_given(equation, 0),)
     if equation.operation == "assign":  # a view's shares are made of its own scores
         return (_given(equation, equation.results.index(value)),)

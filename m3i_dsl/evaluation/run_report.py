@@ -30,7 +30,7 @@ from m3i_dsl.evaluation.trained_run import TrainedRun, measured_encoder, named_e
 from m3i_dsl.ir.inputs import MaskInput, ViewInput
 from m3i_dsl.modules.tokens import blend, partner
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
-from m3i_dsl.semantics.program import Objective, Target
+from m3i_dsl.semantics.program import Objective, Target, View
 from m3i_dsl.semantics.table import COLUMNS, rows
 from m3i_dsl.vocabulary.kinds import TRAINED, UNTRAINED, Reconstruction
 from m3i_dsl.vocabulary.values import duration_text
@@ -186,7 +186,7 @@ def _reconstruction(
     shape = encoder.shape()
     reference = next(r for r in target.data if r.view is not None)
     view, seen = reference.view, objective.inputs[0].view
-    assert view is not None
+    assert view is not None and isinstance(seen, View), "pixels are predicted from a view"
     views = {source.view: batch[source.name] for source in run.executable.inputs if isinstance(source, ViewInput)}
     image, truth = views[seen.name], views[view.name]
     grid = truth.shape[-2] // shape.stride, truth.shape[-1] // shape.stride

@@ -28,7 +28,8 @@ from m3i_dsl.lower.executable import Executable
 from m3i_dsl.lower.parts import Group
 from m3i_dsl.runtime.options import Callback
 from m3i_dsl.semantics.checks.evaluation import evaluated_data
-from m3i_dsl.semantics.program import EvaluationDeclaration, Program, View
+from m3i_dsl.semantics.program import Program, View
+from m3i_dsl.semantics.training import EvaluationDeclaration
 from m3i_dsl.vocabulary.evaluators import DEFAULTS
 from m3i_dsl.vocabulary.kinds import ALONE, Dataset, Evaluator, Result, Score, Splits, Team, WordError
 
@@ -58,7 +59,14 @@ class TrainedRun:
 def measured_encoder(program: Program, name: str | None = None) -> str:
     """The encoder `name`, or the one that the first objective trains. Raises EvaluationError (M3I0760)."""
     images = [encoder.name for encoder in program.encoders.values() if encoder.word.word.as_image() is not None]
-    chosen = program.objectives[0].encoder.name if name is None else name
+    trained = program.of_images
+    if trained is None:
+        raise errors.EvaluationError(
+            errors.NO_SUCH_ENCODER,
+            "no objective of the recipe trains an encoder of images, which is what is measured",
+            help="export or measure a run whose input is a view",
+        )
+    chosen = trained.encoder.name if name is None else name
     if chosen not in images:
         raise errors.EvaluationError(
             errors.NO_SUCH_ENCODER,
@@ -96,8 +104,9 @@ def view_of(program: Program, encoder: str) -> View:
     """
     declaration = program.encoders[encoder]
     trained = declaration.of or encoder
-    seen = (objective for objective in program.objectives if objective.encoder.name == trained)
-    view = next(seen, program.objectives[0]).inputs[0].view
+    views = [(o.encoder.name, shown.view) for o in program.objectives for shown in o.inputs[:1]]
+    shown = [(name, view) for name, view in views if isinstance(view, View)]
+    view = next((view for name, view in shown if name == trained), shown[0][1])
     wanted, given = declaration.image.statistics(), normalization(view)
     *steps, last = view.transforms
     word = replace(given, mean=wanted.mean or given.mean, std=wanted.std or given.std)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from m3i_dsl.ir.build_parts import PartsBuilder
 from m3i_dsl.ir.graph import Value
-from m3i_dsl.semantics.program import InputReference, Objective, Which
-from m3i_dsl.vocabulary.kinds import FeatureShape
+from m3i_dsl.semantics.program import InputReference, Objective, Placed, TextField, View, Which
+from m3i_dsl.vocabulary.kinds import FeatureShape, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Seen:
 
     `whole` is z_x, of which `features` are the tokens that go on; `shape` that of an image without mask; `hidden` are
     the positions of the input grid at which no token is (None: all are present); `source` marks the own tokens among
-    those of both images of a mix; `masked` are the positions that the encoder did not see of this image.
+    those of both images of a mix; `masked` are the positions that the encoder did not see of this image; `tokens` are
+    the ids i64 [B, T] of a text.
     """
 
     whole: Value
@@ -40,11 +41,12 @@ class Seen:
     hidden: Value | None = None
     source: Value | None = None
     masked: Masked | None = None
+    tokens: Value | None = None
 
 
 def input_shape(objective: Objective, input_: InputReference) -> FeatureShape:
     """What the encoder makes of an input without its mask."""
-    return objective.encoder.image.shape_at(input_.view.size)
+    return objective.encoder.shape_of(input_.view)
 
 
 def seen_input(parts: PartsBuilder, objective: Objective, input_: InputReference, which: Which | None) -> Seen:
@@ -54,6 +56,8 @@ def seen_input(parts: PartsBuilder, objective: Objective, input_: InputReference
 
 
 def _single(parts: PartsBuilder, objective: Objective, input_: InputReference) -> Seen:
+    if isinstance(input_.view, TextField):
+        return _text(parts, objective, input_.view, input_.mask)
     image, shape = parts.view(input_.view), input_shape(objective, input_)
     if input_.blend is not None:
         drawn = parts.drawn(input_.blend.word, input_.view, objective.name)
@@ -71,15 +75,28 @@ def _single(parts: PartsBuilder, objective: Objective, input_: InputReference) -
     return Seen(features, features, shape, masked.which if mask.tokens == "drop" else None, None, masked)
 
 
+def _text(parts: PartsBuilder, objective: Objective, text: TextField, mask: Placed[Mask] | None) -> Seen:
+    encoder, shape = objective.encoder, objective.encoder.shape_of(text)
+    tokens = parts.field(text.data, text.field, encoder)
+    if mask is None:
+        features = parts.encode_text(encoder, tokens)
+        return Seen(features, features, shape, tokens=tokens)
+    hidden = parts.text_mask(mask.word, text, encoder, tokens, objective.name)
+    features = parts.encode_text(encoder, tokens, hidden)
+    masked = Masked(hidden, mask.word.hidden(shape.grid, shape.stride), varies=True)
+    return Seen(features, features, shape, masked=masked, tokens=tokens)
+
+
 def _mixed(parts: PartsBuilder, objective: Objective, which: Which | None) -> Seen:
     trace, first = parts.trace, objective.inputs[0]
-    assert objective.mix is not None
+    views = [reference.view for reference in objective.inputs if isinstance(reference.view, View)]
+    assert objective.mix is not None and len(views) == len(objective.inputs), "a mix is of images"
     mix, shape = objective.mix.word, input_shape(objective, first)
     mask = mix.mask()
     grid = shape.grid
-    one, other = (parts.view(reference.view) for reference in objective.inputs)
+    one, other = (parts.view(view) for view in views)
     count = mask.hidden(grid, shape.stride)
-    hidden = parts.mask(mask, first.view, shape, objective.name, "mix")
+    hidden = parts.mask(mask, views[0], shape, objective.name, "mix")
     image = trace.one("blend", one, trace.one("partner", other), hidden, rows=grid.rows, columns=grid.columns)
     whole = parts.encode(objective.encoder, image, isolate=hidden if mix.attention == "isolated" else None)
     if which == "second":

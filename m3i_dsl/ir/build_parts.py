@@ -12,10 +12,10 @@ from dataclasses import replace
 from m3i_dsl.ir.dimensions import batch_dimension, ranges_text
 from m3i_dsl.ir.effects import OBSERVABLE
 from m3i_dsl.ir.graph import Attribute, Input, Section, Type, Value
-from m3i_dsl.ir.inputs import BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BlendInput, FieldInput, GeometryInput, MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.ir.trace import Trace
-from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, View, Which
-from m3i_dsl.vocabulary.kinds import Blend, Encoder, FeatureShape, Mask, PlainModality
+from m3i_dsl.semantics.program import AnyData, EncoderDeclaration, Mixture, TextField, View, Which
+from m3i_dsl.vocabulary.kinds import Blend, Encoder, FeatureShape, Mask, PlainModality, TextMask
 from m3i_dsl.vocabulary.transforms.pipeline import normalization
 from m3i_dsl.vocabulary.values import ramp_text
 
@@ -73,6 +73,25 @@ class PartsBuilder:
         """f32 [B, 5]: how the images of a view are blended; each objective draws its own."""
         name, slot = f"{view.identifier}_blend_{objective}", f"{view.name}/blend {objective}"
         return self.trace.input(BlendInput(name, view.name, blend, slot), Type("f32", ("B", 5)))
+
+    def text_mask(
+        self, mask: Mask, text: TextField, encoder: EncoderDeclaration, tokens: Value, objective: str
+    ) -> Value:
+        """bool [B, T], of the `tokens` of a text as `encoder` reads it; an equal mask of the text is the same one."""
+        assert isinstance(mask, TextMask), "the checker has texts hidden by masks of texts"
+        masks = [input_.source for input_ in self.trace.inputs.values() if isinstance(input_.source, TextMaskInput)]
+        same_place = [source for source in masks if (source.data, source.field) == (text.data.name, text.field)]
+        equal = (tokens.name, mask)
+        known = next((source for source in same_place if (source.tokens, source.mask) == equal), None)
+        if known is None:
+            slot = f"{text.field}/mask" + (f" {len(same_place) + 1}" if same_place else "")
+            name = f"{text.data.name}_{text.field}_mask{len(same_place) or ''}"
+            known = TextMaskInput(name, text.data.name, text.field, encoder.name, tokens.name, mask, slot, ())
+        if objective not in known.objectives:
+            known = replace(known, objectives=(*known.objectives, objective))
+        value = self.trace.input(known, replace(tokens.type, dtype="bool"))
+        self.trace.inputs[known.name] = Input(known, value)  # of one objective more than before
+        return value
 
     def field(self, data: AnyData, field: str, by: EncoderDeclaration | None = None) -> Value:
         """The values of a field as its modality collates them, of the samples that have it.
@@ -147,11 +166,12 @@ class PartsBuilder:
         results = self._call("encoders", encoder)("encode", image, hidden, isolate, module=encoder.name, **attributes)
         return results[1] if taps else results[0]
 
-    def encode_text(self, encoder: EncoderDeclaration, tokens: Value) -> Value:
-        """Pooled text [B, W]."""
+    def encode_text(self, encoder: EncoderDeclaration, tokens: Value, hidden: Value | None = None) -> Value:
+        """Features [B, T, W] of texts, of whose tokens those are `hidden`."""
         word = encoder.text
         self.trace.module("encoders", encoder.name, word, encoder.span, width=word.width, **_origin(encoder))
-        return self._call("encoders", encoder)("encode_text", tokens, module=encoder.name)[0]
+        given = (tokens,) if hidden is None else (tokens, hidden)
+        return self._call("encoders", encoder)("encode_text", *given, module=encoder.name)[0]
 
     def project(self, encoder: EncoderDeclaration, features: Value) -> Value:
         """Features through the encoder's projector."""

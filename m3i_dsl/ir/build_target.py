@@ -88,12 +88,17 @@ class TargetBuilder:
         if direction == "forward":
             return input_, reference.view
         other = next(r.view for target in self.objective.targets for r in target.data if r.view is not None)
+        assert isinstance(input_.view, View), "a text has no other side"
         return replace(input_, view=other), input_.view if reference.view is not None else None
 
     def _wanted(self, seen: Seen) -> Masked | None:
         """The target positions that count, or None when all do."""
-        if not (self.target.representation.word.has_grid and self.target.distribution.word.hidden_only()):
+        if not self.target.representation.word.has_grid:
             return None
+        if not self.target.distribution.word.hidden_only():
+            if seen.tokens is None:
+                return None
+            return Masked(self.trace.one("real_tokens", seen.tokens), seen.shape.grid.tokens, varies=True)
         assert seen.masked is not None, "the checker requires a mask for `tokens: hidden`"
         return seen.masked
 
@@ -120,7 +125,9 @@ class TargetBuilder:
             if self.target.representation.word.has_grid:
                 return self._dense(seen, input_, view, wanted, width)
             features = seen.features
-            if not word.pools:
+            if seen.tokens is not None:
+                features = self.trace.one("pool_text", features, seen.tokens, mode=self.objective.encoder.text.pool)
+            elif not word.pools:
                 features = self.trace.one("pool", features, prefix=prefix, mode=word.pooling())
             features = self._projected(self._having(features, reference))
             self._declare(features, width)
@@ -149,8 +156,9 @@ class TargetBuilder:
         grid = target_grid(self.objective, self.target, view)
         assert grid is not None, "a dense target has a grid"
         geometry: list[Value | None] = [None, None]
-        if word.relative() and view is not None and view is not input_.view:
-            geometry = [self.parts.geometry(each, input_.which) for each in (input_.view, view)]
+        shown = input_.view
+        if word.relative() and view is not None and view is not shown and isinstance(shown, View):
+            geometry = [self.parts.geometry(each, input_.which) for each in (shown, view)]
         return self._once(
             "predict_at",
             features,
@@ -301,7 +309,7 @@ class TargetBuilder:
 
     def _projected(self, features: Value) -> Value:
         """Features through the encoder's projector, if it has one: when z_y is projected, so is z_x."""
-        if not projects(self.objective, self.target) or self.objective.encoder.image.projector is None:
+        if not projects(self.objective, self.target) or self.objective.projector is None:
             return features
         return self.parts.project(self.objective.encoder, features)
 

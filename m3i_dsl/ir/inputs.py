@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m3i_dsl.vocabulary.kinds import Blend, Grid, Mask, PlainModality
+from m3i_dsl.vocabulary.kinds import Blend, Grid, Mask, PlainModality, TextMask
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +72,22 @@ class FieldInput:
     by: str | None = None
 
 
-BatchInput = ViewInput | GeometryInput | MaskInput | BlendInput | FieldInput
+@dataclass(frozen=True, slots=True)
+class TextMaskInput:
+    """bool [B, T], True = hidden from the encoder `by`, of the tokens of a text.
+
+    Which tokens may be hidden depends on the text, so they are those of another input: the FieldInput called `tokens`.
+    `slot` and `objectives` as of a MaskInput.
+    """
+
+    name: str
+    data: str
+    field: str
+    by: str
+    tokens: str
+    mask: TextMask
+    slot: str
+    objectives: tuple[str, ...] = ()
+
+
+BatchInput = ViewInput | GeometryInput | MaskInput | TextMaskInput | BlendInput | FieldInput

@@ -118,7 +118,21 @@ def _encode_packed(types: Types, attributes: Attributes, module: Module | None) 
 
 def _encode_text(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
     assert module is not None
-    return (Type("f32", (_present(types, 0).dimensions[0], _integer(module.attribute("width")))),)
+    tokens, hidden = _present(types, 0), types[1] if len(types) > 1 else None
+    if hidden is not None and hidden != replace(tokens, dtype="bool"):
+        raise ShapeFault(f"`hidden` is {hidden}, the tokens {tokens}")
+    return (Type("f32", (*tokens.dimensions, _integer(module.attribute("width")))),)
+
+
+def _pool_text(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    features, tokens = _present(types, 0), _present(types, 1)
+    if features.dimensions[:-1] != tokens.dimensions:
+        raise ShapeFault(f"the features are {features}, the tokens {tokens}")
+    return (Type("f32", (features.dimensions[0], features.dimensions[-1])),)
+
+
+def _real_tokens(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
+    return (replace(_present(types, 0), dtype="bool"),)
 
 
 def _codes(types: Types, attributes: Attributes, module: Module | None) -> tuple[Type, ...]:
@@ -335,7 +349,9 @@ _ALL = (
         omitted={"embed": "all"},
     ),
     Operation("encode_packed", ("images",), ("module",), _encode_packed, "encoders", together=True),
-    Operation("encode_text", ("tokens",), ("module",), _encode_text, "encoders"),
+    Operation("encode_text", ("tokens", "hidden"), ("module",), _encode_text, "encoders"),
+    Operation("pool_text", ("features", "tokens"), ("mode",), _pool_text),
+    Operation("real_tokens", ("tokens",), (), _real_tokens),
     Operation("project", ("features",), ("module",), _project, "projectors"),
     Operation("codes", ("features",), ("module", "codes"), _codes, "projectors"),
     Operation("average_layers", ("taps",), ("last",), _average_layers),

@@ -58,12 +58,14 @@ class TargetValues:
         return self.parts.view(self.view)
 
     def field(self) -> Value:
-        return self.parts.field(self.data, self.reference.field, self.target.encoder)
+        return self.parts.field(self.data, self.reference.field, self.target.encoder or self.objective.encoder)
 
     # --- encoders -----------------------------------------------------------------------------------------------------
 
     def encode(self, blocks: int = 1) -> Value:
         def write() -> tuple[Value, ...]:
+            if self.view is None:
+                return (self.encode_text(self.field()),)
             taps = blocks if blocks > 1 else 0
             assert self.view is not None, "the checker knows that the representation reads images"
             image = self.parts.shown(self.view, self._encoder)
@@ -75,8 +77,12 @@ class TargetValues:
     def encode_text(self, tokens: Value) -> Value:
         return self._once(("encode_text", tokens), lambda: (self.parts.encode_text(self._encoder, tokens),))[0]
 
+    def pool_text(self, features: Value, tokens: Value) -> Value:
+        return self._call("pool_text", features, tokens, mode=self._encoder.text.pool)[0]
+
     def project(self, features: Value) -> Value:
-        if self._encoder.image.projector is None:
+        image = self._encoder.word.word.as_image()
+        if image is None or image.projector is None:
             return features
         return self._once(("project", features), lambda: (self.parts.project(self._encoder, features),))[0]
 
@@ -118,7 +124,7 @@ class TargetValues:
 
     def represent(self, *values: Value) -> Value:
         encoder = self.target.encoder and self.target.encoder.word.word
-        stride = self.objective.encoder.image.shape().stride
+        stride = self.objective.shape.stride
         self._declare(width=self.target.representation.word.width(encoder, stride))
         grid = target_grid(self.objective, self.target, self.view)
         tokens = 0 if grid is None else grid.tokens
@@ -126,7 +132,7 @@ class TargetValues:
 
     def table(self, rows: int | None = None) -> tuple[Value, Value]:
         encoder = self.target.encoder and self.target.encoder.word.word
-        word, shape = self.target.representation.word, self.objective.encoder.image.shape()
+        word, shape = self.target.representation.word, self.objective.shape
         # One without a width of its own takes that of the predictor's input.
         width = word.width(encoder, shape.stride) or self.target.predictor.word.output_width(shape.width, 0)
         self._declare(width=width, rows="C" if rows is None else rows, data=self.data.name)
@@ -191,7 +197,7 @@ class TargetValues:
 
     @property
     def _prefix(self) -> int:
-        return self._encoder.image.shape().prefix
+        return 0 if self.view is None else self._encoder.image.shape().prefix
 
     def _call(self, operation: str, *arguments: Value, **attributes: Attribute) -> tuple[Value, ...]:
         key = (operation, *arguments, *sorted(attributes.items()))

@@ -13,13 +13,13 @@ from typing import NoReturn, cast
 
 from m3i_dsl.diagnostics import Diagnostics, RecipeError, error
 from m3i_dsl.ir.graph import Attribute, Dimension, DType, Equation, Graph, Input, Module, Place, Section, Type, Value
-from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.semantics.bind import Binder, Unbound
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.syntax.parser import parse_value
-from m3i_dsl.vocabulary.kinds import Blend, Grid, Mask, PlainModality
+from m3i_dsl.vocabulary.kinds import Blend, Grid, Mask, PlainModality, TextMask
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.values import number_text, string_text
 from m3i_dsl.vocabulary.word import Kind, Word
@@ -42,6 +42,7 @@ _INPUTS: Mapping[str, type[BatchInput]] = {
     "geometry": GeometryInput,
     "mask": MaskInput,
     "blend": BlendInput,
+    "text_mask": TextMaskInput,
     "field": FieldInput,
 }
 
@@ -192,6 +193,12 @@ class _Reader:
             assert isinstance(blend, Blend)
             plain = {key: str(self._attribute(value)) for key, value in given.items()}
             return BlendInput(name, plain["view"], blend, plain["slot"])
+        if kind == "text_mask":
+            hiding = self._word(given.pop("mask").span.text, "mask", span)
+            assert isinstance(hiding, TextMask)
+            plain = {key: str(self._attribute(value)) for key, value in given.items()}
+            objectives = tuple(plain.pop("objectives").split())
+            return TextMaskInput(name, **plain, mask=hiding, objectives=objectives)
         plain = {key: str(self._attribute(value)) for key, value in given.items()}
         class_ = _INPUTS.get(kind) or self._fail(span, f"unknown kind of input `{kind}`")
         return class_(name, **plain)  # type: ignore[arg-type]  # every remaining class has text fields only

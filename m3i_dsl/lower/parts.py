@@ -149,6 +149,7 @@ def _fresh(module: Module, graph: Graph, base: Path) -> nn.Module:
         widths = int(module.attribute("input_width")), int(module.attribute("output_width"))
         return module.as_a(Predictor).build(PredictorShape(*widths))
     masked = any(call.attribute("tokens") == "mask" for call in graph.calls_of(("encode",), module.name))
+    masked |= any(len(call.arguments) > 1 for call in graph.calls_of(("encode_text",), module.name))
     return module.as_a(Encoder).build(EncoderContext(base, masked))
 
 

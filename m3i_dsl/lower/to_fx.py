@@ -16,7 +16,7 @@ from torch import fx, nn
 from m3i_dsl.ir.graph import Equation, Graph, Place, Value
 from m3i_dsl.ir.operations import OPERATIONS
 from m3i_dsl.lower.parts import attribute_name
-from m3i_dsl.modules import blending, features, normalize, penalties, pixels, rows, tokens
+from m3i_dsl.modules import blending, features, normalize, penalties, pixels, rows, text_encoder, tokens
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "partner": tokens.partner,
@@ -29,6 +29,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "filled": tokens.filled,
     "patches": tokens.patches,
     "pool": tokens.pool,
+    "pool_text": text_encoder.pool_text,
+    "real_tokens": text_encoder.real_tokens,
     "patchify": pixels.patchify,
     "resize": pixels.resize,
     "renormalize": pixels.renormalize,

@@ -28,6 +28,7 @@ def gather_tokens(x: Tensor, which: Tensor, count: int, prefix: int = 0) -> Tens
     """[B, prefix + count, D]: the prefix of `x` [B, prefix + L, D], then its tokens where `which` [B, L] is True; or
     without D.
 
+    Of one number for each token, [B, prefix + L], as many of these.
     Tokens come in ascending position; where a row of `which` has fewer than `count` True, others follow (see `filled`).
     """
     index = chosen_positions(which, count)

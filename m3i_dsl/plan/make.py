@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Literal
 
 from m3i_dsl.artifact.summary import parameter_counts
+from m3i_dsl.data.reading import readings_of
 from m3i_dsl.diagnostics import RecipeError
 from m3i_dsl.ir.graph import ENCODES, Graph
 from m3i_dsl.ir.inputs import ViewInput
@@ -329,7 +330,7 @@ def _images(program: Program, executable: Executable) -> int:
 def _training(executable: Executable, setting: Setting, times: Times) -> TrainingPlan:
     program = executable.program
     length, batch = program.training.length, program.training.batch
-    parts = {source.name: rows for data in _viewed(program, executable) for source, rows in parts_of(data, batch)}
+    parts = {reading.source: reading.batch for reading in readings_of(program, executable.inputs)}
     known = setting.samples or {}
     if length.unit == "epochs" and not parts.keys() <= known.keys():
         return TrainingPlan(steps=None, hours=None, device_hours=None)

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from m3i_dsl.plan.fake_copy import FakeCopy
-from m3i_dsl.semantics.program import Training
+from m3i_dsl.semantics.training import Training
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from typing import Any, NoReturn, TypeGuard, TypeVar, cast
 from m3i_dsl.diagnostics import Diagnostic, Diagnostics, Fix, Label, error
 from m3i_dsl.semantics import literals
 from m3i_dsl.semantics.literals import Fault, describe
-from m3i_dsl.semantics.program import Definition, Placed, place_of
+from m3i_dsl.semantics.placed import Definition, place_of
+from m3i_dsl.semantics.program import Placed
 from m3i_dsl.semantics.suggest import fix_for, help_for, kinds_of, nearest
 from m3i_dsl.semantics.unread import Unread
 from m3i_dsl.semantics.uses import Uses

@@ -20,19 +20,10 @@ from m3i_dsl.semantics.given import Given
 from m3i_dsl.semantics.packages import word_raised
 from m3i_dsl.semantics.parameters import parameters_in_force, texts
 from m3i_dsl.semantics.pipeline import Pipeline
-from m3i_dsl.semantics.program import (
-    Data,
-    EncoderDeclaration,
-    EvaluationDeclaration,
-    Mixture,
-    Objective,
-    Program,
-    Training,
-    View,
-    ViewList,
-)
+from m3i_dsl.semantics.program import Data, EncoderDeclaration, Mixture, Objective, Program, View, ViewList
 from m3i_dsl.semantics.scope import Defined, Scope
 from m3i_dsl.semantics.structure import Body, bodies_of, distinct, is_part, only, report_missing, report_part
+from m3i_dsl.semantics.training import EvaluationDeclaration, Training
 from m3i_dsl.semantics.unread import unread
 from m3i_dsl.semantics.uses import Uses
 from m3i_dsl.source import Span
@@ -177,6 +168,7 @@ def _without_unread(program: Program) -> Program:
     kept_encoders = {n: e for n, e in program.encoders.items() if n in encoders}
     kept_views = {n: v for n, v in program.views.items() if n in views or stays(v.span)}
     data = {view.data.name for view in kept_views.values()}
+    data |= {shown.view.data.name for o in program.objectives for shown in o.inputs}
     mixtures = {n: m for n, m in program.mixtures.items() if n in data or stays(m.span)}
     data |= {source.name for mixture in mixtures.values() for source in mixture.sources}
     kept_data = {n: d for n, d in program.data.items() if n in data or stays(d.span)}
@@ -220,7 +212,7 @@ def views_in(scope: Scope) -> dict[str, View]:
 
 def views_read(objectives: Iterable[Objective]) -> dict[str, View]:
     """The views that inputs and targets name."""
-    views = [r.view for o in objectives for r in o.inputs]
+    views = [r.view for o in objectives for r in o.inputs if isinstance(r.view, View)]
     views += [r.view for o in objectives for t in o.targets for r in t.data if r.view is not None]
     return {view.name: view for view in views}
 

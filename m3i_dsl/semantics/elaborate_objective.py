@@ -13,7 +13,7 @@ from typing import get_args
 from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics.bind import Attempts, Unbound
 from m3i_dsl.semantics.literals import PLAIN
-from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Pairs, Placed, Target
+from m3i_dsl.semantics.program import EncoderDeclaration, InputReference, Objective, Pairs, Placed, Target, TextField
 from m3i_dsl.semantics.references import inputs_of, sees_input, target_references
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.settings import by_keyword, single
@@ -54,6 +54,7 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
         scope.fail(error("M3I0126", f"{where} has no target", block.name.span, helps=helps))
     attempts.finish()
     assert represent is not None and encoder is not None, "`attempts` would have failed"
+    _encodes(encoder, inputs, found["represent"].values[0].span, scope)
     return Objective(
         name=block.name.text,
         inputs=inputs,
@@ -66,6 +67,21 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
         span=block.name.span,
         settings={keyword: given.values[0].span.to(given.values[-1].span) for keyword, given in found.items()},
     )
+
+
+def _encodes(encoder: EncoderDeclaration, inputs: tuple[InputReference, ...], place: Span, scope: Scope) -> None:
+    """The encoder of the input encodes what the input is."""
+    text = isinstance(inputs[0].view, TextField)
+    word = encoder.word.word
+    if (word.as_text() if text else word.as_image()) is not None:
+        return
+    wanted = "text" if text else "image"
+    others = scope.all("encoder", EncoderDeclaration).values()
+    legal = [o.name for o in others if (o.word.word.as_text() if text else o.word.word.as_image()) is not None]
+    message = f"the input is {_article(wanted)}, but `{encoder.name}` encodes {word.modality}s"
+    secondary = (Label(inputs[0].span, "the input"), Label(encoder.span, "defined here"))
+    helps = (f"write `represent dense feature of {legal[0]}`",) if legal else (f"define an encoder of {wanted}s",)
+    scope.fail(error("M3I0210", message, place, secondary=secondary, helps=helps))
 
 
 def _written(found: dict[str, ast.Setting], keyword: str) -> ast.Setting:
@@ -191,20 +207,24 @@ def _representation(
             scope.fail(error("M3I0201", message, value.of.span, helps=("leave it out",)))
         return placed, None
     encoders = scope.all("encoder", EncoderDeclaration).values()
-    legal = [encoder.name for encoder in encoders if encoder.word.word.modality == wanted]
-    helps = (f"write `{placed.word.name} of {legal[0]}`",) if legal else (f"define {_article(wanted)} encoder",)
+    legal = [encoder.name for encoder in encoders if _is_of(encoder, wanted)]
+    sort = "an encoder" if wanted == "any" else f"{_article(wanted)} encoder"
+    helps = (f"write `{placed.word.name} of {legal[0]}`",) if legal else (f"define {sort}",)
     if value.of is None:
         scope.fail(error("M3I0126", f"`{placed.word.name}` of which encoder?", value.span, helps=helps))
     scope.no_field(value.of, arguments=True)
     encoder = scope.find("encoder", value.of.name, EncoderDeclaration, legal)
-    if encoder.word.word.modality != wanted:
-        message = (
-            f"`{placed.word.name}` is of {_article(wanted)} encoder, but `{encoder.name}` encodes "
-            f"{encoder.word.word.modality}s"
-        )
+    if not _is_of(encoder, wanted):
+        message = f"`{placed.word.name}` is of {sort}, but `{encoder.name}` encodes {encoder.word.word.modality}s"
         secondary = (Label(encoder.span, "defined here"),)
         scope.fail(error("M3I0210", message, value.of.name.span, secondary=secondary, helps=helps))
     return placed, encoder
+
+
+def _is_of(encoder: EncoderDeclaration, wanted: str) -> bool:
+    """Whether an encoder encodes what a representation is of."""
+    word = encoder.word.word
+    return wanted == "any" or (word.as_image() if wanted == "image" else word.as_text()) is not None
 
 
 def _without_of(value: ast.Term) -> Span:

@@ -8,9 +8,11 @@ from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics import literals
 from m3i_dsl.semantics.bind import Attempts, Unbound, operand_of
 from m3i_dsl.semantics.literals import PLAIN, WHOLE
-from m3i_dsl.semantics.program import EvaluationDeclaration, Placed, Training, place_of
+from m3i_dsl.semantics.placed import place_of
+from m3i_dsl.semantics.program import Placed
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.settings import by_keyword, single
+from m3i_dsl.semantics.training import EvaluationDeclaration, Training
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
 from m3i_dsl.vocabulary.kinds import Evaluator, Optimizer, Schedule, WordError

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
-from m3i_dsl.semantics.program import Objective, Placed, Program, Target, Training
+from m3i_dsl.semantics.program import Objective, Placed, Program, Target
+from m3i_dsl.semantics.training import Training
 from m3i_dsl.vocabulary.kinds import Regularization
 from m3i_dsl.vocabulary.values import duration_text, number_text
 from m3i_dsl.vocabulary.word import Word, argument_text
@@ -76,7 +77,9 @@ def _objective(objective: Objective) -> Iterator[Default]:
         if shown.blend is not None:
             yield from _arguments(where, shown.blend)
         if shown.mask is not None and (shown.view.place is None or shown.view.place.index == 0):
-            yield from _setting(where, "by", shown.mask.span != shown.span, shown.mask, "SiameseIM")
+            yield from _setting(
+                where, "by", shown.mask.span != shown.span, shown.mask, "BERT" if objective.of_texts else "SiameseIM"
+            )
     for target in objective.targets:
         yield from _target(target, objective.several)
     yield from _setting(where, "weighting", "weighting" in objective.settings, objective.weighting, OURS)

@@ -11,10 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
-from m3i_dsl.diagnostics import Label
 from m3i_dsl.semantics.pattern import PAIR, Pattern
+from m3i_dsl.semantics.placed import Placed
+from m3i_dsl.semantics.training import EvaluationDeclaration, Training
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import (
     CANDIDATE_TOKENS,
@@ -22,74 +23,26 @@ from m3i_dsl.vocabulary.kinds import (
     Blend,
     Distribution,
     Encoder,
-    Evaluator,
+    FeatureShape,
     ImageEncoder,
     Mix,
     Modality,
-    Optimizer,
     Predictor,
     Regularization,
     Representation,
-    Schedule,
     Source,
     TextEncoder,
     Transform,
     Weighting,
 )
 from m3i_dsl.vocabulary.kinds import Mask as MaskWord
-from m3i_dsl.vocabulary.values import Clip, Duration, Ramp
-from m3i_dsl.vocabulary.word import Word
-
-W_co = TypeVar("W_co", bound=Word, covariant=True)
+from m3i_dsl.vocabulary.values import Duration, Ramp
 
 Which = Literal["first", "second"]
 """Which image of a mix."""
 
 Pairs = Literal["others", "same", "all"]
 """Which of several inputs predict a view: those of other views, that of the same view, or every one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """Where the `param` that an argument names has its value; `given` when that is on the command line."""
-
-    name: str
-    span: Span
-    given: bool
-
-
-def place_of(used: Span, definition: Definition | None, text: str = "") -> tuple[Label, tuple[Label, ...]]:
-    """Where to show a fault of the value at `used`, labelled `text`, and what else to show.
-
-    A value that the command line gives is shown there, and where it is used as second place; for any other value of a
-    `param` it is the other way round.
-    """
-    if definition is None:
-        return Label(used, text), ()
-    if definition.given:
-        return Label(definition.span, text), (Label(used, f"`{definition.name}` is used here"),)
-    return Label(used, text), (Label(definition.span, f"`{definition.name}` has its value here"),)
-
-
-@dataclass(frozen=True, slots=True)
-class Placed(Generic[W_co]):
-    """A bound word and where it was written. `arguments` has a span for each argument that the recipe gives.
-
-    `definitions` says, for arguments that name a `param`, where its value is written.
-    """
-
-    word: W_co
-    span: Span
-    arguments: Mapping[str, Span]
-    definitions: Mapping[str, Definition] = field(default_factory=dict[str, Definition])
-
-    def argument(self, name: str | None) -> Span:
-        """The span of an argument, or of the word when it was left out."""
-        return self.span if name is None else self.arguments.get(name, self.span)
-
-    def place(self, name: str | None, text: str = "") -> tuple[Label, tuple[Label, ...]]:
-        """Where to show a fault of an argument, labelled `text`, and what else to show."""
-        return place_of(self.argument(name), self.definitions.get(name or ""), text)
 
 
 class AnyData:
@@ -283,17 +236,44 @@ class EncoderDeclaration:
         assert word is not None, f"`{self.name}` encodes no texts"
         return word
 
+    def shape_of(self, shown: View | TextField) -> FeatureShape:
+        """What it makes of an input. Raises WordError for a view that it cannot take."""
+        return self.text.token_shape() if isinstance(shown, TextField) else self.image.shape_at(shown.size)
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """`text` in `input`: the field of a data as what an encoder of texts is shown."""
+
+    name: str
+    data: AnyData
+    field: str
+    span: Span
+    place: ListPlace | None = None
+    """None: there are no lists of texts."""
+
+    @property
+    def declared_as(self) -> str:
+        """What a recipe calls it."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class InputReference:
-    """`masked view1 of first by random(75%)` or `mixed view1 by blend` in `input`."""
+    """`masked view1 of first by random(75%)`, `mixed view1 by blend` or `masked text by tokens(15%)` in `input`."""
 
-    view: View
+    view: View | TextField
     which: Which | None
     masked: bool
     mask: Placed[MaskWord] | None
     span: Span
     blend: Placed[Blend] | None = None
+
+    def shows(self, reference: TargetReference) -> bool:
+        """Whether a target is of the very view or text that it shows."""
+        if isinstance(self.view, TextField):
+            return reference.view is None and reference.field == self.view.field
+        return reference.view is self.view
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +360,27 @@ class Objective:
         return self.mix or next((shown.blend for shown in self.inputs if shown.blend is not None), None)
 
     @property
+    def of_texts(self) -> bool:
+        """Whether the input is a text."""
+        return isinstance(self.inputs[0].view, TextField)
+
+    @property
+    def shape(self) -> FeatureShape:
+        """What its encoder makes of a text, or of an image of the encoder's own size."""
+        return self.encoder.text.token_shape() if self.of_texts else self.encoder.image.shape()
+
+    def width(self, projected: bool) -> int:
+        """The channels that a predictor is given."""
+        image = self.encoder.word.word.as_image()
+        return image.projected_width() if projected and image is not None else self.shape.width
+
+    @property
+    def projector(self) -> Predictor | None:
+        """What its encoder's features can go through."""
+        image = self.encoder.word.word.as_image()
+        return None if image is None else image.projector
+
+    @property
     def several(self) -> bool:
         """Whether several views are encoded, each by itself, and each predicts the targets of the other views."""
         return self.mix is None and len(self.inputs) > 1
@@ -407,31 +408,6 @@ class Objective:
     def input_of(self, which: Which | None) -> InputReference:
         """The input that shows the `which` image (the only one without a mix)."""
         return next((reference for reference in self.inputs if reference.which == which), self.inputs[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """`train { ... }`. `batch` is the global batch; `clip` the largest gradient norm or None for no clipping."""
-
-    batch: int
-    length: Duration
-    warmup: Duration
-    optimizer: Placed[Optimizer]
-    schedule: Placed[Schedule]
-    precision: Literal["fp32", "bf16"]
-    seed: int
-    clip: Clip | None
-    span: Span
-    settings: Mapping[str, Span]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationDeclaration:
-    """`knn(k: 20) every 5 epochs`; `every` is None for `at end`."""
-
-    evaluator: Placed[Evaluator]
-    every: Duration | None
-    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,13 +442,24 @@ class Program:
         return key_of(f"{seed}\0stage\0{self.stage}")
 
     @property
+    def shown(self) -> frozenset[str]:
+        """The data that encoders are shown: those of views and of texts that are inputs."""
+        texts = {shown.view.data.name for objective in self.objectives for shown in objective.inputs}
+        return frozenset({view.data.name for view in self.views.values()} | texts)
+
+    @property
+    def of_images(self) -> Objective | None:
+        """The first objective whose input are images: what it trains is measured."""
+        return next((objective for objective in self.objectives if not objective.of_texts), None)
+
+    @property
     def unit(self) -> int:
         """Rows of a batch that stay together: processes and microbatches of a step have whole multiples of so many.
 
         The pairs of a mix, and the period of a mixture.
         """
         pairs = PAIR if any(objective.pairs_images for objective in self.objectives) else 1
-        read = {view.data.name for view in self.views.values()}
+        read = self.shown
         return math.lcm(pairs, *(m.pattern.period for m in self.mixtures.values() if m.name in read))
 
     @property

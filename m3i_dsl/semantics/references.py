@@ -6,23 +6,35 @@ value is read or reported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from m3i_dsl.diagnostics import Label, error
 from m3i_dsl.semantics.bind import Attempts, Unbound, index_span
 from m3i_dsl.semantics.literals import WHOLE
-from m3i_dsl.semantics.program import AnyData, InputReference, Pairs, Placed, TargetReference, View, ViewList, Which
+from m3i_dsl.semantics.program import (
+    AnyData,
+    InputReference,
+    Pairs,
+    Placed,
+    TargetReference,
+    TextField,
+    View,
+    ViewList,
+    Which,
+)
 from m3i_dsl.semantics.scope import Scope
 from m3i_dsl.semantics.suggest import fix_for, help_for
 from m3i_dsl.source import Span
 from m3i_dsl.syntax import ast
-from m3i_dsl.vocabulary.kinds import Blend, Mask, Mix
+from m3i_dsl.vocabulary.kinds import Blend, Mask, Mix, TextMask
 from m3i_dsl.vocabulary.masks.blocks import BlocksMask
+from m3i_dsl.vocabulary.masks.tokens import TokensMask
 from m3i_dsl.vocabulary.registry import words
 from m3i_dsl.vocabulary.word import Bounds, Word
 
 _WHICH: tuple[Which, Which] = ("first", "second")
-_EXPECTED = "an input is `VIEW`, `masked VIEW`, `mixed VIEW by ...`, or `mix(...)`"
+_EXPECTED = "an input is a view or a text, whole or `masked`, `mixed VIEW by ...`, or `mix(...)`"
 _BEFORE = ("masked", "mixed")
 """What may stand before a view."""
 
@@ -75,8 +87,13 @@ def inputs_of(setting: ast.Setting, scope: Scope) -> tuple[tuple[InputReference,
     return inputs, None
 
 
-def _check_several(inputs: tuple[InputReference, ...], scope: Scope) -> None:
+def _check_several(inputs: Sequence[InputReference], scope: Scope) -> None:
     """Several inputs are views of the same data, each named once."""
+    text = next((reference for reference in inputs if isinstance(reference.view, TextField)), None)
+    if len(inputs) > 1 and text is not None:
+        message = "a text is the whole input, and stands alone"
+        helps = ("write an objective for each: their losses are added",)
+        scope.fail(error("M3I0321", message, text.span, helps=helps))
     for index, reference in enumerate(inputs[1:], start=1):
         if any(earlier.view is reference.view for earlier in inputs[:index]):
             first = next(Label(i.span, "first named here") for i in inputs if i.view is reference.view)
@@ -151,6 +168,8 @@ def _input_references(value: ast.Value, scope: Scope, *, in_mix: bool = False) -
         scope.binder.word(value, Mix, "mix")  # only a mix takes arguments, and there is none of this name
     scope.binder.no_extras(value, f"`{value.name}`", arguments=True, of=False, by=False, index=False)
     attempts = Attempts()
+    if not in_mix and not scope.has("view", name.text) and _texts_called(name.text, scope):
+        return (_text_input(value, name, masked, scope),)
     views = attempts(lambda: (one_view(value, name, scope, "a mix"),) if in_mix else views_named(value, name, scope))
     which: Which | None = attempts(lambda: _which(value, scope, in_mix=in_mix))
     mask, blend = None, None
@@ -173,9 +192,44 @@ def _blend(value: ast.Term, view: ast.Name, scope: Scope, *, in_mix: bool) -> Pl
     return cast("Placed[Blend]", found)
 
 
-def _mask(value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix: bool) -> Placed[Mask] | None:
+def _texts_called(name: str, scope: Scope) -> list[AnyData]:
+    """The data with a field of texts of this name, but for the sources of a mixture that has it."""
+    known = [
+        data for data in scope.all("data", AnyData).values() if name in data.fields and data.fields[name].tokenized
+    ]
+    parts = {id(source) for data in known for source in data.sources if source is not data}
+    return [data for data in known if id(data) not in parts]
+
+
+def _text_input(value: ast.Term, name: ast.Name, masked: bool, scope: Scope) -> InputReference:
+    """`[masked] TEXT [of DATA] [by MASK]`."""
+    found = _texts_called(name.text, scope)
+    if value.of is not None:
+        scope.no_field(value.of, arguments=True)
+        data = scope.find("data", value.of.name, AnyData, [data.name for data in found])
+        if name.text not in data.fields or not data.fields[name.text].tokenized:
+            message = f"data `{data.name}` has no texts called `{name.text}`"
+            secondary = (Label(data.place, f"has {', '.join(f'`{field}`' for field in data.fields)}"),)
+            helps = tuple(f"write `of {other.name}`" for other in found[:1])
+            scope.fail(error("M3I0211", message, value.of.name.span, secondary=secondary, helps=helps))
+    elif len(found) > 1:
+        message = f"`{name.text}` of which data?"
+        secondary = tuple(Label(data.place, f"`{data.name}` has texts of this name") for data in found[:2])
+        helps = (f"write `{name.text} of {found[0].name}`",)
+        scope.fail(error("M3I0211", message, name.span, secondary=secondary, helps=helps))
+    else:
+        data = found[0]
+        scope.mark_used("data", data.name)
+    mask = _mask(value, name, masked, scope, in_mix=False, text=True)
+    return InputReference(TextField(name.text, data, name.text, name.span), None, masked, mask, value.span)
+
+
+def _mask(
+    value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix: bool, text: bool = False
+) -> Placed[Mask] | None:
     if value.by is None:
-        return Placed(BlocksMask(0.6), value.span, {}) if masked and not in_mix else None
+        word = TokensMask() if text else BlocksMask(0.6)
+        return Placed(word, value.span, {}) if masked and not in_mix else None
     if in_mix:
         message = "inside a mix the mix itself masks: which tokens it hides is an argument of its own"
         scope.fail(error("M3I0201", message, value.by.span, helps=("write the mask behind both inputs: `by: MASK`",)))
@@ -183,7 +237,14 @@ def _mask(value: ast.Term, view: ast.Name, masked: bool, scope: Scope, *, in_mix
         how = "mixed" if value.by.name in words("mix") else "masked"
         helps = (f"write `{how} {view.text} by ...`",)
         scope.fail(error("M3I0201", f"`by` says how a {how} view is {how}", value.by.span, helps=helps))
-    return scope.binder.word(value.by, Mask, "mask")
+    placed = scope.binder.word(value.by, Mask, "mask")
+    if isinstance(placed.word, TextMask) != text:
+        message = f"`{placed.word.name}` hides tokens of {'an image' if text else 'a text'}, and `{view.text}` is " + (
+            "a text" if text else "a view"
+        )
+        legal = next(name for name, class_ in words("mask").items() if issubclass(class_, TextMask) == text)
+        scope.fail(error("M3I0210", message, value.by.span, helps=(f"write `by {legal}(...)`",)))
+    return placed
 
 
 def _which(value: ast.Term, scope: Scope, *, in_mix: bool) -> Which | None:

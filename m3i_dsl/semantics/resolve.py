@@ -20,6 +20,7 @@ from m3i_dsl.semantics.program import (
     Program,
     Target,
     TargetReference,
+    TextField,
     View,
 )
 from m3i_dsl.vocabulary.values import clip_text, duration_text, number_text, ramp_text, string_text
@@ -152,6 +153,8 @@ def _arguments(word: Word) -> list[str]:
 def _input_reference(reference: InputReference) -> str:
     before, by = _masking(reference)
     of = "" if reference.which is None else f" of {reference.which}"
+    if isinstance(reference.view, TextField):
+        of = f" of {reference.view.data.name}"
     return f"{before}{reference.view.name}{of}{by}"
 
 
@@ -188,7 +191,7 @@ def data_of(target: Target, text: Callable[[TargetReference], str]) -> Iterator[
                 yield from map(text, run)
 
 
-def names_of(views: Iterable[View]) -> Iterator[str]:
+def names_of(views: Iterable[View | TextField]) -> Iterator[str]:
     """The names of views, one for all where they are a whole list in its order."""
     waiting = list(views)
     while waiting:

@@ -83,6 +83,10 @@ class Scope:
         assert isinstance(value, class_)
         return value
 
+    def mark_used(self, kind: Defined, name: str) -> None:
+        """A definition is read by a place that does not name it."""
+        self._used.add((kind, name))
+
     def all(self, kind: Defined, class_: type[T]) -> dict[str, T]:
         """The sound definitions of a kind, in the order of the recipe."""
         values = {name: definition.value for name, definition in self._definitions[kind].items()}

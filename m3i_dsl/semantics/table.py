@@ -120,7 +120,7 @@ _INSTANCE = {("stop gradient", "gaussian"), ("decorrelation", "gaussian"), ("neg
 def is_known(objective: Objective, target: Target) -> bool:
     """Whether the combination of a target is in a row of the table, whatever its views are called."""
     row = row_of(objective, target)
-    same = all(r.view is None or any(i.view is r.view for i in objective.predictors_of(target, r)) for r in target.data)
+    same = all(r.view is None or any(i.shows(r) for i in objective.predictors_of(target, r)) for r in target.data)
     masked = objective.masked
     # Negatives or decorrelation beside a stop gradient (MoCo) are still those of the row.
     regularization = _regularization_of_table(target).removeprefix("stop gradient + ")

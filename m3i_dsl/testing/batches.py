@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from m3i_dsl.ir.dimensions import batches_in
-from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, ViewInput
+from m3i_dsl.ir.inputs import BatchInput, BlendInput, FieldInput, GeometryInput, MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.vocabulary.draws import Draws, key_of
 
@@ -42,6 +42,8 @@ def named_batch(executable: Executable, batch: Mapping[str, Tensor]) -> dict[str
                 name = view.replace("view", "geometry")
             case MaskInput(view=view):
                 name = f"hidden_{view}" if several else "hidden"
+            case TextMaskInput():
+                name = "hidden"
             case BlendInput():
                 name = "drawn"
             case FieldInput():
@@ -72,6 +74,12 @@ def _input(executable: Executable, input_: BatchInput, number: int) -> Tensor:
         case BlendInput():
             draws = Draws(number, 0, np.arange(batch), input_.slot)
             return torch.from_numpy(input_.blend.sample(draws, executable.program.views[input_.view].size))
+        case TextMaskInput():
+            tokens = next(i for i in executable.inputs if i.name == input_.tokens)
+            ids = _input(executable, tokens, number).numpy()
+            draws = Draws(number, 0, np.arange(batch), input_.slot)
+            hideable = executable.program.encoders[input_.by].text.hideable(ids, Path())
+            return torch.from_numpy(input_.mask.sample_texts(draws, hideable))
         case FieldInput(modality=modality, by=by):
             encoder = None if by is None else executable.program.encoders[by].word.word
             return torch.from_numpy(modality.collate(modality.examples(batch, number), encoder, Path()))

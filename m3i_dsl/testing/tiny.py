@@ -106,13 +106,18 @@ class _Shrinking:
             changed["weights"] = None
         return replace(value, **changed)
 
-    def _strides(self, encoder: EncoderDeclaration) -> tuple[int, int]:
+    def _strides(self, encoder: EncoderDeclaration) -> tuple[int, int] | None:
+        if encoder.word.word.as_image() is None:
+            return None
         return encoder.image.shape().stride, self.part(encoder).image.shape().stride
 
     def _other_sizes(self, objective: Objective) -> None:
         """Views of another size than their encoder's get as many of its new tokens as there were, in proportion."""
+        views = [shown.view for shown in objective.inputs if isinstance(shown.view, View)]
+        if not views:
+            return
         old, new = objective.encoder.image.shape(), self.part(objective.encoder).image.shape()
-        for size in sorted({size for shown in objective.inputs for size in shown.view.size} - set(self._images)):
+        for size in sorted({size for view in views for size in view.size} - set(self._images)):
             tokens = size // old.stride * new.grid.rows // old.grid.rows
             self._images[size] = max(1, tokens) * new.stride
 

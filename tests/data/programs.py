@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m3i_dsl.ir.inputs import BatchInput, FieldInput, GeometryInput, MaskInput, ViewInput
-from m3i_dsl.semantics.program import Data, EncoderDeclaration, Placed, Program, Training, View
+from m3i_dsl.semantics.program import Data, EncoderDeclaration, Placed, Program, View
+from m3i_dsl.semantics.training import Training
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.encoders.transformer import Transformer
 from m3i_dsl.vocabulary.kinds import Grid, Source, Transform

@@ -20,7 +20,8 @@ from m3i_dsl.runtime.loop import Trainer
 from m3i_dsl.runtime.options import TrainOptions
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
-from m3i_dsl.semantics.program import Placed, Program, Training
+from m3i_dsl.semantics.program import Placed, Program
+from m3i_dsl.semantics.training import Training
 from m3i_dsl.source import SourceFile, Span
 from m3i_dsl.vocabulary.kinds import Optimizer, Schedule, Score
 from m3i_dsl.vocabulary.optimizers import AdamW

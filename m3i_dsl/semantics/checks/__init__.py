@@ -24,6 +24,7 @@ from m3i_dsl.semantics.checks.modality import check_modality
 from m3i_dsl.semantics.checks.prototypes import check_prototypes
 from m3i_dsl.semantics.checks.several import check_several
 from m3i_dsl.semantics.checks.shapes import check_shapes
+from m3i_dsl.semantics.checks.texts import check_texts
 from m3i_dsl.semantics.program import Program
 
 Check = Callable[[Program], Iterator[Diagnostic]]
@@ -33,6 +34,7 @@ ERRORS: tuple[Check, ...] = (
     check_geometry,
     check_shapes,
     check_several,
+    check_texts,
     check_collapse,
     check_family,
     check_prototypes,

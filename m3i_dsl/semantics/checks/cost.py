@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.geometry import input_width
+from m3i_dsl.semantics.geometry import projects
 from m3i_dsl.semantics.program import Objective, Program, Target
 
 LIMIT_GIB = 64.0
@@ -41,10 +41,9 @@ def logits(program: Program, objective: Objective, target: Target) -> tuple[int,
     if not target.distribution.word.contrasts or not (representation.candidates.of_batch or representation.assigned):
         return 0, 0
     batch = program.training.batch
-    word = objective.encoder.image
     tokens = _compared_tokens(objective, target) if representation.has_grid else 1
     if representation.assigned:
-        return batch * tokens, target.predictor.word.output_width(input_width(word, target.projected), 0)
+        return batch * tokens, target.predictor.word.output_width(objective.width(projects(objective, target)), 0)
     if target.queue:
         return batch * tokens, target.queue + 1
     views = 2 if target.chooses_among_predictions else 1
@@ -53,6 +52,6 @@ def logits(program: Program, objective: Objective, target: Target) -> tuple[int,
 
 def _compared_tokens(objective: Objective, target: Target) -> int:
     """The tokens of an image whose predictions are compared: those that its mask hides, or all."""
-    shape = objective.encoder.image.shape()
+    shape = objective.shape
     hidden = (shown.mask.word.hidden(shape.grid, shape.stride) for shown in objective.inputs if shown.mask is not None)
     return max(hidden, default=shape.grid.tokens) if target.distribution.word.hidden_only() else shape.grid.tokens

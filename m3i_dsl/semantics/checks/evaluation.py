@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
 from m3i_dsl.semantics.checks.geometry import shape_of
-from m3i_dsl.semantics.program import AnyData, Data, EvaluationDeclaration, Program
+from m3i_dsl.semantics.program import AnyData, Data, Objective, Program
+from m3i_dsl.semantics.training import EvaluationDeclaration
 from m3i_dsl.vocabulary.kinds import TEXTS
 
 
@@ -22,14 +23,34 @@ def evaluated_data(data: AnyData) -> Data | None:
 
 def check_evaluation(program: Program) -> Iterator[Diagnostic]:
     """M3I0317 for what an evaluator does not find, M3I0218 for a class token that is none."""
+    if program.of_images is None:
+        yield from _of_no_images(program)
+        return
     for evaluation in program.evaluations:
         yield from _fields(program, evaluation)
         yield from _class_token(program, evaluation)
     yield from _held_out(program)
 
 
+def _of_no_images(program: Program) -> Iterator[Diagnostic]:
+    for evaluation in program.evaluations:
+        yield error(
+            "M3I0317",
+            f"`{evaluation.evaluator.word.name}` measures an encoder of images, and no objective trains one",
+            evaluation.span,
+            secondary=(Label(program.objectives[0].settings["input"], "the input is a text"),),
+            helps=("leave it out, or add an objective whose input is a view",),
+        )
+
+
+def _measured(program: Program) -> Objective:
+    """The objective whose encoder is measured."""
+    assert program.of_images is not None, "reported by `_of_no_images`"
+    return program.of_images
+
+
 def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Diagnostic]:
-    trained = program.objectives[0].inputs[0].view.data
+    trained = _measured(program).inputs[0].view.data
     data = evaluated_data(trained) or trained
     has_text_target = any(t.representation.word.candidates == TEXTS for o in program.objectives for t in o.targets)
     placed = evaluation.evaluator
@@ -53,7 +74,7 @@ def _fields(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Dia
 
 
 def _class_token(program: Program, evaluation: EvaluationDeclaration) -> Iterator[Diagnostic]:
-    placed, encoder = evaluation.evaluator, program.objectives[0].encoder
+    placed, encoder = evaluation.evaluator, _measured(program).encoder
     if placed.word.pooling() == "class" and shape_of(encoder).prefix == 0:
         message = f"`{encoder.name}` has no class token to evaluate"
         secondary = (Label(encoder.word.span, "the encoder"),)
@@ -62,7 +83,7 @@ def _class_token(program: Program, evaluation: EvaluationDeclaration) -> Iterato
 
 
 def _held_out(program: Program) -> Iterator[Diagnostic]:
-    trained = program.objectives[0].inputs[0].view.data
+    trained = _measured(program).inputs[0].view.data
     data = evaluated_data(trained) or trained.sources[0]
     if program.evaluations and not data.source.word.has_held_out():
         placed = program.evaluations[0].evaluator

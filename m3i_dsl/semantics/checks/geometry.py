@@ -16,6 +16,7 @@ from m3i_dsl.semantics.program import (
     Program,
     Target,
     TargetReference,
+    TextField,
     View,
 )
 from m3i_dsl.semantics.scope import word_fault
@@ -45,13 +46,15 @@ def _inputs(objective: Objective) -> Iterator[Diagnostic]:
     encoder = objective.encoder
     yield from _sees_its_views(encoder)
     for reference in objective.inputs:
+        if isinstance(reference.view, TextField):
+            return  # checks/texts.py
         yield from _input_fits(reference.view, encoder, reference.span, objective)
     if objective.symmetric and not objective.several:
         yield from _symmetric(objective)
     for shown in objective.inputs:
         first = shown.view.place is None or shown.view.place.index == 0  # said once for a list
         if shown.mask is not None and first and accepted(encoder.image, shown.view, objective):
-            mask, shape = shown.mask, encoder.image.shape_at(shown.view.size)
+            mask, shape = shown.mask, encoder.shape_of(shown.view)
             yield from _mask(mask, mask.word, encoder, shape, drops=mask.word.tokens == "drop")
     mix = objective.mix
     if mix is not None:
@@ -167,6 +170,7 @@ def _about_encoder(code: str, message: str, span: Span, encoder: EncoderDeclarat
 def _symmetric(objective: Objective) -> Iterator[Diagnostic]:
     """Swapping needs two views, and encoders that take either."""
     own = objective.inputs[0].view
+    assert isinstance(own, View), "a text is checked in checks/texts.py"
     references = [reference for target in objective.targets for reference in target.data if reference.view is not None]
     span = objective.settings["symmetric"]
     helps = ("leave `symmetric` out, or let every image target be of the one other view",)
@@ -194,12 +198,12 @@ def _symmetric(objective: Objective) -> Iterator[Diagnostic]:
 
 
 def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
-    shape = shape_of(objective.encoder)
+    shape = objective.shape
     representation = target.representation.word
     for index, reference in enumerate(target.data):
         if reference.view is None or any(reference.span == earlier.span for earlier in target.data[:index]):
             continue  # one message for a list
-        if target.encoder is not None and target.encoder.word.word.modality == "image":
+        if target.encoder is not None and target.encoder.word.word.as_image() is not None:
             yield from _view_fits(reference.view, target.encoder, reference.span)
         elif any(side % shape.stride for side in reference.view.size):
             height, width = reference.view.size
@@ -209,14 +213,14 @@ def _target(objective: Objective, target: Target) -> Iterator[Diagnostic]:
             label = Label(reference.view.span, "the view")
             helps = (f"choose sizes that are multiples of {shape.stride}px",)
             yield error("M3I0212", message, reference.span, secondary=(label,), helps=helps)
-        if representation.has_grid and not sizes_differ(objective, target):
+        if representation.has_grid and not objective.of_texts and not sizes_differ(objective, target):
             found = (
                 list(_placed(objective, target, reference, shown))
                 for shown in objective.predictors_of(target, reference)
             )
             yield from next(filter(None, found), [])
     if representation.blocks() > 1 and target.encoder is not None:
-        depth = shape_of(target.encoder).depth
+        depth = shape_of(target.encoder).depth if target.encoder.word.word.as_image() is not None else 1
         if representation.blocks() > max(1, depth):
             message = f"`{target.encoder.name}` has {depth} blocks to average, not {representation.blocks()}"
             place = target.representation.argument("layers")
@@ -301,7 +305,7 @@ def _placed(
     matches = word.matches()
     masking = objective.hides(shown)
     dropped = objective.mix is not None or (shown.mask is not None and shown.mask.word.tokens == "drop")
-    input_grid = objective.encoder.image.shape_at(shown.view.size).grid
+    input_grid = objective.encoder.shape_of(shown.view).grid
     wanted_grid = target_grid(objective, target, view)
     if target.distribution.word.hidden_only() and not (masking is not None and same_view):
         yield error(

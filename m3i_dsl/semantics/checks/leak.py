@@ -18,7 +18,7 @@ def check_leak(program: Program) -> Iterator[Diagnostic]:
             if not own and not averaged:
                 continue
             for reference in target.data:
-                shown = next((i for i in objective.predictors_of(target, reference) if i.view is reference.view), None)
+                shown = next((i for i in objective.predictors_of(target, reference) if i.shows(reference)), None)
                 if shown is None:
                     continue
                 masked = objective.hides(shown) is not None

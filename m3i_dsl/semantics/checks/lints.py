@@ -22,6 +22,7 @@ def check_lints(program: Program) -> Iterator[Diagnostic]:
         yield from _hard_bernoulli(objective)
     yield from _still_average(program)
     yield from _other_pixels(program)
+    yield from _mean_of_causal(program)
 
 
 def _unexplored(objective: Objective) -> Iterator[Diagnostic]:
@@ -75,20 +76,27 @@ def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[Ta
     if not negatives:
         return
     for reference in target.data:
-        shown = (each for each in objective.predictors_of(target, reference) if each.view is reference.view)
+        shown = (each for each in objective.predictors_of(target, reference) if each.shows(reference))
         if any(objective.hides(each) is None for each in shown):
             yield reference, negatives[0]
 
 
 def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
     mask = next((shown.mask for shown in objective.inputs if shown.mask is not None), None)
-    if mask is None or any(target.representation.word.reads.views for target in objective.targets):
+    sort = "a text" if objective.of_texts else "an image"
+    predicted = (
+        any(shown.shows(r) for shown in objective.inputs for r in target.data)
+        if objective.of_texts
+        else target.representation.word.reads_of(target.encoder and target.encoder.word.word).views
+        for target in objective.targets
+    )
+    if mask is None or any(predicted):
         return
     yield error(
         "M3I0804",
-        "the input is masked, but no target is of an image: nothing predicts what is hidden",
+        f"the input is masked, but no target is of {sort}: nothing predicts what is hidden",
         mask.span,
-        helps=("leave the mask out, or add a target of the view (masking as an augmentation is legal)",),
+        helps=("leave the mask out, or add a target of the input (masking as an augmentation is legal)",),
         severity=Severity.WARNING,
     )
 
@@ -149,3 +157,17 @@ def _encoded(program: Program) -> Iterator[tuple[EncoderDeclaration, View]]:
         for target in objective.targets:
             if target.encoder is not None and target.encoder.word.word.as_image() is not None:
                 yield from ((target.encoder, each.view) for each in target.data if each.view is not None)
+
+
+def _mean_of_causal(program: Program) -> Iterator[Diagnostic]:
+    for encoder in program.encoders.values():
+        word = encoder.word.word.as_text()
+        if encoder.of is None and word is not None and word.looks_back() and word.pool == "mean":
+            yield error(
+                "M3I0810",
+                f"`{encoder.name}` pools the mean of tokens that have seen only what comes before them",
+                encoder.word.argument("pool"),
+                secondary=(Label(encoder.word.argument("causal"), "a token attends to those up to itself"),),
+                helps=("write `pool: end`: the last token has seen the whole text (CLIP)",),
+                severity=Severity.WARNING,
+            )

@@ -14,7 +14,7 @@ CLOSE = 0.02
 
 def check_mixture(program: Program) -> Iterator[Diagnostic]:
     """M3I0324 for each mixture that a batch cannot hold exactly."""
-    read = {view.data.name for view in program.views.values()}
+    read = program.shown
     for mixture in program.mixtures.values():
         batch, period = program.training.batch, mixture.pattern.period
         if mixture.name in read and batch % period:

@@ -11,7 +11,7 @@ from m3i_dsl.semantics.program import Program
 def check_modality(program: Program) -> Iterator[Diagnostic]:
     for objective in program.objectives:
         for target in objective.targets:
-            wanted = target.representation.word.reads
+            wanted = target.representation.word.reads_of(target.encoder and target.encoder.word.word)
             for reference in target.data:
                 if isinstance(reference.modality, wanted):
                     continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m3i_dsl.diagnostics import Diagnostic, Label, error
-from m3i_dsl.semantics.geometry import input_width, projects, sizes_differ, target_grid
+from m3i_dsl.semantics.geometry import projects, sizes_differ, target_grid
 from m3i_dsl.semantics.program import Objective, Program, Target
 from m3i_dsl.semantics.scope import word_fault
 from m3i_dsl.vocabulary.kinds import Grid, PredictorCall, WordError
@@ -19,10 +19,9 @@ def check_shapes(program: Program) -> Iterator[Diagnostic]:
 
 
 def _widths(objective: Objective, target: Target) -> Iterator[Diagnostic]:
-    encoder = objective.encoder.image
-    shape = encoder.shape()
+    shape = objective.shape
     predictor = target.predictor
-    given = input_width(encoder, projects(objective, target))
+    given = objective.width(projects(objective, target))
     wanted = target.representation.word.width(target.encoder and target.encoder.word.word, shape.stride)
     # A class table without a `size` of its own takes the width that the predictor yields.
     wanted = wanted or predictor.word.output_width(shape.width, 0)
@@ -57,7 +56,7 @@ def _grids(objective: Objective, target: Target) -> Iterator[tuple[Grid, Grid | 
     """Of the input and of the target, for each prediction."""
     for reference in target.data:
         for shown in objective.predictors_of(target, reference):
-            yield objective.encoder.image.shape_at(shown.view.size).grid, target_grid(objective, target, reference.view)
+            yield objective.encoder.shape_of(shown.view).grid, target_grid(objective, target, reference.view)
 
 
 def _dimensions(grid: Grid | None, width: int) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from m3i_dsl.ir.inputs import MaskInput, ViewInput
+from m3i_dsl.ir.inputs import MaskInput, TextMaskInput, ViewInput
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.modules.tokens import partner
-from m3i_dsl.semantics.program import Objective
+from m3i_dsl.semantics.program import Objective, View
 from m3i_dsl.source import Span
 from m3i_dsl.testing.captured import Captured, gradients_of
 from m3i_dsl.testing.case import Case
@@ -39,8 +40,11 @@ def _check(case: Case) -> str:
     batch = case.batch()
     views = {i.view: batch[i.name].requires_grad_() for i in executable.inputs if isinstance(i, ViewInput)}
     captured = Captured(executable, batch)
-    tested = 0
+    tested = tested_tokens = 0
     for objective in case.program.objectives:
+        if objective.of_texts:
+            tested_tokens += _text(objective, executable, batch)
+            continue
         masked = list(_masked(objective, executable, batch))
         if not masked:
             continue
@@ -51,9 +55,30 @@ def _check(case: Case) -> str:
             if not any(_reaches(gradients[hidden.view], ~hidden.pixels) for hidden in of_it):
                 message = f"the input representation of `{objective.name}` depends on no visible pixel"
                 raise Failed(message, objective.span)
-    if not tested:
+    if not tested and not tested_tokens:
         raise NotApplicable("no input is masked or mixed")
-    return f"the gradient is zero at {tested} hidden pixels"
+    found = [f"the gradient is zero at {tested} hidden pixels"] if tested else []
+    found += [f"{tested_tokens} hidden tokens of texts may be any others"] if tested_tokens else []
+    return ", ".join(found)
+
+
+def _text(objective: Objective, executable: Executable, batch: dict[str, Tensor]) -> int:
+    """The number of hidden tokens of a text that were exchanged for others; z_x must be the same to the bit."""
+    masks = [i for i in executable.inputs if isinstance(i, TextMaskInput) and objective.name in i.objectives]
+    z_x = f"representations/{objective.name}/input"
+    for mask in masks:
+        hidden, tokens = batch[mask.name], batch[mask.tokens]
+        others = tokens % (executable.program.encoders[mask.by].text.vocabulary_size(Path()) - 1) + 1
+        whole = Captured(executable, batch).output(z_x)
+        exchanged = Captured(executable, {**batch, mask.tokens: torch.where(hidden, others, tokens)}).output(z_x)
+        if not torch.equal(whole, exchanged):
+            message = f"z_x of `{objective.name}` depends on hidden tokens of `{mask.field}`"
+            raise Failed(message, objective.inputs[0].span)
+        seen = Captured(executable, {**batch, mask.tokens: torch.where(hidden | (tokens == 0), tokens, others)})
+        if torch.equal(whole, seen.output(z_x)):
+            message = f"the input representation of `{objective.name}` depends on no visible token"
+            raise Failed(message, objective.span)
+    return sum(int(batch[mask.name].sum()) for mask in masks)
 
 
 def _masked(objective: Objective, executable: Executable, batch: dict[str, Tensor]) -> Iterator[_Hidden]:
@@ -79,7 +104,7 @@ def _mixed(objective: Objective, span: Span, input_: MaskInput, hidden: Tensor, 
     Where samples are compared inside the encoder, all rows see the images of all; then an image is hidden where neither
     its own row nor its partner's shows it.
     """
-    first, second = (reference.view for reference in objective.inputs)
+    first, second = (shown.view for shown in objective.inputs if isinstance(shown.view, View))
     replaced, kept = hidden, partner(~hidden)
     if not _by_rows(objective):
         if first is second:

@@ -44,6 +44,15 @@ def file_ids(texts: list[str], context: int, path: Path) -> "NDArray[np.int64]":
     return ids
 
 
+def file_hideable(ids: "NDArray[np.int64]", path: Path) -> "NDArray[np.bool_]":
+    """bool like `ids`: neither padding nor a special token of the file, such as what begins and ends a text."""
+    import numpy as np
+
+    added = _tokenizer(path, path.stat().st_mtime_ns).get_added_tokens_decoder()
+    special = [number + 1 for number, token in added.items() if token.special]
+    return (ids != 0) & ~np.isin(ids, special)
+
+
 def file_vocabulary(path: Path) -> int:
     """How many ids `file_ids` may give, padding included."""
     tokenizer = _tokenizer(path, path.stat().st_mtime_ns)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from m3i_dsl.vocabulary.kinds import EncoderContext, TextEncoder, WordError
+from m3i_dsl.vocabulary.kinds import EncoderContext, TextEncoder, TextPooling, WordError
 from m3i_dsl.vocabulary.limits import MOST_LAYERS, TINY_WIDTH, Limits
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Transformer(TextEncoder):
-    """A pre-LN transformer over token ids, pooled to one vector for each text.
+    """A pre-LN transformer over token ids; a text is pooled to one vector.
 
     It is bidirectional unless `causal`. CLIP has `transformer(causal: true, activation: quick_gelu, init: clip, pool:
     end)`.
@@ -37,7 +37,7 @@ class Transformer(TextEncoder):
     context: Count = argument(
         77, doc="ids kept of each text, with its begin and end", origin="CLIP", minimum=3, tiny=12
     )
-    pool: Literal["mean", "end"] = argument("mean", doc="mean over the tokens, or the last token", origin="paper")
+    pool: TextPooling = argument("mean", doc="mean over the tokens, or the last token", origin="paper")
 
     causal: bool = argument(False, doc="whether a token attends to those up to itself only (CLIP)", origin="paper")
     activation: Literal["gelu", "quick_gelu"] = argument("gelu", doc="in the blocks; CLIP has x sigmoid(1.702 x)")
@@ -62,11 +62,14 @@ class Transformer(TextEncoder):
             width=self.width,
             layers=self.layers,
             heads=self.heads,
-            pool=self.pool,
             causal=self.causal,
             activation=self.activation,
             initial=self.init,
+            mask_token=context.mask_token,
         )
+
+    def looks_back(self) -> bool:
+        return self.causal
 
     def shrunk(self, limits: Limits) -> "Transformer":
         """With the tokenizer that needs no file."""
@@ -81,6 +84,13 @@ class Transformer(TextEncoder):
         if self.tokenizer == "bytes":
             return tokenization.byte_ids(texts, self.context)
         return tokenization.file_ids(texts, self.context, self._file(base))
+
+    def hideable(self, tokens: "NDArray[np.int64]", base: Path) -> "NDArray[np.bool_]":
+        from m3i_dsl.vocabulary.encoders import tokenization
+
+        if self.tokenizer == "bytes":
+            return (tokens != 0) & (tokens < tokenization.BEGIN)
+        return tokenization.file_hideable(tokens, self._file(base))
 
     def vocabulary_size(self, base: Path) -> int:
         from m3i_dsl.vocabulary.encoders import tokenization

@@ -56,6 +56,7 @@ from m3i_dsl.vocabulary.kinds.shapes import (
     PredictorCall,
     PredictorShape,
     RepresentationShape,
+    TextPooling,
 )
 from m3i_dsl.vocabulary.kinds.sources import BrokenSample, Dataset, Sample, Source, SourceDescription, spread
 from m3i_dsl.vocabulary.kinds.splits import ALONE, PART, Lone, Split, Splits, Team, in_order
@@ -68,6 +69,7 @@ from m3i_dsl.vocabulary.kinds.views import (
     Mask,
     Mirror,
     Mix,
+    TextMask,
     Transform,
     ViewState,
     Window,
@@ -139,7 +141,9 @@ __all__ = [
     "TargetParts",
     "Team",
     "TextEncoder",
+    "TextMask",
     "TextPath",
+    "TextPooling",
     "TimmBackbone",
     "Transform",
     "Unreadable",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from m3i_dsl.vocabulary.kinds.faults import WordError
 from m3i_dsl.vocabulary.kinds.predictors import Predictor
-from m3i_dsl.vocabulary.kinds.shapes import FeatureShape
+from m3i_dsl.vocabulary.kinds.shapes import FeatureShape, Grid, TextPooling
 from m3i_dsl.vocabulary.values import Duration, Ramp
 from m3i_dsl.vocabulary.word import Kind, Word
 
@@ -223,14 +223,29 @@ class ImageEncoder(Encoder):
 
 
 class TextEncoder(Encoder):
-    """An encoder of token ids to one vector for each text."""
+    """An encoder of token ids i64 [B, T] to one vector for each token, [B, T, width], which `pool` makes one for each
+    text. Its module takes `hidden` bool [B, T] by name where a mask hides tokens: a learned embedding replaces them.
+    """
 
     modality = "text"
     width: int
     context: int
+    pool: TextPooling
 
     def as_text(self) -> TextEncoder:
         return self
+
+    def token_shape(self) -> FeatureShape:
+        """A text as a row of tokens: a grid of 1 x context, in which padding has no place."""
+        return FeatureShape(self.width, Grid(1, self.context), 0, 1, 1, (1, self.context))
+
+    def looks_back(self) -> bool:
+        """Whether a token attends to those up to itself only, so that the last one alone has seen the text."""
+        return False
+
+    def hideable(self, tokens: NDArray[np.int64], base: Path) -> NDArray[np.bool_]:
+        """bool [B, T]: which of `tokens` a mask may hide: those of the text itself, not what begins or ends it."""
+        return tokens != 0
 
     def yields(self, image: tuple[int, int] | None = None) -> str:
         return f"{self.context} tokens, {self.width} wide"

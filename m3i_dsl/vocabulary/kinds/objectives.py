@@ -48,12 +48,13 @@ class Representation(Word):
     """z_x or z_y.
 
     `reads` is the modality of the data that it represents, `encoder` the modality of the encoder that it is `of` (None:
-    it has none), `trained` whether it has trained parameters of its own.
+    it has none; `any`: both, and then it represents what `reads_of` says), `trained` whether it has trained parameters
+    of its own.
     """
 
     kind: ClassVar[Kind] = "representation"
     reads: ClassVar[type[Modality]]
-    encoder: ClassVar[Literal["image", "text"] | None]
+    encoder: ClassVar[Literal["image", "text", "any"] | None]
     trained: ClassVar[bool] = False
     table: ClassVar[str]
     """The cell of the instantiation table."""
@@ -71,6 +72,10 @@ class Representation(Word):
     @abstractmethod
     def width(self, encoder: Encoder | None, stride: int) -> int:
         """The channels of z_y: of `encoder`'s features, or of a patch of `stride` pixels."""
+
+    def reads_of(self, encoder: Encoder | None) -> type[Modality]:
+        """What it represents when it is of `encoder`."""
+        return self.reads
 
     def as_input(self) -> Representation | None:
         """What it is as an input representation, where nothing is normalised or pooled; None for one that is none."""

@@ -14,6 +14,9 @@ Family = Literal["gaussian", "boltzmann"]
 Pooling = Literal["mean", "class"]
 """How tokens become one vector: their mean (GAP) or the class token."""
 
+TextPooling = Literal["mean", "end"]
+"""How the tokens of a text become one vector: their mean without padding, or the last of them."""
+
 Normalization = Literal["layer", "l2", "none"]
 """Of a target: layer norm over channels without affine, or the unit sphere, which the prediction then is on too."""
 

@@ -34,7 +34,11 @@ class TargetParts(Protocol[V]):
         ...
 
     def encode_text(self, tokens: V) -> V:
-        """f32 [B, W]: tokens through the text encoder."""
+        """f32 [B, T, W]: tokens through the text encoder."""
+        ...
+
+    def pool_text(self, features: V, tokens: V) -> V:
+        """f32 [B, W] of the features [B, T, W] of `tokens`, as the text encoder pools: padding does not count."""
         ...
 
     def project(self, features: V) -> V:

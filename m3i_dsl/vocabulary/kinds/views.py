@@ -174,6 +174,27 @@ class Mask(Word):
         """bool [B, L], True = hidden, exactly `hidden(grid, stride)` True in each row; at most, if it `varies`."""
 
 
+class TextMask(Mask):
+    """Which tokens of a text are hidden from the encoder; texts differ in how many (`varies`)."""
+
+    tokens: Literal["drop", "mask"] = "mask"
+
+    def varies(self) -> bool:
+        return True
+
+    def sample(self, draws: Draws, grid: Grid, stride: int) -> NDArray[np.bool_]:
+        """Of texts that fill the grid."""
+        import numpy as np
+
+        return self.sample_texts(draws, np.ones((len(draws.samples), grid.tokens), dtype=np.bool_))
+
+    @abstractmethod
+    def sample_texts(self, draws: Draws, hideable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """bool [B, T], True = hidden, only where `hideable` bool [B, T] is: neither what begins or ends a text nor
+        padding. At most `hidden` of them.
+        """
+
+
 class Mix(Word):
     """How two images become one input (X = {x_1, x_2}, encoded jointly): each token shows one of them.
 

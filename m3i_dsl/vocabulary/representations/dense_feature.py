@@ -3,8 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from m3i_dsl.vocabulary.kinds import Encoder, Normalization, Predictor, Representation, TargetParts, V, image_encoder
-from m3i_dsl.vocabulary.modalities import Image
+from m3i_dsl.vocabulary.kinds import (
+    Encoder,
+    Modality,
+    Normalization,
+    Predictor,
+    Representation,
+    TargetParts,
+    V,
+    text_encoder,
+)
+from m3i_dsl.vocabulary.modalities import Image, Text
 from m3i_dsl.vocabulary.predictors.decoder import decoder_for
 from m3i_dsl.vocabulary.values import Count
 from m3i_dsl.vocabulary.word import argument
@@ -12,7 +21,7 @@ from m3i_dsl.vocabulary.word import argument
 
 @dataclass(frozen=True, slots=True)
 class DenseFeature(Representation):
-    """The grid of features of an image encoder, B x L x D.
+    """The grid of features of an image encoder, B x L x D, or the features of the tokens of a text, B x T x W.
 
     As an input representation it is the encoder's output. As a target it is normalised: `layer` is LN0, layer norm over
     channels without affine (SiameseIM, Feature Distillation); `l2` puts prediction and target on the unit sphere.
@@ -22,7 +31,7 @@ class DenseFeature(Representation):
     name = "dense feature"
     has_grid = True
     reads = Image
-    encoder = "image"
+    encoder = "any"
     table = "dense feature"
 
     layers: Count = argument(1, doc="how many of the last blocks are averaged", origin="paper", minimum=1, tiny=2)
@@ -39,6 +48,9 @@ class DenseFeature(Representation):
         "features (DenseCL)",
         origin="SiameseIM",
     )
+
+    def reads_of(self, encoder: Encoder | None) -> type[Modality]:
+        return Text if encoder is not None and encoder.as_image() is None else Image
 
     def as_input(self) -> Representation:
         return DenseFeature(normalize="none")
@@ -66,7 +78,9 @@ class DenseFeature(Representation):
         return decoder_for(same_view)
 
     def width(self, encoder: Encoder | None, stride: int) -> int:
-        image = image_encoder(encoder)
+        image = None if encoder is None else encoder.as_image()
+        if image is None:
+            return text_encoder(encoder).width
         return image.projected_width() if self.projected else image.shape().width
 
     def target(self, parts: TargetParts[V]) -> V:

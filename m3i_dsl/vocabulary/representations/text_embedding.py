@@ -45,7 +45,8 @@ class TextEmbedding(Representation):
         return "l2"
 
     def target(self, parts: TargetParts[V]) -> V:
-        return parts.represent(parts.encode_text(parts.field()))
+        tokens = parts.field()
+        return parts.represent(parts.pool_text(parts.encode_text(tokens), tokens))
 
     def compared(self, parts: TargetParts[V], prediction: V, target: V) -> V:
         return parts.retrieve(prediction, target, parts.field())
