@@ -42,6 +42,8 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
 
     inputs, mix = attempts(lambda: inputs_of(_written(found, "input"), scope)) or ((), None)
     represent, encoder = attempts(lambda: _represent(setting("represent"), scope)) or (None, None)
+    if inputs and encoder is not None:
+        attempts(lambda: _encodes(encoder, inputs, found["represent"].values[0].span, scope))
     weighting: Placed[Weighting] = Placed(Fixed(), block.name.span, {})
     if "weighting" in found:
         weighting = attempts(lambda: binder.word(setting("weighting"), Weighting, "weighting"))
@@ -54,7 +56,6 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
         scope.fail(error("M3I0126", f"{where} has no target", block.name.span, helps=helps))
     attempts.finish()
     assert represent is not None and encoder is not None, "`attempts` would have failed"
-    _encodes(encoder, inputs, found["represent"].values[0].span, scope)
     return Objective(
         name=block.name.text,
         inputs=inputs,

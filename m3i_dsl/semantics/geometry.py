@@ -40,8 +40,11 @@ def target_grid(objective: Objective, target: Target, view: View | None = None) 
     """
     if not target.representation.word.has_grid:
         return None
-    if target.data[0].view is None:
-        return (target.encoder or objective.encoder).text.token_shape().grid
+    text = target.encoder.word.word.as_text() if target.encoder is not None else None
+    if text is not None and target.data[0].view is None:
+        return text.token_shape().grid
+    if objective.of_texts:
+        return objective.shape.grid
     teacher = target.encoder.word.word.as_image() if target.encoder is not None else None
     if teacher is not None:
         return teacher.shape().grid

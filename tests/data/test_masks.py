@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from m3i_dsl.vocabulary.draws import Draws
 from m3i_dsl.vocabulary.kinds import Grid, Mask, WordError
-from m3i_dsl.vocabulary.masks import BlocksMask, GridMask, InverseBlocksMask, RandomMask
+from m3i_dsl.vocabulary.masks import BlocksMask, GridMask, InverseBlocksMask, RandomMask, TokensMask
 
 RATIOS = st.floats(0.05, 0.95)
 
@@ -198,3 +198,18 @@ def test_a_share_of_the_images_hides_a_ratio_of_a_range() -> None:
         with pytest.raises(WordError) as fault:
             varying.hidden(VIT, 16)
         assert fault.value.argument == argument
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), RATIOS, st.integers(0, 2**31))
+def test_of_each_text_some_of_its_own_tokens_are_hidden(lengths: list[int], ratio: float, seed: int) -> None:
+    hideable = np.array([[1 <= place <= length for place in range(24)] for length in lengths])
+    mask, draws = TokensMask(ratio), Draws(seed, 0, np.arange(len(lengths)), "text/mask")
+    hidden = mask.sample_texts(draws, hideable)
+    assert not (hidden & ~hideable).any()
+    counts = [min(length, max(1, math.floor(length * ratio + 0.5 + 1e-9))) for length in lengths]
+    assert hidden.sum(axis=1).tolist() == counts
+    assert max(counts) <= mask.hidden(Grid(1, 24), 1)
+    last = mask.sample_texts(Draws(seed, 0, np.arange(len(lengths))[-1:], "text/mask"), hideable[-1:])
+    assert last[0].tolist() == hidden[-1].tolist()
+    again = mask.sample_texts(Draws(seed, 1, np.arange(len(lengths)), "text/mask"), hideable)
+    assert again.sum() == hidden.sum()

@@ -90,7 +90,7 @@ def test_prototypes_start_as_the_rows_of_a_linear_layer() -> None:
 
 def test_a_text_tower_starts_as_clip_says() -> None:
     torch.manual_seed(0)
-    settings: Any = {"vocabulary": 10, "context": 5, "width": WIDTH, "layers": 3, "heads": 3, "pool": "end"}
+    settings: Any = {"vocabulary": 10, "context": 5, "width": WIDTH, "layers": 3, "heads": 3}
     block: Any = TextTransformer(**settings, initial="clip").blocks[0]
     found = (block.attention.qkv.weight, block.attention.out.weight, block.mlp[0].weight, block.mlp[2].weight)
     out = (2 * 3 * WIDTH) ** -0.5
@@ -100,7 +100,7 @@ def test_a_text_tower_starts_as_clip_says() -> None:
 
 def test_a_causal_text_does_not_look_ahead() -> None:
     torch.manual_seed(0)
-    settings: Any = {"vocabulary": 10, "context": 5, "width": 8, "layers": 1, "heads": 2, "pool": "mean"}
+    settings: Any = {"vocabulary": 10, "context": 5, "width": 8, "layers": 1, "heads": 2}
     causal, both = TextTransformer(**settings, causal=True), TextTransformer(**settings)
     both.load_state_dict(causal.state_dict())
     short, long = torch.tensor([[1, 2, 0]]), torch.tensor([[1, 2, 3]])

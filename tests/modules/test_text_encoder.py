@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from m3i_dsl.modules.text_encoder import pool_text
 from m3i_dsl.vocabulary.encoders.transformer import Transformer
 from m3i_dsl.vocabulary.kinds import EncoderContext, WordError
 
@@ -74,27 +75,55 @@ def test_a_text_does_not_depend_on_its_padding(pool: Any) -> None:
     torch.manual_seed(0)
     word = Transformer(16, 2, 2, context=12, pool=pool)
     module = word.build(EncoderContext()).double()
+
+    def vectors(tokens: torch.Tensor) -> torch.Tensor:
+        return pool_text(module(tokens), tokens, pool)
+
     tokens = torch.from_numpy(word.tokenize(["ab", "abcde"], HERE))
-    whole = module(tokens)
+    whole = vectors(tokens)
     for row, length in ((0, 4), (1, 7)):
-        torch.testing.assert_close(module(tokens[row : row + 1, :length]), whole[row : row + 1])
+        short = tokens[row : row + 1, :length]
+        torch.testing.assert_close(vectors(short), whole[row : row + 1])
+        torch.testing.assert_close(module(short)[0], module(tokens)[row, :length])
     changed = torch.from_numpy(word.tokenize(["ab", "abcdf"], HERE))
-    torch.testing.assert_close(module(changed)[0], whole[0])
-    assert not torch.allclose(module(changed)[1], whole[1])
+    torch.testing.assert_close(vectors(changed)[0], whole[0])
+    assert not torch.allclose(vectors(changed)[1], whole[1])
 
 
 def test_pools_are_the_mean_and_the_last_token() -> None:
     torch.manual_seed(0)
-    mean: Any = Transformer(8, 1, 2, context=6).build(EncoderContext()).double()
-    end: Any = Transformer(8, 1, 2, context=6, pool="end").build(EncoderContext()).double()
-    end.load_state_dict(mean.state_dict())
+    module: Any = Transformer(8, 1, 2, context=6).build(EncoderContext()).double()
     tokens = torch.tensor([[257, 3, 4, 258]])
-    x = mean.embedding(tokens) + mean.positions[:4]
-    x = mean.norm(mean.blocks[0](x))
-    torch.testing.assert_close(mean(tokens), x.mean(1))
-    torch.testing.assert_close(end(tokens), x[:, 3])
+    x = module.embedding(tokens) + module.positions[:4]
+    x = module.norm(module.blocks[0](x))
+    torch.testing.assert_close(module(tokens), x)
+    torch.testing.assert_close(pool_text(x, tokens, "mean"), x.mean(1))
+    torch.testing.assert_close(pool_text(x, tokens, "end"), x[:, 3])
+
+
+def test_a_hidden_token_is_seen_by_its_place_alone() -> None:
+    torch.manual_seed(0)
+    module: Any = Transformer(8, 1, 2, context=6).build(EncoderContext()).double()
+    one, other = torch.tensor([[257, 3, 4, 258, 0, 0]]), torch.tensor([[257, 3, 9, 258, 0, 0]])
+    hidden = torch.tensor([[False, False, True, False, False, False]])
+    torch.testing.assert_close(module(one, hidden), module(other, hidden), rtol=0, atol=0)
+    assert not torch.allclose(module(one), module(other))
+    assert not torch.allclose(module(one, hidden), module(one))
+
+
+def test_what_begins_and_ends_a_text_is_not_hidden(tmp_path: Path) -> None:
+    word = Transformer(context=6)
+    assert word.hideable(word.tokenize(["ab", "\u00e9", ""], HERE), HERE).tolist() == [
+        [False, True, True, False, False, False],
+        [False, True, True, False, False, False],
+        [False] * 6,
+    ]
+    tokenizer_file(tmp_path)
+    read = Transformer(tokenizer="file", file="words.json", context=5)
+    assert read.hideable(read.tokenize(["a cat"], tmp_path), tmp_path).tolist() == [[False, True, True, False, False]]
 
 
 def test_a_text_without_tokens_still_has_a_vector() -> None:
     module = Transformer(8, 1, 2, context=4).build(EncoderContext())
-    assert module(torch.zeros(2, 4, dtype=torch.int64)).isfinite().all()
+    tokens = torch.zeros(2, 4, dtype=torch.int64)
+    assert pool_text(module(tokens), tokens, "mean").isfinite().all()

@@ -24,7 +24,7 @@ Function = Callable[[Any], Any]
 
 
 def function(module: Any) -> Function:
-    """The function of a head, a text projection or a text encoder."""
+    """The function of a head or a text projection."""
     match type(module).__name__:
         case "IdentityHead" | "Identity":
             return lambda x: x
@@ -44,8 +44,6 @@ def function(module: Any) -> Function:
             return lambda x: quantised(module, x)
         case "BlocksHead":
             return lambda x: blocks(module, x)
-        case "TextTransformer":
-            return lambda tokens: text_transformer(module, tokens)
         case other:
             raise NotImplementedError(f"no hand-written {other}")
 
@@ -176,18 +174,26 @@ def any_norm(module: nn.Module, x: Tensor) -> Tensor:
     return batch_norm(module, x) if isinstance(module, nn.BatchNorm1d) else layer_norm(cast(nn.LayerNorm, module), x)
 
 
-def text_transformer(module: Any, tokens: Tensor) -> Tensor:
-    """[B, W]: each text by itself and without its padding; the mean of its tokens, or its last one."""
+def text_transformer(module: Any, tokens: Tensor, pool: str) -> Tensor:
+    """[B, W]: the mean of the tokens of each text, or its last one."""
+    return torch.stack([x.mean(dim=0) if pool == "mean" else x[-1] for x in text_tokens(module, tokens)])
+
+
+def text_tokens(module: Any, tokens: Tensor, hidden: Tensor | None = None) -> list[Tensor]:
+    """[n, W] of each text by itself and without its padding; the mask token stands where `hidden` [B, T] is True."""
     rows: list[Tensor] = []
-    for text in tokens:
+    for number, text in enumerate(tokens):
         length = max(1, int((text != 0).sum()))
         assert not text[length:].any(), "padding stands at the end"
-        x = (module.embedding.weight[text[:length]] + module.positions[:length]).unsqueeze(0)
+        words = list(module.embedding.weight[text[:length]])
+        if hidden is not None:
+            words = [module.mask_token if hidden[number, place] else word for place, word in enumerate(words)]
+        x = (torch.stack(words) + module.positions[:length]).unsqueeze(0)
         for block in module.blocks:
             attention = block.attention
             normed = layer_norm(block.norm1, x)
             x = x + attend(normed, attention.qkv, attention.out, attention.heads, causal=module.causal)
             x = x + mlp(block.mlp, layer_norm(block.norm2, x))
         x = layer_norm(module.norm, x).squeeze(0)
-        rows.append(x.mean(dim=0) if module.pool == "mean" else x[-1])
-    return torch.stack(rows)
+        rows.append(x)
+    return rows

@@ -11,6 +11,7 @@ import copy
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from m3i_dsl.semantics.program import Program
 from m3i_dsl.testing.batches import named_batch
 from m3i_dsl.testing.comparison import agree, agree_all, buffers, gradients
 from m3i_dsl.vocabulary.kinds import CATEGORIES, CODES, TEXTS
-from tests.numerics.by_hand import backbone, function, mlp
+from tests.numerics.by_hand import backbone, function, mlp, text_transformer
 from tests.numerics.methods import Method
 from tests.numerics.recipes import submodule
 from tests.numerics.reference.plain import l2
@@ -118,7 +119,8 @@ def parts_of(module: nn.Module, program: Program, method: Method) -> SimpleNames
             parts.table = module.get_submodule(f"representations.{name}")
         if target.representation.word.candidates == TEXTS:
             assert target.encoder is not None
-            parts.text = function(module.get_submodule(f"encoders.{target.encoder.name}"))
+            text, pool = module.get_submodule(f"encoders.{target.encoder.name}"), target.encoder.text.pool
+            parts.text = partial(text_transformer, text, pool=pool)
             parts.text_projection = function(module.get_submodule(f"representations.{name}"))
             parts.log_inverse_temperature = likelihood.temperature.log_inverse
         elif target.encoder is not None:

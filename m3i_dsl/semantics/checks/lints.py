@@ -83,9 +83,9 @@ def _contrasts_itself(objective: Objective, target: Target) -> Iterator[tuple[Ta
 
 def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
     mask = next((shown.mask for shown in objective.inputs if shown.mask is not None), None)
-    sort = "a text" if objective.of_texts else "an image"
+    sort, shown = ("a text", "text") if objective.of_texts else ("an image", "view")
     predicted = (
-        any(shown.shows(r) for shown in objective.inputs for r in target.data)
+        any(given.shows(r) for given in objective.inputs for r in target.data)
         if objective.of_texts
         else target.representation.word.reads_of(target.encoder and target.encoder.word.word).views
         for target in objective.targets
@@ -96,7 +96,7 @@ def _unpredicted_mask(objective: Objective) -> Iterator[Diagnostic]:
         "M3I0804",
         f"the input is masked, but no target is of {sort}: nothing predicts what is hidden",
         mask.span,
-        helps=("leave the mask out, or add a target of the input (masking as an augmentation is legal)",),
+        helps=(f"leave the mask out, or add a target of the {shown} (masking as an augmentation is legal)",),
         severity=Severity.WARNING,
     )
 

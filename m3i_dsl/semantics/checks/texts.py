@@ -15,14 +15,27 @@ from m3i_dsl.vocabulary.kinds import WordError
 
 
 def check_texts(program: Program) -> Iterator[Diagnostic]:
-    """Faults of objectives whose input is a text."""
+    """Faults of objectives whose input is a text, and of tokens of texts that are predicted from images."""
     for objective in program.objectives:
+        if not objective.of_texts:
+            for target in objective.targets:
+                yield from _from_images(objective, target)
         if objective.of_texts:
             yield from _input(objective)
             for target in objective.targets:
                 yield from (
                     _dense(objective, target) if target.representation.word.has_grid else _pooled(objective, target)
                 )
+
+
+def _from_images(objective: Objective, target: Target) -> Iterator[Diagnostic]:
+    reads = target.representation.word.reads_of(target.encoder and target.encoder.word.word)
+    texts = [reference for reference in target.data if reference.modality.tokenized]
+    if texts and isinstance(texts[0].modality, reads) and target.representation.word.has_grid:
+        message = f"the tokens of `{objective.inputs[0].view.declared_as}` have no places in `{texts[0].field}`"
+        secondary = (Label(objective.inputs[0].span, "the input"),)
+        helps = ("write `representation text embedding of ENCODER`",)
+        yield error("M3I0214", message, texts[0].span, secondary=secondary, helps=helps)
 
 
 def _input(objective: Objective) -> Iterator[Diagnostic]:

@@ -45,11 +45,12 @@ def file_ids(texts: list[str], context: int, path: Path) -> "NDArray[np.int64]":
 
 
 def file_hideable(ids: "NDArray[np.int64]", path: Path) -> "NDArray[np.bool_]":
-    """bool like `ids`: neither padding nor a special token of the file, such as what begins and ends a text."""
+    """bool like `ids`: neither padding, nor a special token of the file, nor what its post-processor adds to a text."""
     import numpy as np
 
-    added = _tokenizer(path, path.stat().st_mtime_ns).get_added_tokens_decoder()
-    special = [number + 1 for number, token in added.items() if token.special]
+    tokenizer = _tokenizer(path, path.stat().st_mtime_ns)
+    special = [number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special]
+    special = [number + 1 for number in (*special, *tokenizer.encode("").ids)]
     return (ids != 0) & ~np.isin(ids, special)
 
 
