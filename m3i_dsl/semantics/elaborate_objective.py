@@ -42,7 +42,7 @@ def elaborate_objective(block: ast.Objective, scope: Scope) -> Objective:
 
     inputs, mix = attempts(lambda: inputs_of(_written(found, "input"), scope)) or ((), None)
     represent, encoder = attempts(lambda: _represent(setting("represent"), scope)) or (None, None)
-    if inputs and encoder is not None:
+    if inputs and encoder:
         attempts(lambda: _encodes(encoder, inputs, found["represent"].values[0].span, scope))
     weighting: Placed[Weighting] = Placed(Fixed(), block.name.span, {})
     if "weighting" in found:

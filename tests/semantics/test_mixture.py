@@ -68,10 +68,11 @@ evaluate {
 
 EQUATIONS = """\
 %0: f32[B, 17, 36] = encode(%view1, none, none) {module: image, tokens: all, visible: 16, taps: 0, embed: all}
-%1: f32[3B/4, 36] = encode_text(%all_text) {module: words}
-%2: f32[3B/4, 36] = represent(%1) {module: o_caption, tokens: 0}
-%3: f32[3B/4, 17, 36] = rows(%0) {period: 8, which: "0:6"}
-%4: f32[3B/4, 36] = predict_pooled(%3, none) {module: o_caption, prefix: 1}
+%1: f32[3B/4, 12, 36] = encode_text(%all_text) {module: words}
+%2: f32[3B/4, 36] = pool_text(%1, %all_text) {mode: mean}
+%3: f32[3B/4, 36] = represent(%2) {module: o_caption, tokens: 0}
+%4: f32[3B/4, 17, 36] = rows(%0) {period: 8, which: "0:6"}
+%5: f32[3B/4, 36] = predict_pooled(%4, none) {module: o_caption, prefix: 1}
 """
 """Where the graph begins: the image encoder sees all rows, the text encoder those with a text."""
 
