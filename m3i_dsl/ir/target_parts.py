@@ -153,7 +153,7 @@ class TargetValues:
 
     def classify(self, prediction: Value, table: Value, bias: Value, labels: Value) -> Value:
         shown = self.objective.inputs[0]
-        if shown.blend is None:
+        if shown.blend is None or not isinstance(shown.view, View):
             return self._compared("classify", prediction, table, bias, labels)
         share = self.trace.one("own_share", self.parts.drawn(shown.blend.word, shown.view, self.objective.name))
         share = self.parts.having(share, self.data, self.reference.field)

@@ -44,7 +44,8 @@ def shape_of(encoder: EncoderDeclaration) -> FeatureShape:
 
 def _inputs(objective: Objective) -> Iterator[Diagnostic]:
     encoder = objective.encoder
-    yield from _sees_its_views(encoder)
+    if not objective.of_texts:
+        yield from _sees_its_views(encoder)
     for reference in objective.inputs:
         if isinstance(reference.view, TextField):
             return  # checks/texts.py

@@ -153,7 +153,8 @@ def _encoded(program: Program) -> Iterator[tuple[EncoderDeclaration, View]]:
     """The image encoders, each with the views that it is given."""
     for objective in program.objectives:
         for shown in objective.inputs:
-            yield objective.encoder, shown.view
+            if isinstance(shown.view, View):
+                yield objective.encoder, shown.view
         for target in objective.targets:
             if target.encoder is not None and target.encoder.word.word.as_image() is not None:
                 yield from ((target.encoder, each.view) for each in target.data if each.view is not None)
