@@ -103,6 +103,7 @@ def test_a_batch_that_cannot_be_shared_names_the_worlds_that_can() -> None:
 def test_both_images_of_a_mix_stay_with_one_process() -> None:
     class Mixing:
         pairs_images = object()
+        inputs = ()
 
     mixing = dataclasses.replace(digits(24), objectives=(Mixing(),))  # type: ignore[arg-type]
     check_share(mixing, 6)
