@@ -50,6 +50,13 @@ def test_every_code_that_is_reported_has_a_page() -> None:
     assert _reported_codes() - set(codes()) == set()
 
 
+def test_every_page_leads_out() -> None:
+    """By an example, whose mended form is tried below, or in words."""
+    pages = PACKAGE / "diagnostics" / "codes"
+    texts = {code: (pages / f"{code}.md").read_text(encoding="utf-8") for code in codes()}
+    assert [code for code, text in texts.items() if "## What to do" not in text and "```" not in text] == []
+
+
 def test_every_page_is_of_a_code_that_is_reported() -> None:
     texts = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
     assert [code for code in codes() if code not in texts] == []
