@@ -25,6 +25,11 @@ def test_github_escapes_what_would_end_a_command() -> None:
     )
 
 
+def test_github_has_no_place_for_what_is_in_no_file() -> None:
+    given = SourceFile("<--set x>", "bad")
+    assert render([error("M3I0011", "m", Span(given, 0, 3))], "github") == "::error title=M3I0011::m\n"
+
+
 def test_sarif_has_place_rule_and_only_safe_fixes() -> None:
     fixed = error("M3I0102", "m", BAD, fix=Fix(BAD, "good"))
     unsafe = error("M3I0011", "n", BAD, fix=Fix(BAD, "good", safe=False))

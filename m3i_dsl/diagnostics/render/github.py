@@ -24,9 +24,11 @@ def _command(diagnostic: Diagnostic) -> str:
     span = diagnostic.span
     line, column = span.file.line_and_column(span.start)
     end_line, end_column = span.file.line_and_column(span.end)
-    place: dict[str, str | int] = {"file": span.file.name, "line": line, "endLine": end_line}
-    if line == end_line:  # columns of several lines are refused
-        place |= {"col": column, "endColumn": end_column}
+    place: dict[str, str | int] = {}
+    if not span.file.name.startswith("<"):  # the command line and standard input have no line in the repository
+        place = {"file": span.file.name, "line": line, "endLine": end_line}
+        if line == end_line:  # columns of several lines are refused
+            place |= {"col": column, "endColumn": end_column}
     place["title"] = diagnostic.code
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in place.items())
     text = "\n".join((diagnostic.message, *diagnostic.remarks))

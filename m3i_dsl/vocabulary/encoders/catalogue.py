@@ -82,7 +82,7 @@ def timm_model(name: str) -> TimmModel:
     raise WordError(
         f"timm {catalogue()['timm']} has no model `{name}`",
         argument="model",
-        help="did you mean " + " or ".join(f'"{candidate}"' for candidate in near) if near else None,
+        help="did you mean " + " or ".join(f'"{candidate}"' for candidate in near) + "?" if near else None,
     )
 
 
