@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from benchmarks.speed.compiled import sized
 from m3i_dsl.data.stream import Stream
-from m3i_dsl.driver import check_file, compile_program
+from m3i_dsl.driver import compile_program
 from m3i_dsl.lower.executable import Executable
 from m3i_dsl.runtime.faults import Notice
 from m3i_dsl.runtime.interfaces import Batch, BatchStream, Plan, Progress
@@ -24,7 +25,6 @@ from m3i_dsl.runtime.options import TrainOptions
 from m3i_dsl.runtime.reporting.settings import Reporting
 from m3i_dsl.runtime.run_folder import RunFolder, RunIdentity
 from m3i_dsl.source import SourceFile
-from m3i_dsl.syntax import parse_value
 from m3i_dsl.vocabulary.kinds import Score
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -71,11 +71,7 @@ def job(
     """The recipe `name`, or `text` in its place, with the sizes of `SMALL` where it has them."""
     path = RECIPES / f"{name}.m3i"
     file = SourceFile(str(path), path.read_text(encoding="utf-8") if text is None else text)
-    known = check_file(file).required().parameters
-    settings = {key: parse_value(value, f"<{key}>") for key, value in SMALL.items() if key in known}
-    program = check_file(file, settings).required()
-    training = replace(program.training, batch=batch, precision=precision)
-    compiled = compile_program(replace(program, training=training), RECIPES)
+    compiled = compile_program(sized(file, SMALL, batch=batch, precision=precision), RECIPES)
     executable = compiled.executable
     where = torch.device(device)
     stream = Stream(compiled.program, executable.inputs, base=RECIPES, device=where, workers=workers)
@@ -97,11 +93,10 @@ class _Watched:
 
 
 class _Losses:
-    """A display that keeps the losses and remarks, and shows nothing."""
+    """A display that keeps the losses, and shows nothing."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
-        self.remarks: list[str] = []
 
     def start(self, plan: Plan) -> None: ...
 
@@ -110,8 +105,7 @@ class _Losses:
 
     def evaluated(self, step: int, results: Mapping[str, Score]) -> None: ...
 
-    def say(self, text: str) -> None:
-        self.remarks.append(text)
+    def say(self, text: str) -> None: ...
 
     def warn(self, notice: Notice) -> None: ...
 

@@ -29,6 +29,7 @@ from m3i_dsl.runtime.precision import precision_for
 from m3i_dsl.runtime.scalars import Scalars
 from m3i_dsl.runtime.schedule import LearningRate
 from m3i_dsl.runtime.step import TrainingStep, can_skip
+from m3i_dsl.semantics.program import Program
 from m3i_dsl.source import SourceFile
 from m3i_dsl.syntax import parse_value
 from m3i_dsl.vocabulary.draws import Draws
@@ -73,14 +74,19 @@ def compile_recipe(
 ) -> Recipe:
     """Compiles `text` with the size's settings and batch; the modules are built on `device`. Raises RecipeError."""
     file = SourceFile(str(RECIPES / "benchmark.m3i"), text)
-    known = check_file(file).required().parameters
-    settings = {key: parse_value(value, f"<{key}>") for key, value in size.settings.items() if key in known}
-    program = check_file(file, settings).required()
-    training = replace(program.training, batch=size.batch, precision=precision)
+    program = sized(file, size.settings, batch=size.batch, precision=precision)
     with torch.device(device):
-        compiled = compile_program(replace(program, training=training), RECIPES)
+        compiled = compile_program(program, RECIPES)
     inputs = compiled.executable.inputs
     return Recipe(compiled, {input_.name: example(input_, size, seed) for seed, input_ in enumerate(inputs)})
+
+
+def sized(file: SourceFile, settings: Mapping[str, str], *, batch: int, precision: Literal["fp32", "bf16"]) -> Program:
+    """The program of `file` with those of `settings` that it has parameters for. Raises RecipeError."""
+    known = check_file(file).required().parameters
+    values = {key: parse_value(value, f"<{key}>") for key, value in settings.items() if key in known}
+    program = check_file(file, values).required()
+    return replace(program, training=replace(program.training, batch=batch, precision=precision))
 
 
 def example(input_: BatchInput, size: Size, seed: int) -> Tensor:
